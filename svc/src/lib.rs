@@ -1,1 +1,10 @@
-//! Under construction.
+//! The service framework's library: names, typed values, the repository and its client,
+//! manifests. The daemons and the commands of this package are made of it.
+
+pub mod fmri;
+pub mod glob;
+pub mod repo;
+mod root;
+pub mod value;
+
+pub use root::root;

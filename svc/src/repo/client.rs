@@ -1,0 +1,277 @@
+//! The client: a blocking connection that is made again when `svc.configd` comes back.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::frame::{self, FrameError};
+use super::wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
+use crate::fmri::Fmri;
+use crate::value::{Groups, PropertyGroup};
+
+/// How long a lost `svc.configd` is waited for.
+const RECONNECT: Duration = Duration::from_secs(10);
+
+/// How long an answer may take on top of the time that the client asked it to wait.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// The pause between attempts to connect.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a request to the repository failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepoError {
+    /// Nobody listens.
+    #[error(
+        "Could not connect to the repository server at {path}: {source} (is svc.configd running?)"
+    )]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke and could not be made again, or no answer came.
+    #[error("The repository server does not answer: {0}")]
+    Lost(io::Error),
+    /// The message is too long, or the answer makes no sense.
+    #[error("Repository protocol error: {0}")]
+    Protocol(#[from] FrameError),
+    /// The answer doesn't belong to the question.
+    #[error("Repository protocol error: unexpected answer")]
+    Unexpected,
+    /// The repository refused.
+    #[error(transparent)]
+    Refused(#[from] Failure),
+}
+
+impl RepoError {
+    /// Whether the service, instance, group or snapshot doesn't exist.
+    pub fn is_not_found(&self) -> bool {
+        self.is(Code::NotFound)
+    }
+
+    /// Whether the caller may not do that.
+    pub fn is_denied(&self) -> bool {
+        self.is(Code::Denied)
+    }
+
+    fn is(&self, code: Code) -> bool {
+        matches!(self, Self::Refused(failure) if failure.code == code)
+    }
+}
+
+/// A connection to the repository, for one thread.
+#[derive(Debug)]
+pub struct Repo {
+    path: PathBuf,
+    stream: RefCell<Option<UnixStream>>,
+}
+
+impl Repo {
+    /// Connects to the system's repository. A `svc.configd` that just died is waited for; one that
+    /// never ran is an error at once.
+    pub fn connect() -> Result<Self, RepoError> {
+        Self::open(&super::socket_path(), RECONNECT, |kind| kind == ErrorKind::ConnectionRefused)
+    }
+
+    /// Connects to the repository at the socket `path`, which may take until `timeout` to appear.
+    pub fn connect_to(path: &Path, timeout: Duration) -> Result<Self, RepoError> {
+        Self::open(path, timeout, |_| true)
+    }
+
+    fn open(
+        path: &Path,
+        timeout: Duration,
+        retry: fn(ErrorKind) -> bool,
+    ) -> Result<Self, RepoError> {
+        let stream = connect(path, Instant::now() + timeout, retry)
+            .map_err(|source| RepoError::Connect { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), stream: RefCell::new(Some(stream)) })
+    }
+
+    /// All instances, sorted.
+    pub fn instances(&self) -> Result<Vec<Fmri>, RepoError> {
+        self.entities(&Request::Instances)
+    }
+
+    /// All services, sorted.
+    pub fn services(&self) -> Result<Vec<Fmri>, RepoError> {
+        self.entities(&Request::Services)
+    }
+
+    fn entities(&self, request: &Request) -> Result<Vec<Fmri>, RepoError> {
+        match self.call(request)? {
+            Response::Entities(fmris) => Ok(fmris),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// The property groups of a service or instance.
+    pub fn pgs(&self, fmri: &Fmri, view: &View) -> Result<Groups, RepoError> {
+        match self.call(&Request::Groups { fmri: fmri.clone(), view: view.clone() })? {
+            Response::Groups(groups) => Ok(groups),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// One property group of a service or instance.
+    pub fn pg(
+        &self,
+        fmri: &Fmri,
+        pg: &str,
+        view: &View,
+    ) -> Result<Option<PropertyGroup>, RepoError> {
+        let (fmri, view) = (fmri.clone(), view.clone());
+        match self.call(&Request::Group { fmri, pg: pg.to_owned(), view })? {
+            Response::Group(group) => Ok(group),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// One property group of every instance that has it, in one question.
+    pub fn pg_of_all(
+        &self,
+        pg: &str,
+        view: &View,
+    ) -> Result<BTreeMap<Fmri, PropertyGroup>, RepoError> {
+        match self.call(&Request::GroupOfAll { pg: pg.to_owned(), view: view.clone() })? {
+            Response::GroupOfAll(groups) => Ok(groups),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// Makes `changes`, all or none of them; they are on disk when this returns. Returns the
+    /// repository's generation.
+    pub fn commit(&self, changes: Vec<Change>) -> Result<u64, RepoError> {
+        match self.call(&Request::Commit { changes })? {
+            Response::Committed { generation } => Ok(generation),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// Takes snapshot `name` of what is edited now.
+    pub fn snapshot(&self, fmri: &Fmri, name: &str) -> Result<(), RepoError> {
+        self.commit(vec![Change::Snapshot { fmri: fmri.clone(), name: name.to_owned() }]).map(drop)
+    }
+
+    /// Makes snapshot `to` the same as snapshot `from`.
+    pub fn copy_snapshot(&self, fmri: &Fmri, from: &str, to: &str) -> Result<(), RepoError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.commit(vec![Change::CopySnapshot { fmri: fmri.clone(), from, to }]).map(drop)
+    }
+
+    /// The names of an instance's snapshots, sorted.
+    pub fn snapshots(&self, fmri: &Fmri) -> Result<Vec<String>, RepoError> {
+        match self.call(&Request::Snapshots { fmri: fmri.clone() })? {
+            Response::Snapshots(names) => Ok(names),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// What snapshot `name` holds, service and instance apart.
+    pub fn read_snapshot(&self, fmri: &Fmri, name: &str) -> Result<Option<Snapshot>, RepoError> {
+        let request = Request::ReadSnapshot { fmri: fmri.clone(), name: name.to_owned() };
+        match self.call(&request)? {
+            Response::Snapshot(snapshot) => Ok(snapshot),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    /// The repository's generation now.
+    pub fn generation(&self) -> Result<u64, RepoError> {
+        Ok(self.changes_since(u64::MAX, Some(Duration::ZERO))?.0)
+    }
+
+    /// Waits until something changed after `generation`, or until `timeout` is over; for ever if
+    /// there is none. Returns the generation to go on from, and what changed, each thing once.
+    pub fn changes_since(
+        &self,
+        generation: u64,
+        timeout: Option<Duration>,
+    ) -> Result<(u64, Vec<Changed>), RepoError> {
+        let timeout_ms = timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
+        let request = Request::ChangesSince { generation, timeout_ms };
+        match self.exchange(&request, timeout.map(|t| t.saturating_add(ANSWER)))? {
+            Response::Changes { generation, changed } => Ok((generation, changed)),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
+    fn call(&self, request: &Request) -> Result<Response, RepoError> {
+        self.exchange(request, Some(ANSWER))
+    }
+
+    /// Says `request` until an answer comes, on a new connection if the old one broke.
+    fn exchange(
+        &self,
+        request: &Request,
+        timeout: Option<Duration>,
+    ) -> Result<Response, RepoError> {
+        let frame = frame::encode(request)?;
+        let give_up = Instant::now() + RECONNECT;
+        loop {
+            match self.attempt(&frame, timeout, give_up) {
+                Ok(Response::Failed(failure)) => return Err(failure.into()),
+                Err(RepoError::Lost(error))
+                    if is_broken(error.kind()) && Instant::now() < give_up =>
+                {
+                    thread::sleep(PAUSE);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        frame: &[u8],
+        timeout: Option<Duration>,
+        give_up: Instant,
+    ) -> Result<Response, RepoError> {
+        // Taken, so that a connection on which anything went wrong is not used again.
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => connect(&self.path, give_up, |_| true).map_err(RepoError::Lost)?,
+        };
+        stream.set_read_timeout(timeout).map_err(RepoError::Lost)?;
+        stream.write_all(frame).map_err(RepoError::Lost)?;
+        let response = read_frame(&mut stream)?;
+        self.stream.replace(Some(stream));
+        Ok(response)
+    }
+}
+
+fn connect(path: &Path, give_up: Instant, retry: fn(ErrorKind) -> bool) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path) {
+            Err(error) if retry(error.kind()) && Instant::now() < give_up => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+}
+
+fn is_broken(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+fn read_frame(stream: &mut UnixStream) -> Result<Response, RepoError> {
+    let mut buffer = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Err(RepoError::Lost(ErrorKind::UnexpectedEof.into())),
+            Ok(n) => buffer.extend_from_slice(&chunk[..n]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(RepoError::Lost(error)),
+        }
+        if let Some(response) = frame::decode(&mut buffer)? {
+            return Ok(response);
+        }
+    }
+}

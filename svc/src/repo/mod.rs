@@ -1,0 +1,32 @@
+//! The repository as its clients see it: typed requests to `svc.configd` over a unix socket.
+//!
+//! Reading is free; to commit takes root or the user that runs `svc.configd`. A request on a
+//! connection that broke is said again on a new one, so clients outlive `svc.configd`.
+
+mod client;
+pub mod frame;
+mod wire;
+
+pub use client::{Repo, RepoError};
+pub use wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
+
+use std::path::PathBuf;
+
+/// Where `svc.configd` listens.
+pub fn socket_path() -> PathBuf {
+    crate::root("/run/svc/repository.sock")
+}
+
+/// Names of an instance's snapshots (smf(7)).
+pub mod snapshots {
+    /// What was delivered first.
+    pub const INITIAL: &str = "initial";
+    /// What the latest import delivered; local changes show against it.
+    pub const LAST_IMPORT: &str = "last-import";
+    /// What was there before the latest import or revert.
+    pub const PREVIOUS: &str = "previous";
+    /// What methods, dependencies and readers see.
+    pub const RUNNING: &str = "running";
+    /// What the running processes were started with.
+    pub const START: &str = "start";
+}

@@ -1,1 +1,3 @@
-//! Under construction.
+//! xend and its commands: guest files, domains and their devices, and the way to ask for them.
+
+pub mod config;

@@ -1,3 +1,4 @@
 //! xend and its commands: guest files, domains and their devices, and the way to ask for them.
 
 pub mod config;
+pub mod rpc;

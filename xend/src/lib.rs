@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod rpc;
+pub mod settings;
+pub mod sxp;

@@ -81,7 +81,7 @@ impl Repo {
 
     /// Connects to the repository at the socket `path`, which may take until `timeout` to appear.
     pub fn connect_to(path: &Path, timeout: Duration) -> Result<Self, RepoError> {
-        Self::open(path, timeout, |_| true)
+        Self::open(path, timeout, is_absent)
     }
 
     fn open(
@@ -236,7 +236,7 @@ impl Repo {
         // Taken, so that a connection on which anything went wrong is not used again.
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => connect(&self.path, give_up, |_| true).map_err(RepoError::Lost)?,
+            None => connect(&self.path, give_up, is_absent).map_err(RepoError::Lost)?,
         };
         stream.set_read_timeout(timeout).map_err(RepoError::Lost)?;
         stream.write_all(frame).map_err(RepoError::Lost)?;
@@ -253,6 +253,11 @@ fn connect(path: &Path, give_up: Instant, retry: fn(ErrorKind) -> bool) -> io::R
             result => return result,
         }
     }
+}
+
+/// Whether the server may still be about to start.
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 fn is_broken(kind: ErrorKind) -> bool {

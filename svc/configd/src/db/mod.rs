@@ -1,0 +1,160 @@
+//! The repository in SQLite: one connection, the persistent database as `main` and the
+//! nonpersistent one attached as `np`. Every commit is one transaction.
+
+mod open;
+mod read;
+mod schema;
+mod snapshot;
+mod write;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use svc::fmri::Fmri;
+use svc::repo::{Change, Changed, Code, Failure, Snapshot, View};
+use svc::value::{Groups, PropertyGroup};
+
+use write::Writer;
+
+/// Why a request to the database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The client asked for something that can't be.
+    #[error(transparent)]
+    Refused(#[from] Failure),
+    /// SQLite failed.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// What is stored isn't what we store.
+    #[error("stored values are unreadable: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, DbError>;
+
+impl DbError {
+    /// Whether the files are damaged, so that nothing more can be promised.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if open::is_damage(error))
+    }
+
+    /// What the client is told.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Refused(failure) => failure,
+            other => Failure::new(Code::Backend, format!("The repository failed: {other}.")),
+        }
+    }
+}
+
+fn refuse<T>(code: Code, message: String) -> Result<T> {
+    Err(Failure::new(code, message).into())
+}
+
+/// One of the two databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Layer {
+    /// Survives a boot.
+    Persistent,
+    /// Emptied by a boot.
+    Volatile,
+}
+
+const LAYERS: [Layer; 2] = [Layer::Persistent, Layer::Volatile];
+
+impl Layer {
+    /// Its name in SQL.
+    fn schema(self) -> &'static str {
+        match self {
+            Self::Persistent => "main",
+            Self::Volatile => "np",
+        }
+    }
+
+    fn of(persistent: bool) -> Self {
+        if persistent { Self::Persistent } else { Self::Volatile }
+    }
+}
+
+/// The open repository.
+#[derive(Debug)]
+pub struct Db {
+    conn: Connection,
+    generation: u64,
+}
+
+impl Db {
+    /// The number of the latest commit.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Makes `changes`, all or none, durably. Returns the generation after it, which is a new one
+    /// only if something did change.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<u64> {
+        let generation = self.generation + 1;
+        let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
+        let mut writer = Writer::new(&tx, generation);
+        for change in changes {
+            writer.apply(change)?;
+        }
+        if !writer.finish(changes)? {
+            return Ok(self.generation);
+        }
+        tx.commit()?;
+        self.generation = generation;
+        Ok(generation)
+    }
+
+    /// All services, or all instances, sorted.
+    pub fn entities(&self, instances: bool) -> Result<Vec<Fmri>> {
+        read::entities(&self.conn, instances)
+    }
+
+    /// All property groups of an entity.
+    pub fn groups(&self, fmri: &Fmri, view: &View) -> Result<Groups> {
+        let tx = self.conn.unchecked_transaction()?;
+        read::must_exist(&tx, fmri)?;
+        read::groups(&tx, fmri, view)
+    }
+
+    /// One property group of an entity.
+    pub fn group(&self, fmri: &Fmri, pg: &str, view: &View) -> Result<Option<PropertyGroup>> {
+        let tx = self.conn.unchecked_transaction()?;
+        read::must_exist(&tx, fmri)?;
+        read::group(&tx, fmri, pg, view)
+    }
+
+    /// One property group of every instance that has it.
+    pub fn group_of_all(&self, pg: &str, view: &View) -> Result<Vec<(Fmri, PropertyGroup)>> {
+        let tx = self.conn.unchecked_transaction()?;
+        let mut all = Vec::new();
+        for fmri in read::entities(&tx, true)? {
+            let group = match read::group(&tx, &fmri, pg, view) {
+                // An instance without that snapshot has nothing to show.
+                Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
+                group => group?,
+            };
+            all.extend(group.map(|group| (fmri, group)));
+        }
+        Ok(all)
+    }
+
+    /// The names of an instance's snapshots, sorted.
+    pub fn snapshots(&self, fmri: &Fmri) -> Result<Vec<String>> {
+        read::must_exist(&self.conn, fmri)?;
+        snapshot::names(&self.conn, fmri)
+    }
+
+    /// What a snapshot holds, if there is one of that name.
+    pub fn snapshot(&self, fmri: &Fmri, name: &str) -> Result<Option<Snapshot>> {
+        read::must_exist(&self.conn, fmri)?;
+        snapshot::read(&self.conn, fmri, name)
+    }
+
+    /// What changed after `generation`, each thing once.
+    pub fn changes_since(&self, generation: u64) -> Result<Vec<Changed>> {
+        read::changes_since(&self.conn, generation)
+    }
+}
+
+#[cfg(test)]
+mod tests;

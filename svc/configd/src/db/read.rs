@@ -1,0 +1,182 @@
+//! Queries: entities, their property groups in each view, and what changed.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use svc::fmri::Fmri;
+use svc::repo::{Changed, Code, View, snapshots};
+use svc::value::{Groups, Property, PropertyGroup};
+
+use super::{LAYERS, Layer, Result, refuse, snapshot};
+use crate::compose;
+
+/// The instance's name as it is stored: empty for a service.
+pub fn instance_key(fmri: &Fmri) -> &str {
+    fmri.instance.as_deref().unwrap_or("")
+}
+
+fn fmri_of(row: &Row<'_>) -> rusqlite::Result<Fmri> {
+    let instance: String = row.get(1)?;
+    Ok(Fmri { service: row.get(0)?, instance: (!instance.is_empty()).then_some(instance) })
+}
+
+/// The row of an entity.
+pub fn entity_id(conn: &Connection, layer: Layer, fmri: &Fmri) -> Result<Option<i64>> {
+    let sql =
+        format!("SELECT id FROM {}.entity WHERE service = ? AND instance = ?", layer.schema());
+    let key = params![fmri.service, instance_key(fmri)];
+    Ok(conn.prepare_cached(&sql)?.query_row(key, |row| row.get(0)).optional()?)
+}
+
+/// Refuses with `NotFound` what isn't there.
+pub fn must_exist(conn: &Connection, fmri: &Fmri) -> Result<i64> {
+    match entity_id(conn, Layer::Persistent, fmri)? {
+        Some(id) => Ok(id),
+        None => {
+            let kind = if fmri.is_instance() { "instance" } else { "service" };
+            refuse(Code::NotFound, format!("No such {kind} \"{fmri}\"."))
+        }
+    }
+}
+
+pub fn entities(conn: &Connection, instances: bool) -> Result<Vec<Fmri>> {
+    let sql = "SELECT service, instance FROM main.entity WHERE (instance != '') = ?
+               ORDER BY service, instance";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([instances], fmri_of)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn changes_since(conn: &Connection, generation: u64) -> Result<Vec<Changed>> {
+    let sql = "SELECT service, instance, pg FROM main.change WHERE generation > ?1
+               UNION SELECT service, instance, pg FROM np.change WHERE generation > ?1
+               ORDER BY service, instance, pg";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([generation.cast_signed()], |row| {
+        let pg: String = row.get(2)?;
+        Ok(Changed { fmri: fmri_of(row)?, pg: (!pg.is_empty()).then_some(pg) })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The groups of `fmri` in `view`.
+pub fn groups(conn: &Connection, fmri: &Fmri, view: &View) -> Result<Groups> {
+    let edited = |layers: &[Layer]| -> Result<Groups> {
+        Ok(compose::groups(direct(conn, fmri, layers)?, direct(conn, &fmri.service(), layers)?))
+    };
+    match view {
+        View::Snapshot(name) => from_snapshot(conn, fmri, name),
+        View::Running => match running(conn, fmri)? {
+            Some(name) => {
+                let mut groups = from_snapshot(conn, fmri, name)?;
+                groups.append(&mut edited(&[Layer::Volatile])?);
+                Ok(groups)
+            }
+            None => groups(conn, fmri, &View::Composed),
+        },
+        View::Composed if fmri.is_instance() => edited(&LAYERS),
+        View::Composed | View::Direct => direct(conn, fmri, &LAYERS),
+    }
+}
+
+/// One group of `fmri` in `view`.
+pub fn group(
+    conn: &Connection,
+    fmri: &Fmri,
+    pg: &str,
+    view: &View,
+) -> Result<Option<PropertyGroup>> {
+    let edited = |layers: &[Layer]| -> Result<Option<PropertyGroup>> {
+        let inherited = direct_group(conn, &fmri.service(), pg, layers)?;
+        Ok(compose::group(direct_group(conn, fmri, pg, layers)?, inherited))
+    };
+    match view {
+        View::Snapshot(name) => Ok(from_snapshot(conn, fmri, name)?.remove(pg)),
+        View::Running => match edited(&[Layer::Volatile])? {
+            Some(live) => Ok(Some(live)),
+            None => match running(conn, fmri)? {
+                Some(name) => Ok(from_snapshot(conn, fmri, name)?.remove(pg)),
+                None => group(conn, fmri, pg, &View::Composed),
+            },
+        },
+        View::Composed if fmri.is_instance() => edited(&LAYERS),
+        View::Composed | View::Direct => direct_group(conn, fmri, pg, &LAYERS),
+    }
+}
+
+/// The name of the running snapshot, if there is one.
+fn running(conn: &Connection, fmri: &Fmri) -> Result<Option<&'static str>> {
+    Ok(snapshot::exists(conn, fmri, snapshots::RUNNING)?.then_some(snapshots::RUNNING))
+}
+
+fn from_snapshot(conn: &Connection, fmri: &Fmri, name: &str) -> Result<Groups> {
+    match snapshot::read(conn, fmri, name)? {
+        Some(snapshot) => Ok(compose::groups(snapshot.instance, snapshot.service)),
+        None => refuse(Code::NotFound, format!("No such snapshot \"{name}\" of \"{fmri}\".")),
+    }
+}
+
+/// The groups attached to `fmri` itself.
+pub fn direct(conn: &Connection, fmri: &Fmri, layers: &[Layer]) -> Result<Groups> {
+    let mut groups = Groups::new();
+    for &layer in layers {
+        let db = layer.schema();
+        let sql = format!(
+            "SELECT pg.id, pg.name, pg.type FROM {db}.pg JOIN {db}.entity ON entity.id = pg.entity
+             WHERE service = ? AND instance = ?"
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![fmri.service, instance_key(fmri)])?;
+        while let Some(row) = rows.next()? {
+            groups.insert(row.get(1)?, load(conn, layer, row.get(0)?, row.get(2)?)?);
+        }
+    }
+    Ok(groups)
+}
+
+fn direct_group(
+    conn: &Connection,
+    fmri: &Fmri,
+    pg: &str,
+    layers: &[Layer],
+) -> Result<Option<PropertyGroup>> {
+    for &layer in layers {
+        if let Some((id, ty)) = group_id(conn, layer, fmri, pg)? {
+            return load(conn, layer, id, ty).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The row and the type of a group.
+pub fn group_id(
+    conn: &Connection,
+    layer: Layer,
+    fmri: &Fmri,
+    pg: &str,
+) -> Result<Option<(i64, String)>> {
+    let db = layer.schema();
+    let sql = format!(
+        "SELECT pg.id, pg.type FROM {db}.pg JOIN {db}.entity ON entity.id = pg.entity
+         WHERE service = ? AND instance = ? AND name = ?"
+    );
+    let key = params![fmri.service, instance_key(fmri), pg];
+    let found = conn.prepare_cached(&sql)?.query_row(key, |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?)
+}
+
+fn load(conn: &Connection, layer: Layer, id: i64, ty: String) -> Result<PropertyGroup> {
+    let persistent = layer == Layer::Persistent;
+    let mut group = PropertyGroup { ty, persistent, props: Default::default() };
+    let sql = format!("SELECT name, type, vals FROM {}.prop WHERE pg = ?", layer.schema());
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        group.props.insert(row.get(0)?, stored(row.get(1)?, row.get(2)?)?);
+    }
+    Ok(group)
+}
+
+/// A property as it is stored: the type's name and the values as a JSON list.
+fn stored(ty: String, values: String) -> Result<Property> {
+    let ty = serde_json::from_value(ty.into())?;
+    Ok(Property { ty, values: serde_json::from_str(&values)? })
+}

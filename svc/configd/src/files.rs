@@ -1,0 +1,121 @@
+//! Where the repository's files are, and the lock that keeps a second `svc.configd` away.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// The paths of one repository.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// What survives a boot.
+    pub persistent: PathBuf,
+    /// A sound copy of it, made at each boot.
+    pub backup: PathBuf,
+    /// What a boot empties.
+    pub volatile: PathBuf,
+    /// Where clients connect.
+    pub socket: PathBuf,
+    lock: PathBuf,
+}
+
+/// A file or folder can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct FileError {
+    /// Which one.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { path: path.to_owned(), source }
+    }
+}
+
+impl Files {
+    /// The system's repository, below `$SVC_ROOT` if that is set.
+    pub fn system() -> Self {
+        Self::below(svc::root("/var/svc"), svc::root("/run/svc"), svc::repo::socket_path())
+    }
+
+    fn below(var: PathBuf, run: PathBuf, socket: PathBuf) -> Self {
+        Self {
+            persistent: var.join("repository.db"),
+            backup: var.join("repository-boot"),
+            volatile: run.join("nonpersist.db"),
+            lock: run.join("configd.lock"),
+            socket,
+        }
+    }
+
+    /// Makes the folders and takes the lock, which lasts as long as the returned value.
+    pub fn lock(&self) -> Result<Flock<File>, FileError> {
+        for file in [&self.persistent, &self.volatile] {
+            let folder = file.parent().unwrap_or(Path::new("/"));
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
+            made.map_err(FileError::at(folder))?;
+        }
+        let file = File::options().create(true).append(true).mode(0o600).open(&self.lock);
+        let file = file.map_err(FileError::at(&self.lock))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+            let busy = io::Error::other("another svc.configd is running");
+            let source = if errno == nix::Error::EWOULDBLOCK { busy } else { errno.into() };
+            FileError::at(&self.lock)(source)
+        })
+    }
+
+    /// The files of a repository in `folder`.
+    #[cfg(test)]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self::below(folder.to_owned(), folder.to_owned(), folder.join("sock"))
+    }
+}
+
+/// `path` with `suffix` appended to its name: SQLite's `-wal` and `-shm`, our own `.damaged`.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes what happened in the folder of `path` durable.
+pub fn sync_folder(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::at(folder))
+}
+
+/// Removes a database with what SQLite keeps beside it.
+pub fn remove_database(path: &Path) -> Result<(), FileError> {
+    for suffix in ["-wal", "-shm", "-journal", ""] {
+        let file = with_suffix(path, suffix);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError { path: file, source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path());
+        let first = files.lock().unwrap();
+        let error = files.lock().unwrap_err().to_string();
+        assert!(error.contains("another svc.configd is running"), "{error}");
+        drop(first);
+        files.lock().unwrap();
+    }
+}

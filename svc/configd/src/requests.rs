@@ -1,0 +1,65 @@
+//! Answers to requests: who may do what, and which query serves whom.
+
+use svc::repo::{Code, Failure, Request, Response};
+
+use crate::db::{Db, DbError};
+
+/// What a request leads to.
+pub enum Answer {
+    /// This, now.
+    Now(Response),
+    /// The changes after a generation, when there are any.
+    Later {
+        /// The last generation that the client knows.
+        generation: u64,
+        /// How long it waits, in milliseconds.
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// Serves one request of a client that may or may not write. An error means that the repository
+/// is damaged and can't be served any longer.
+pub fn answer(db: &mut Db, request: Request, may_write: bool) -> Result<Answer, DbError> {
+    if let Request::ChangesSince { generation, timeout_ms } = request {
+        let nothing_yet = generation == db.generation() && timeout_ms != Some(0);
+        return if nothing_yet {
+            Ok(Answer::Later { generation, timeout_ms })
+        } else {
+            respond(changes(db, generation)).map(Answer::Now)
+        };
+    }
+    respond(serve(db, request, may_write)).map(Answer::Now)
+}
+
+/// The answer to a client that waits for what comes after `generation`.
+pub fn changes(db: &Db, generation: u64) -> Result<Response, DbError> {
+    let changed = db.changes_since(generation)?;
+    Ok(Response::Changes { generation: db.generation(), changed })
+}
+
+fn respond(result: Result<Response, DbError>) -> Result<Response, DbError> {
+    match result {
+        Err(error) if error.is_damage() => Err(error),
+        Err(error) => Ok(Response::Failed(error.into_failure())),
+        ok => ok,
+    }
+}
+
+fn serve(db: &mut Db, request: Request, may_write: bool) -> Result<Response, DbError> {
+    Ok(match request {
+        Request::Instances => Response::Entities(db.entities(true)?),
+        Request::Services => Response::Entities(db.entities(false)?),
+        Request::Groups { fmri, view } => Response::Groups(db.groups(&fmri, &view)?),
+        Request::Group { fmri, pg, view } => Response::Group(db.group(&fmri, &pg, &view)?),
+        Request::GroupOfAll { pg, view } => {
+            Response::GroupOfAll(db.group_of_all(&pg, &view)?.into_iter().collect())
+        }
+        Request::Snapshots { fmri } => Response::Snapshots(db.snapshots(&fmri)?),
+        Request::ReadSnapshot { fmri, name } => Response::Snapshot(db.snapshot(&fmri, &name)?),
+        Request::Commit { .. } if !may_write => {
+            return Err(Failure::new(Code::Denied, "Permission denied.").into());
+        }
+        Request::Commit { changes } => Response::Committed { generation: db.commit(&changes)? },
+        Request::ChangesSince { generation, .. } => changes(db, generation)?,
+    })
+}

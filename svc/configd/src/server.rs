@@ -1,0 +1,225 @@
+//! The poll loop: one thread, one request at a time, so commits are in one order for everybody.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::connection::{Connection, Hangup, Waiter};
+use crate::db::{Db, DbError};
+use crate::files::{FileError, with_suffix};
+use crate::requests::{self, Answer};
+
+/// How many clients there may be, if the system allows that many descriptors.
+const CLIENTS: u64 = 4096;
+
+/// How many clients one user other than root may have, so that nobody locks the others out.
+const CLIENTS_OF_USER: usize = 256;
+
+/// Descriptors needed for anything but clients.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// The repository can't be served any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database is damaged; the next start mends it.
+    #[error("the repository is DAMAGED: {0}")]
+    Damaged(#[from] DbError),
+    /// poll(2) failed.
+    #[error("poll: {0}")]
+    Poll(nix::Error),
+}
+
+/// Makes the socket, which appears when it can be connected to and not before.
+pub fn listen(path: &Path) -> Result<UnixListener, FileError> {
+    let draft = with_suffix(path, ".new");
+    let make = || {
+        match std::fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&draft)?;
+        listener.set_nonblocking(true)?;
+        // Everybody may connect; who may write is a matter of peer credentials.
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o666))?;
+        std::fs::rename(&draft, path)?;
+        Ok(listener)
+    };
+    make().map_err(FileError::at(path))
+}
+
+/// Serves for ever.
+pub fn serve(listener: &UnixListener, db: Db) -> Result<Infallible, ServeError> {
+    let mut server = Server { db, clients: Vec::new(), most: client_limit() };
+    loop {
+        server.turn(listener)?;
+    }
+}
+
+/// How many clients there may be, after asking the system for enough descriptors.
+fn client_limit() -> usize {
+    let wanted = CLIENTS + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return CLIENTS_OF_USER };
+    let granted = match setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard).max(soft), hard) {
+        Ok(()) => wanted.min(hard),
+        Err(_) => soft,
+    };
+    granted.saturating_sub(OTHER_DESCRIPTORS).clamp(1, CLIENTS) as usize
+}
+
+struct Server {
+    db: Db,
+    clients: Vec<Connection>,
+    most: usize,
+}
+
+impl Server {
+    /// Waits for something to happen and deals with it.
+    fn turn(&mut self, listener: &UnixListener) -> Result<(), ServeError> {
+        let ready = self.wait(listener)?;
+        let before = self.db.generation();
+        let now = Instant::now();
+        let (accept, ready) = (ready[0], &ready[1..]);
+        let mut kept = Vec::with_capacity(self.clients.len());
+        for (mut client, &flags) in std::mem::take(&mut self.clients).into_iter().zip(ready) {
+            match self.attend(&mut client, flags, now)? {
+                Ok(()) => kept.push(client),
+                Err(reason) => report(&client, &reason),
+            }
+        }
+        self.clients = kept;
+        if self.db.generation() != before {
+            self.wake_waiters()?;
+        }
+        if !accept.is_empty() {
+            self.accept(listener);
+        }
+        Ok(())
+    }
+
+    /// What poll(2) reports: the listener first, then each client.
+    fn wait(&self, listener: &UnixListener) -> Result<Vec<PollFlags>, ServeError> {
+        let interest =
+            if self.clients.len() < self.most { PollFlags::POLLIN } else { PollFlags::empty() };
+        let clients =
+            self.clients.iter().map(|client| PollFd::new(client.as_fd(), client.interest()));
+        let mut fds: Vec<PollFd<'_>> =
+            std::iter::once(PollFd::new(listener.as_fd(), interest)).chain(clients).collect();
+        let deadline = self.clients.iter().filter_map(Connection::deadline).min();
+        match poll(&mut fds, timeout_until(deadline)) {
+            Ok(_) => Ok(fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()),
+            Err(nix::Error::EINTR) => Ok(vec![PollFlags::empty(); fds.len()]),
+            Err(error) => Err(ServeError::Poll(error)),
+        }
+    }
+
+    /// Deals with one client. The outer error ends the server, the inner one the connection.
+    fn attend(
+        &mut self,
+        client: &mut Connection,
+        flags: PollFlags,
+        now: Instant,
+    ) -> Result<Result<(), Hangup>, ServeError> {
+        let overdue = client.deadline().is_some_and(|deadline| deadline <= now);
+        if client.is_sending() {
+            return Ok(if overdue || !flags.is_empty() { client.flush() } else { Ok(()) });
+        }
+        if let Some(waiter) = client.waiter {
+            let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+            return if flags.intersects(gone) {
+                Ok(Err(io::Error::from(io::ErrorKind::ConnectionReset).into()))
+            } else if overdue {
+                Ok(client.send(&requests::changes(&self.db, waiter.generation)?))
+            } else {
+                Ok(Ok(()))
+            };
+        }
+        if overdue || !flags.is_empty() { self.converse(client) } else { Ok(Ok(())) }
+    }
+
+    /// Reads and answers requests until there is no whole one left.
+    fn converse(&mut self, client: &mut Connection) -> Result<Result<(), Hangup>, ServeError> {
+        let mut next = client.receive();
+        loop {
+            let request = match next {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(Ok(())),
+                Err(reason) => return Ok(Err(reason)),
+            };
+            match requests::answer(&mut self.db, request, client.may_write())? {
+                Answer::Now(response) => {
+                    if let Err(reason) = client.send(&response) {
+                        return Ok(Err(reason));
+                    }
+                }
+                Answer::Later { generation, timeout_ms } => {
+                    let deadline = timeout_ms
+                        .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+                    client.waiter = Some(Waiter { generation, deadline });
+                }
+            }
+            if !client.is_idle() {
+                return Ok(Ok(()));
+            }
+            next = client.next_request();
+        }
+    }
+
+    fn wake_waiters(&mut self) -> Result<(), ServeError> {
+        let mut kept = Vec::with_capacity(self.clients.len());
+        for mut client in std::mem::take(&mut self.clients) {
+            let woken = match client.waiter {
+                Some(waiter) => client.send(&requests::changes(&self.db, waiter.generation)?),
+                None => Ok(()),
+            };
+            match woken {
+                Ok(()) => kept.push(client),
+                Err(reason) => report(&client, &reason),
+            }
+        }
+        self.clients = kept;
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: &UnixListener) {
+        while self.clients.len() < self.most {
+            match listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    eprintln!("svc.configd: accept: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: UnixStream) {
+        // A client that is gone already is no loss.
+        let Ok(client) = Connection::new(stream) else { return };
+        let of_user = self.clients.iter().filter(|other| other.uid == client.uid).count();
+        if client.may_write() || of_user < CLIENTS_OF_USER {
+            self.clients.push(client);
+        }
+    }
+}
+
+fn timeout_until(deadline: Option<Instant>) -> PollTimeout {
+    let Some(deadline) = deadline else { return PollTimeout::NONE };
+    // Rounded up, or the loop would spin through the last millisecond.
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis().saturating_add(1);
+    PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+}
+
+/// Says why a client was hung up on, unless it just left.
+fn report(client: &Connection, reason: &Hangup) {
+    if !matches!(reason, Hangup::Gone(_)) {
+        eprintln!("svc.configd: client of uid {}: {reason}", client.uid);
+    }
+}

@@ -1,0 +1,5 @@
+//! `svc.configd` from outside: a real process on real files, clients, kills.
+
+mod clients;
+mod fixture;
+mod kill;

@@ -15,6 +15,7 @@ mod model;
 mod overrides;
 mod parser;
 mod reader;
+mod sxpr;
 mod value;
 pub mod vdev;
 pub mod vif;
@@ -26,6 +27,7 @@ pub use cpus::CpuSet;
 pub use disk::{Backing, Disk};
 pub use error::{ConfigError, Pos, Problem, Source};
 pub use model::{Action, GuestConfig, check_name};
+pub use sxpr::{vbd as vbd_sxp, vif as vif_sxp};
 pub use vdev::Vdev;
 pub use vif::{Mac, Vif};
 

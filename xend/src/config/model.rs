@@ -260,7 +260,8 @@ fn parsed<T>(
     parse(&text).map(Some).map_err(|reason| value.error(format!("{name}: {reason}")))
 }
 
-fn parse_uuid(text: &str) -> Result<Uuid, String> {
+/// Reads a UUID; that of all zeros is the control domain's.
+pub fn parse_uuid(text: &str) -> Result<Uuid, String> {
     match Uuid::try_parse(text) {
         Ok(uuid) if !uuid.is_nil() => Ok(uuid),
         _ => Err(format!("'{text}' is no UUID")),

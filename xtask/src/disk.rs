@@ -1,0 +1,44 @@
+//! dom0's data disk: an ext4 image for `/var` that every run sees unchanged, or keeps.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::tree::Tree;
+use crate::{host, project};
+
+/// Fixed, so that equal contents give equal images.
+const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
+
+/// Makes the disk (again, if anything in it changed).
+pub fn data_disk() -> Result<PathBuf> {
+    let mut tree = Tree::default();
+    for folder in
+        ["etc/upper", "etc/work", "lib/xen/images", "lib/xend", "log/xen/console", "svc/log"]
+    {
+        tree.folder(folder, 0o755);
+    }
+    tree.folder("tmp", 0o1777);
+    tree.link("run", "/run");
+    tree.link("lock", "/run/lock");
+    project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))
+}
+
+/// Makes an ext4 image of `mib` MiB (sparse) with the tree in it, owned by root.
+pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
+    let folder = tempfile::tempdir_in(project::build())?;
+    tree.write_to(folder.path())?;
+    // In a user namespace of their own, an ordinary user's files look like root's.
+    let mut command = if host::is_root() { host::tool("mkfs.ext4") } else { in_namespace() };
+    command.args(["-q", "-F", "-L", label, "-U", UUID, "-E", "root_owner=0:0,lazy_itable_init=1"]);
+    // Boot loaders for guests read only ext4 without these two.
+    command.args(["-O", "^64bit,^metadata_csum", "-m", "0", "-d"]);
+    host::output(command.arg(folder.path()).arg(path).arg(format!("{mib}M"))).map(drop)
+}
+
+fn in_namespace() -> Command {
+    let mut command = host::tool("unshare");
+    command.args(["--map-root-user", "mkfs.ext4"]);
+    command
+}

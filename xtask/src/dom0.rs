@@ -1,0 +1,109 @@
+//! dom0's file system: Debian's userland pieces, kernel modules, our programs and configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::libraries::Installer;
+use crate::packages::Packages;
+use crate::programs::Program;
+use crate::tree::{Node, Tree};
+use crate::{cpio, host, modules, project};
+
+/// Loaded by `xtask/dom0/init`.
+const MODULES: &[&str] = &[
+    "bridge",
+    "crc32c_generic",
+    "ext4",
+    "loop",
+    "overlay",
+    "virtio_blk",
+    "virtio_console",
+    "virtio_pci",
+    "virtio_rng",
+    "xen-blkback",
+    "xen-evtchn",
+    "xen-gntalloc",
+    "xen-gntdev",
+    "xen-netback",
+    "xen-privcmd",
+    "xenfs",
+];
+
+const XENSTORE_TOOLS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
+
+/// Busybox applets that would stand in the way of our own programs.
+const NOT_FROM_BUSYBOX: &[&str] = &["init", "linuxrc"];
+
+/// Makes the initramfs (again, if anything in it changed).
+pub fn initramfs(packages: &Packages, programs: &[Program]) -> Result<PathBuf> {
+    let tree = tree(packages, programs)?;
+    project::cached("dom0.cpio", &tree.key()?, |path| {
+        let mut out = std::io::BufWriter::new(fs::File::create(path)?);
+        cpio::write(&tree, &mut out)
+    })
+}
+
+fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
+    let mut tree = Tree::merged_usr();
+    for folder in ["dev", "proc", "sys", "run", "mnt", "var", "usr/local/bin"] {
+        tree.folder(folder, 0o755);
+    }
+    tree.folder("tmp", 0o1777);
+    tree.folder("root", 0o700);
+    // The kernel gives /dev/console to /init as its terminal before anything is mounted.
+    tree.put("dev/console", Node::Device { number: (5, 1), mode: 0o600 });
+    busybox(&mut tree, packages)?;
+    let mut installer = Installer::new(packages);
+    installer.program(&mut tree, "/bin/bash", &packages.file("bash", "bin/bash")?)?;
+    for tool in XENSTORE_TOOLS {
+        let file = packages.file("xenstore-utils", &format!("usr/bin/xenstore-{tool}"))?;
+        installer.program(&mut tree, &format!("/usr/bin/xenstore-{tool}"), &file)?;
+    }
+    modules::install(&mut tree, packages, MODULES)?;
+    tree.copy_folder("", &project::root().join("xtask/dom0"))?;
+    services(&mut tree)?;
+    for program in programs {
+        tree.copy(program.place, &program.file, 0o755);
+    }
+    Ok(tree)
+}
+
+/// Busybox and a link for each of its applets.
+pub fn busybox(tree: &mut Tree, packages: &Packages) -> Result<()> {
+    let busybox = packages.file("busybox-static", "bin/busybox")?;
+    let applets = host::output(Command::new(&busybox).arg("--list-full"))?;
+    for applet in applets.lines() {
+        let name = applet.rsplit('/').next().unwrap_or(applet);
+        if !NOT_FROM_BUSYBOX.contains(&name) {
+            tree.link(applet, "/usr/bin/busybox");
+        }
+    }
+    tree.copy("/bin/busybox", busybox, 0o755);
+    Ok(())
+}
+
+/// Manifests, methods and rc scripts, which lie in the project as they are.
+fn services(tree: &mut Tree) -> Result<()> {
+    for file in files(&project::root().join("manifests"), "toml")? {
+        tree.copy(&format!("/lib/svc/manifest/{}", name(&file)?), &file, 0o644);
+    }
+    tree.copy_folder("/lib/svc/method", &project::root().join("manifests/method"))?;
+    tree.copy_folder("/etc", &project::root().join("rc.d"))?;
+    Ok(())
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|e| e.path())).collect();
+    let mut paths = paths?;
+    paths.retain(|path| path.extension().is_some_and(|e| e == extension));
+    Ok(paths)
+}
+
+fn name(file: &Path) -> Result<&str> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    name.with_context(|| format!("odd file name {}", file.display()))
+}

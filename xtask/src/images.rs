@@ -1,0 +1,77 @@
+//! All that a machine boots from, made or found in the build folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::packages::{self, Packages};
+use crate::step::step;
+use crate::{disk, dom0, host, programs, project};
+
+/// What is under dom0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hypervisor {
+    /// Stock Xen 4.17 from Debian.
+    Xen,
+}
+
+/// Files to boot from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// The hypervisor, a multiboot ELF file.
+    pub hypervisor: PathBuf,
+    /// dom0's kernel.
+    pub kernel: PathBuf,
+    /// dom0's initramfs.
+    pub initramfs: PathBuf,
+    /// dom0's data disk as it is at first.
+    pub disk: PathBuf,
+}
+
+/// Installs, builds and assembles what isn't there yet. Hold the build folder's lock.
+pub fn prepare(hypervisor: Hypervisor) -> Result<Images> {
+    host::install_missing()?;
+    let packages = packages::unpack()?;
+    let programs = step("build our programs", programs::build)?;
+    let initramfs = step("assemble dom0", || dom0::initramfs(&packages, &programs))?;
+    let disk = step("make the data disk", disk::data_disk)?;
+    let hypervisor = match hypervisor {
+        Hypervisor::Xen => xen(&packages)?,
+    };
+    let kernel = format!("boot/vmlinuz-{}", packages.kernel_release());
+    let kernel = packages.file(&packages.kernel, &kernel)?;
+    Ok(Images { hypervisor, kernel, initramfs, disk })
+}
+
+impl Images {
+    /// Links the images into `folder`, so that a later build can't change them under a machine
+    /// that is about to read them.
+    pub fn link_into(&self, folder: &Path) -> Result<Self> {
+        let link = |file: &Path, name: &str| -> Result<PathBuf> {
+            let place = folder.join(name);
+            fs::hard_link(file, &place).with_context(|| {
+                format!("cannot link {} to {}", file.display(), place.display())
+            })?;
+            Ok(place)
+        };
+        Ok(Self {
+            hypervisor: link(&self.hypervisor, "hypervisor")?,
+            kernel: link(&self.kernel, "vmlinuz")?,
+            initramfs: link(&self.initramfs, "dom0.cpio")?,
+            disk: link(&self.disk, "var.img")?,
+        })
+    }
+}
+
+/// Debian's Xen, unpacked: QEMU's multiboot loader takes no gzip.
+fn xen(packages: &Packages) -> Result<PathBuf> {
+    let packed = packages.file(packages::XEN, "boot/xen-4.17-amd64.gz")?;
+    project::cached("xen-4.17-amd64", &packed.display().to_string(), |path| {
+        let out = fs::File::create(path)?;
+        let status = Command::new("gzip").arg("-dc").arg(&packed).stdout(out).status()?;
+        anyhow::ensure!(status.success(), "gzip failed on {}", packed.display());
+        Ok(())
+    })
+}

@@ -1,0 +1,18 @@
+//! What `cargo xtask` is made of: packages, programs, images, the emulator.
+//!
+//! The tests that boot use the same parts, so what they boot is what `cargo xtask run` boots.
+
+pub mod cpio;
+pub mod disk;
+pub mod dom0;
+pub mod host;
+pub mod images;
+pub mod libraries;
+pub mod modules;
+pub mod packages;
+pub mod programs;
+pub mod project;
+pub mod qemu;
+pub mod run;
+pub mod step;
+pub mod tree;

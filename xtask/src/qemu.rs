@@ -1,0 +1,202 @@
+//! A machine in the emulator: its command line, its console, its end.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use agent::host::Agent;
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::images::Images;
+use crate::project;
+
+/// dom0's memory in MiB; the guests get the rest.
+const DOM0_MEMORY: u32 = 768;
+
+/// Where the console is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// On this terminal, and in the log.
+    Terminal,
+    /// In the log only.
+    Log,
+}
+
+/// What kind of machine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// Where the console is.
+    pub console: Console,
+    /// A disk that keeps what is written, instead of the images' own, which never changes.
+    pub kept_disk: Option<PathBuf>,
+}
+
+/// A running emulator. It is killed when this is dropped, and when this process dies.
+#[derive(Debug)]
+pub struct Machine {
+    child: Child,
+    folder: RunFolder,
+}
+
+impl Machine {
+    /// Starts a machine. Call it from a thread that lives as long as the machine should: the
+    /// kernel kills the emulator at the death of the thread that started it.
+    pub fn start(images: &Images, options: &Options) -> Result<Self> {
+        let folder = RunFolder::new()?;
+        images.link_into(&folder.path)?;
+        let mut command = command(options);
+        command.current_dir(&folder.path).env("TMPDIR", &folder.path);
+        if options.console == Console::Log {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command.stderr(fs::File::create(folder.path.join("qemu.log"))?);
+        }
+        let die_with_parent = || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            Ok(())
+        };
+        // SAFETY: the closure runs in the forked child and only makes one system call.
+        unsafe { command.pre_exec(die_with_parent) };
+        let child = command.spawn().context("cannot run qemu-system-x86_64")?;
+        Ok(Self { child, folder })
+    }
+
+    /// The file that the console is written to.
+    pub fn console_log(&self) -> PathBuf {
+        self.folder.path.join("console.log")
+    }
+
+    /// Connects to the exec agent once dom0 is that far.
+    pub fn agent(&mut self, timeout: Duration) -> Result<Agent> {
+        // Through /proc, because a socket's path may not be longer than 107 bytes.
+        let socket = PathBuf::from(format!("/proc/{}/cwd/agent.sock", self.child.id()));
+        let log = self.console_log();
+        let alive = || match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::other(format!("the emulator ended with {status}"))),
+        };
+        let agent = Agent::connect(&socket, Instant::now() + timeout, alive);
+        agent.with_context(|| {
+            format!("dom0 did not come up; its console's last lines:\n{}", tail(&log))
+        })
+    }
+
+    /// Waits until the machine ends by itself.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    /// Waits for at most `timeout` until the machine ends by itself.
+    pub fn wait_for(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the machine still runs after {} s", timeout.as_secs())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(options: &Options) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-accel", "tcg", "-cpu", "qemu64", "-nodefaults", "-nic", "none"]);
+    command.args(["-display", "none", "-no-reboot"]);
+    command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
+    command.args(["-kernel", "hypervisor", "-append"]);
+    command.arg(format!("console=com1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"));
+    command.args(["-initrd", "vmlinuz console=hvc0 quiet,dom0.cpio"]);
+    match options.console {
+        Console::Terminal => {
+            command.args(["-chardev", "stdio,id=console,mux=on,signal=off,logfile=console.log"]);
+            command.args(["-mon", "chardev=console"]);
+        }
+        Console::Log => {
+            command.args(["-chardev", "file,id=console,path=console.log", "-monitor", "none"]);
+        }
+    }
+    command.args(["-serial", "chardev:console"]);
+    command.arg("-drive").arg(drive(options.kept_disk.as_deref()));
+    command.args(["-device", "virtio-blk-pci,drive=var"]);
+    command.args(["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]);
+    command.args(["-chardev", "socket,id=agent,path=agent.sock,server=on,wait=off"]);
+    let port = format!("virtserialport,chardev=agent,name={}", agent::PORT_NAME);
+    command.args(["-device", &port]);
+    command
+}
+
+fn drive(kept_disk: Option<&Path>) -> String {
+    match kept_disk {
+        // A comma in an option's value is written twice.
+        Some(path) => {
+            let path = path.display().to_string().replace(',', ",,");
+            format!("id=var,if=none,format=raw,discard=unmap,file={path}")
+        }
+        None => "id=var,if=none,format=raw,snapshot=on,cache=unsafe,file=var.img".to_owned(),
+    }
+}
+
+/// The last lines of a console log.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+/// A folder for one machine's files, `build/run/PID-N`.
+#[derive(Debug)]
+struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    fn new() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let runs = project::build().join("run");
+        fs::create_dir_all(&runs)?;
+        remove_left_over(&runs)?;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = runs.join(format!("{}-{number}", std::process::id()));
+        project::remove(&path)?;
+        fs::create_dir(&path)?;
+        Ok(Self { path })
+    }
+}
+
+/// Removes folders whose process was killed before it could.
+fn remove_left_over(runs: &Path) -> Result<()> {
+    for run in fs::read_dir(runs)? {
+        let run = run?;
+        let name = run.file_name();
+        let pid = name.to_str().and_then(|name| name.split('-').next()).unwrap_or_default();
+        if !Path::new("/proc").join(pid).exists() {
+            project::remove(&run.path())?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        // The console's log outlives the run, to be read when something went wrong.
+        let _ = fs::rename(self.path.join("console.log"), project::build().join("console.log"));
+        let _ = project::remove(&self.path);
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod fmri;
 pub mod glob;
+pub mod manifest;
 pub mod repo;
 mod root;
 pub mod value;

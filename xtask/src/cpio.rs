@@ -2,8 +2,9 @@
 //!
 //! Format: Documentation/driver-api/early-userspace/buffer-format.rst of the Linux sources.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -37,6 +38,13 @@ pub fn write(tree: &Tree, out: &mut impl Write) -> Result<()> {
     }
     archive.entry(TRAILER, 0, (0, 0), &[])?;
     Ok(())
+}
+
+/// Writes `tree` to a new file.
+pub fn write_file(tree: &Tree, path: &Path) -> Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    write(tree, &mut out)?;
+    Ok(out.flush()?)
 }
 
 struct Archive<'a, W> {
@@ -113,6 +121,7 @@ mod tests {
             .args(["cpio", "-t"])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
             .spawn()
         else {
             panic!("busybox is needed (apt-get install busybox-static)");

@@ -5,14 +5,18 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::guest::Guest;
 use crate::tree::Tree;
 use crate::{host, project};
 
 /// Fixed, so that equal contents give equal images.
 const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
 
+/// The guests that have a configuration in `xtask/dom0/etc/xen`.
+const GUESTS: &[&str] = &["escalus", "rosaline"];
+
 /// Makes the disk (again, if anything in it changed).
-pub fn data_disk() -> Result<PathBuf> {
+pub fn data_disk(guest: &Guest) -> Result<PathBuf> {
     let mut tree = Tree::default();
     for folder in
         ["etc/upper", "etc/work", "lib/xen/images", "lib/xend", "log/xen/console", "svc/log"]
@@ -20,6 +24,11 @@ pub fn data_disk() -> Result<PathBuf> {
         tree.folder(folder, 0o755);
     }
     tree.folder("tmp", 0o1777);
+    for name in GUESTS {
+        tree.copy(&format!("lib/xen/images/{name}.img"), &guest.disk, 0o600);
+    }
+    tree.copy("lib/xen/boot/vmlinuz-guest", &guest.kernel, 0o644);
+    tree.copy("lib/xen/boot/initrd-guest", &guest.initramfs, 0o644);
     tree.link("run", "/run");
     tree.link("lock", "/run/lock");
     project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))

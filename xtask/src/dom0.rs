@@ -40,10 +40,7 @@ const NOT_FROM_BUSYBOX: &[&str] = &["init", "linuxrc"];
 /// Makes the initramfs (again, if anything in it changed).
 pub fn initramfs(packages: &Packages, programs: &[Program]) -> Result<PathBuf> {
     let tree = tree(packages, programs)?;
-    project::cached("dom0.cpio", &tree.key()?, |path| {
-        let mut out = std::io::BufWriter::new(fs::File::create(path)?);
-        cpio::write(&tree, &mut out)
-    })
+    project::cached("dom0.cpio", &tree.key()?, |path| cpio::write_file(&tree, path))
 }
 
 fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
@@ -64,6 +61,11 @@ fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
     }
     modules::install(&mut tree, packages, MODULES)?;
     tree.copy_folder("", &project::root().join("xtask/dom0"))?;
+    tree.copy("etc/shadow", project::root().join("xtask/dom0/etc/shadow"), 0o600);
+    // On the data disk, where they don't cost boot time.
+    for file in ["vmlinuz-guest", "initrd-guest"] {
+        tree.link(&format!("boot/{file}"), format!("/var/lib/xen/boot/{file}"));
+    }
     services(&mut tree)?;
     for program in programs {
         tree.copy(program.place, &program.file, 0o755);

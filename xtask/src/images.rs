@@ -1,6 +1,7 @@
 //! All that a machine boots from, made or found in the build folder.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,13 +9,22 @@ use anyhow::{Context, Result};
 
 use crate::packages::{self, Packages};
 use crate::step::step;
-use crate::{disk, dom0, host, programs, project};
+use crate::{disk, dom0, guest, host, programs, project, stock};
 
 /// What is under dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hypervisor {
     /// Stock Xen 4.17 from Debian.
     Xen,
+}
+
+/// What manages guests in dom0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Toolstack {
+    /// Ours.
+    Escalus,
+    /// Debian's xl and C xenstored, to compare with.
+    Stock,
 }
 
 /// Files to boot from.
@@ -24,19 +34,25 @@ pub struct Images {
     pub hypervisor: PathBuf,
     /// dom0's kernel.
     pub kernel: PathBuf,
-    /// dom0's initramfs.
-    pub initramfs: PathBuf,
+    /// dom0's initramfs, in parts: cpio archives to be joined.
+    pub initramfs: Vec<PathBuf>,
     /// dom0's data disk as it is at first.
     pub disk: PathBuf,
 }
 
 /// Installs, builds and assembles what isn't there yet. Hold the build folder's lock.
-pub fn prepare(hypervisor: Hypervisor) -> Result<Images> {
+pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     host::install_missing()?;
     let packages = packages::unpack()?;
     let programs = step("build our programs", programs::build)?;
-    let initramfs = step("assemble dom0", || dom0::initramfs(&packages, &programs))?;
-    let disk = step("make the data disk", disk::data_disk)?;
+    let initramfs = step("assemble dom0", || -> Result<_> {
+        let mut parts = vec![dom0::initramfs(&packages, &programs)?];
+        if toolstack == Toolstack::Stock {
+            parts.push(stock::initramfs(&packages)?);
+        }
+        Ok(parts)
+    })?;
+    let disk = step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?))?;
     let hypervisor = match hypervisor {
         Hypervisor::Xen => xen(&packages)?,
     };
@@ -46,22 +62,21 @@ pub fn prepare(hypervisor: Hypervisor) -> Result<Images> {
 }
 
 impl Images {
-    /// Links the images into `folder`, so that a later build can't change them under a machine
-    /// that is about to read them.
-    pub fn link_into(&self, folder: &Path) -> Result<Self> {
-        let link = |file: &Path, name: &str| -> Result<PathBuf> {
-            let place = folder.join(name);
-            fs::hard_link(file, &place).with_context(|| {
-                format!("cannot link {} to {}", file.display(), place.display())
-            })?;
-            Ok(place)
+    /// Links or copies the images into `folder`, so that a later build can't change them under a
+    /// machine that is about to read them.
+    pub fn put_into(&self, folder: &Path) -> Result<()> {
+        let link = |file: &Path, name: &str| {
+            fs::hard_link(file, folder.join(name))
+                .with_context(|| format!("cannot link {} to {}", file.display(), folder.display()))
         };
-        Ok(Self {
-            hypervisor: link(&self.hypervisor, "hypervisor")?,
-            kernel: link(&self.kernel, "vmlinuz")?,
-            initramfs: link(&self.initramfs, "dom0.cpio")?,
-            disk: link(&self.disk, "var.img")?,
-        })
+        link(&self.hypervisor, "hypervisor")?;
+        link(&self.kernel, "vmlinuz")?;
+        link(&self.disk, "var.img")?;
+        let mut initramfs = fs::File::create(folder.join("dom0.cpio"))?;
+        for part in &self.initramfs {
+            io::copy(&mut fs::File::open(part)?, &mut initramfs)?;
+        }
+        Ok(())
     }
 }
 

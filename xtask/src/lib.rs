@@ -5,6 +5,7 @@
 pub mod cpio;
 pub mod disk;
 pub mod dom0;
+pub mod guest;
 pub mod host;
 pub mod images;
 pub mod libraries;
@@ -15,4 +16,5 @@ pub mod project;
 pub mod qemu;
 pub mod run;
 pub mod step;
+pub mod stock;
 pub mod tree;

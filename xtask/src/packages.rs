@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::step::step;
-use crate::{host, project};
+use crate::{host, project, stock};
 
 /// The meta package whose dependency is the current kernel package.
 const KERNEL_META: &str = "linux-image-amd64";
@@ -105,7 +105,7 @@ struct Index {
 
 impl Index {
     fn wanted(kernel: &str) -> Vec<&str> {
-        USERLAND.iter().copied().chain([XEN, kernel]).collect()
+        USERLAND.iter().chain(stock::PACKAGES).copied().chain([XEN, kernel]).collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

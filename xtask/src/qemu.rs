@@ -52,7 +52,7 @@ impl Machine {
     /// kernel kills the emulator at the death of the thread that started it.
     pub fn start(images: &Images, options: &Options) -> Result<Self> {
         let folder = RunFolder::new()?;
-        images.link_into(&folder.path)?;
+        images.put_into(&folder.path)?;
         let mut command = command(options);
         command.current_dir(&folder.path).env("TMPDIR", &folder.path);
         if options.console == Console::Log {

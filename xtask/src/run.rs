@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent::host::Stream;
 use anyhow::{Context, Result};
 
-use crate::images::{self, Hypervisor, Images};
+use crate::images::{self, Hypervisor, Images, Toolstack};
 use crate::qemu::{Console, Machine, Options};
 use crate::step::step;
 use crate::{host, project};
@@ -36,12 +36,15 @@ pub struct Arguments {
     /// What is under dom0
     #[arg(long, value_enum, default_value = "xen")]
     hypervisor: Hypervisor,
+    /// What manages guests in dom0
+    #[arg(long, value_enum, default_value = "escalus")]
+    toolstack: Toolstack,
 }
 
 /// Boots as `arguments` say. The exit code is the command's with `--exec`, else the emulator's.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let lock = project::lock()?;
-    let images = images::prepare(arguments.hypervisor)?;
+    let images = images::prepare(arguments.hypervisor, arguments.toolstack)?;
     let options = Options {
         memory: arguments.memory,
         cpus: arguments.cpus,

@@ -1,0 +1,241 @@
+//! Control of one domain (domctl.h), at the interface version of Xen 4.17.
+
+use super::{DomId, plain};
+
+/// What `interface_version` must be (`XEN_DOMCTL_INTERFACE_VERSION`).
+pub const INTERFACE_VERSION: u32 = 0x15;
+
+/// Make a domain.
+pub const CREATE_DOMAIN: u32 = 1;
+/// Destroy a domain.
+pub const DESTROY_DOMAIN: u32 = 2;
+/// Pause a domain.
+pub const PAUSE_DOMAIN: u32 = 3;
+/// Unpause a domain.
+pub const UNPAUSE_DOMAIN: u32 = 4;
+/// What a domain is doing.
+pub const GET_DOMAIN_INFO: u32 = 5;
+/// Where a vcpu may run.
+pub const SET_VCPU_AFFINITY: u32 = 9;
+/// The most memory a domain may have.
+pub const MAX_MEM: u32 = 11;
+/// A vcpu's registers, in.
+pub const SET_VCPU_CONTEXT: u32 = 12;
+/// A vcpu's registers, out.
+pub const GET_VCPU_CONTEXT: u32 = 13;
+/// What a vcpu is doing.
+pub const GET_VCPU_INFO: u32 = 14;
+/// How many vcpus a domain has.
+pub const MAX_VCPUS: u32 = 15;
+/// Scheduling parameters.
+pub const SCHEDULER_OP: u32 = 16;
+/// Fill in a hypercall page.
+pub const HYPERCALL_INIT: u32 = 22;
+/// Where a vcpu may run, out.
+pub const GET_VCPU_AFFINITY: u32 = 25;
+
+/// The domain is being destroyed (`XEN_DOMINF_dying`).
+pub const DOMINF_DYING: u32 = 1 << 0;
+/// The domain is HVM.
+pub const DOMINF_HVM_GUEST: u32 = 1 << 1;
+/// The domain has shut down; the reason is in bits 16 to 23.
+pub const DOMINF_SHUTDOWN: u32 = 1 << 2;
+/// The domain is paused by the toolstack.
+pub const DOMINF_PAUSED: u32 = 1 << 3;
+/// Every vcpu waits for an event.
+pub const DOMINF_BLOCKED: u32 = 1 << 4;
+/// A vcpu is running right now.
+pub const DOMINF_RUNNING: u32 = 1 << 5;
+/// Where the shutdown reason is in the flags.
+pub const DOMINF_SHUTDOWN_SHIFT: u32 = 16;
+/// How wide the shutdown reason is.
+pub const DOMINF_SHUTDOWN_MASK: u32 = 255;
+/// No vcpu at all (`XEN_INVALID_MAX_VCPU_ID`).
+pub const INVALID_MAX_VCPU_ID: u32 = u32::MAX;
+
+/// Use `cpumap_hard`.
+pub const VCPU_AFFINITY_HARD: u32 = 1 << 0;
+
+/// Architecture's part of a new domain's parameters (`xen_arch_domainconfig`); zero for PV.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ArchDomainConfig {
+    /// `XEN_X86_EMU_*`.
+    pub emulation_flags: u32,
+    /// `XEN_X86_MSR_RELAXED`.
+    pub misc_flags: u32,
+}
+
+/// Parameters of a new domain (`xen_domctl_createdomain`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct CreateDomain {
+    /// XSM label.
+    pub ssidref: u32,
+    /// The domain's UUID.
+    pub handle: [u8; 16],
+    /// `XEN_DOMCTL_CDF_*`; none for PV.
+    pub flags: u32,
+    /// `XEN_DOMCTL_IOMMU_*`.
+    pub iommu_opts: u32,
+    /// How many vcpus it may have.
+    pub max_vcpus: u32,
+    /// The highest event channel port.
+    pub max_evtchn_port: u32,
+    /// Grant frames at most; negative: the hypervisor's default.
+    pub max_grant_frames: i32,
+    /// Maptrack frames at most; negative: the hypervisor's default.
+    pub max_maptrack_frames: i32,
+    /// The highest grant table version, in the low 4 bits.
+    pub grant_opts: u32,
+    /// Trace buffer bytes per vcpu.
+    pub vmtrace_size: u32,
+    /// CPU pool.
+    pub cpupool_id: u32,
+    /// Architecture's part.
+    pub arch: ArchDomainConfig,
+}
+
+/// What a domain is doing (`xen_domctl_getdomaininfo`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct GetDomainInfo {
+    /// Which domain was found.
+    pub domain: DomId,
+    /// Padding.
+    pub pad1: u16,
+    /// `DOMINF_*`.
+    pub flags: u32,
+    /// Pages it has.
+    pub tot_pages: u64,
+    /// Pages it may have.
+    pub max_pages: u64,
+    /// Pages claimed and not yet allocated.
+    pub outstanding_pages: u64,
+    /// Pages shared with other domains.
+    pub shr_pages: u64,
+    /// Pages paged out.
+    pub paged_pages: u64,
+    /// Frame of its shared info page.
+    pub shared_info_frame: u64,
+    /// Processor time used, in ns.
+    pub cpu_time: u64,
+    /// Vcpus that are online.
+    pub nr_online_vcpus: u32,
+    /// The highest vcpu number.
+    pub max_vcpu_id: u32,
+    /// XSM label.
+    pub ssidref: u32,
+    /// UUID.
+    pub handle: [u8; 16],
+    /// CPU pool.
+    pub cpupool: u32,
+    /// Bits in a guest physical address.
+    pub gpaddr_bits: u8,
+    /// Padding.
+    pub pad2: [u8; 7],
+    /// Architecture's part.
+    pub arch_config: ArchDomainConfig,
+}
+
+/// What a vcpu is doing (`xen_domctl_getvcpuinfo`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct GetVcpuInfo {
+    /// Which vcpu (in).
+    pub vcpu: u32,
+    /// It is not hot-unplugged.
+    pub online: u8,
+    /// It waits for an event.
+    pub blocked: u8,
+    /// It runs right now.
+    pub running: u8,
+    /// Padding.
+    pub pad: u8,
+    /// Processor time used, in ns.
+    pub cpu_time: u64,
+    /// The processor it is on.
+    pub cpu: u32,
+    /// Padding.
+    pub pad2: u32,
+}
+
+/// A vcpu's registers (`xen_domctl_vcpucontext`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct VcpuContext {
+    /// Which vcpu.
+    pub vcpu: u32,
+    /// Padding.
+    pub pad: u32,
+    /// Address of a `vcpu_guest_context`.
+    pub ctxt: u64,
+}
+
+/// A bitmap in the caller's memory (`xenctl_bitmap`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Bitmap {
+    /// Address of its bytes.
+    pub bitmap: u64,
+    /// How many bits count.
+    pub nr_bits: u32,
+    /// Padding.
+    pub pad: u32,
+}
+
+/// Where a vcpu may run (`xen_domctl_vcpuaffinity`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct VcpuAffinity {
+    /// Which vcpu.
+    pub vcpu: u32,
+    /// `VCPU_AFFINITY_*`.
+    pub flags: u32,
+    /// Where it may run.
+    pub cpumap_hard: Bitmap,
+    /// Where it would rather run.
+    pub cpumap_soft: Bitmap,
+}
+
+/// The operation's own part of a [`Domctl`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union DomctlBody {
+    /// [`CREATE_DOMAIN`]
+    pub createdomain: CreateDomain,
+    /// [`GET_DOMAIN_INFO`]
+    pub getdomaininfo: GetDomainInfo,
+    /// [`MAX_MEM`]: KiB
+    pub max_mem_kib: u64,
+    /// [`MAX_VCPUS`]
+    pub max_vcpus: u32,
+    /// [`SET_VCPU_CONTEXT`], [`GET_VCPU_CONTEXT`]
+    pub vcpucontext: VcpuContext,
+    /// [`GET_VCPU_INFO`]
+    pub getvcpuinfo: GetVcpuInfo,
+    /// [`SET_VCPU_AFFINITY`], [`GET_VCPU_AFFINITY`]
+    pub vcpuaffinity: VcpuAffinity,
+    /// [`HYPERCALL_INIT`]: the frame of the page
+    pub hypercall_gmfn: u64,
+    /// The union's size.
+    pub pad: [u8; 128],
+}
+
+/// The argument of the domctl hypercall (`xen_domctl`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Domctl {
+    /// Which operation.
+    pub cmd: u32,
+    /// [`INTERFACE_VERSION`].
+    pub interface_version: u32,
+    /// Which domain.
+    pub domain: DomId,
+    /// Padding.
+    pub pad: [u16; 3],
+    /// The operation's own part.
+    pub u: DomctlBody,
+}
+
+plain!(CreateDomain, GetDomainInfo, GetVcpuInfo, VcpuContext, VcpuAffinity, Domctl);

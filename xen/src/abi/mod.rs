@@ -1,0 +1,53 @@
+//! Numbers, structures and flags of the public headers, one module a header or a part of one.
+
+pub mod console;
+pub mod domctl;
+pub mod elfnote;
+pub mod evtchn;
+pub mod grant;
+pub mod hypercall;
+pub mod memory;
+pub mod mmuext;
+pub mod sched;
+pub mod start_info;
+pub mod sysctl;
+pub mod vcpu;
+pub mod version;
+pub mod xenbus;
+pub mod xs_wire;
+
+/// A domain's number (`domid_t`, xen.h).
+pub type DomId = u16;
+/// The calling domain (`DOMID_SELF`, xen.h).
+pub const DOMID_SELF: DomId = 0x7ff0;
+/// Numbers from here on are no domain's (`DOMID_FIRST_RESERVED`, xen.h).
+pub const DOMID_FIRST_RESERVED: DomId = 0x7ff0;
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+/// The shift from bytes to pages.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// Data that may be copied to and from the hypervisor byte by byte.
+///
+/// # Safety
+/// Every bit pattern is a valid value, and the type holds no reference.
+pub unsafe trait Plain: Copy {
+    /// The value with all bits zero, which is what reserved fields want.
+    fn zeroed() -> Self {
+        // SAFETY: the trait's contract says that every bit pattern is valid.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+/// Declares structures and unions of integers [`Plain`].
+macro_rules! plain {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            // SAFETY: repr(C), made of integers and arrays of them only.
+            unsafe impl $crate::abi::Plain for $name {}
+        )+
+    };
+}
+pub(crate) use plain;
+
+plain!(u8, u16, u32, u64, i32, i64);

@@ -1,0 +1,144 @@
+//! Control of the host (sysctl.h), at the interface version of Xen 4.17.
+
+use super::{DomId, plain};
+
+/// What `interface_version` must be (`XEN_SYSCTL_INTERFACE_VERSION`).
+pub const INTERFACE_VERSION: u32 = 0x15;
+
+/// The hypervisor's console ring.
+pub const READ_CONSOLE: u32 = 1;
+/// Processors and memory.
+pub const PHYSINFO: u32 = 3;
+/// Which scheduler.
+pub const SCHED_ID: u32 = 4;
+/// Many domains at once.
+pub const GET_DOMAIN_INFO_LIST: u32 = 6;
+/// Press debug keys.
+pub const DEBUG_KEYS: u32 = 7;
+
+/// `XEN_SYSCTL_PHYSCAP_hvm`
+pub const PHYSCAP_HVM: u32 = 1 << 0;
+/// `XEN_SYSCTL_PHYSCAP_pv`
+pub const PHYSCAP_PV: u32 = 1 << 1;
+/// `XEN_SYSCTL_PHYSCAP_directio`
+pub const PHYSCAP_DIRECTIO: u32 = 1 << 2;
+
+/// Reading the console ring (`xen_sysctl_readconsole`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ReadConsole {
+    /// Empty the ring after reading.
+    pub clear: u8,
+    /// Start at `index`.
+    pub incremental: u8,
+    /// Padding.
+    pub pad: [u8; 2],
+    /// Where to start; where it ended.
+    pub index: u32,
+    /// Address of a buffer.
+    pub buffer: u64,
+    /// The buffer's size; bytes written.
+    pub count: u32,
+    /// Padding.
+    pub pad2: u32,
+}
+
+/// Processors and memory (`xen_sysctl_physinfo`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Physinfo {
+    /// Threads in a core.
+    pub threads_per_core: u32,
+    /// Cores in a socket.
+    pub cores_per_socket: u32,
+    /// Processors online.
+    pub nr_cpus: u32,
+    /// The highest processor number.
+    pub max_cpu_id: u32,
+    /// NUMA nodes.
+    pub nr_nodes: u32,
+    /// The highest node number.
+    pub max_node_id: u32,
+    /// Clock in kHz.
+    pub cpu_khz: u32,
+    /// `PHYSCAP_*`.
+    pub capabilities: u32,
+    /// Architecture's capabilities.
+    pub arch_capabilities: u32,
+    /// Padding.
+    pub pad: u32,
+    /// Pages in the machine.
+    pub total_pages: u64,
+    /// Free pages.
+    pub free_pages: u64,
+    /// Free pages that still hold old data.
+    pub scrub_pages: u64,
+    /// Pages claimed and not yet allocated.
+    pub outstanding_pages: u64,
+    /// The highest machine frame number.
+    pub max_mfn: u64,
+    /// CPUID feature words.
+    pub hw_cap: [u32; 8],
+}
+
+/// Many domains at once (`xen_sysctl_getdomaininfolist`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct GetDomainInfoList {
+    /// Where to begin.
+    pub first_domain: DomId,
+    /// Padding.
+    pub pad: u16,
+    /// How many fit in the buffer.
+    pub max_domains: u32,
+    /// Address of an array of `GetDomainInfo`.
+    pub buffer: u64,
+    /// How many were found.
+    pub num_domains: u32,
+    /// Padding.
+    pub pad2: u32,
+}
+
+/// Debug keys (`xen_sysctl_debug_keys`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct DebugKeys {
+    /// Address of the keys.
+    pub keys: u64,
+    /// How many.
+    pub nr_keys: u32,
+    /// Padding.
+    pub pad: u32,
+}
+
+/// The operation's own part of a [`Sysctl`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union SysctlBody {
+    /// [`READ_CONSOLE`]
+    pub readconsole: ReadConsole,
+    /// [`PHYSINFO`]
+    pub physinfo: Physinfo,
+    /// [`SCHED_ID`]
+    pub sched_id: u32,
+    /// [`GET_DOMAIN_INFO_LIST`]
+    pub getdomaininfolist: GetDomainInfoList,
+    /// [`DEBUG_KEYS`]
+    pub debug_keys: DebugKeys,
+    /// The union's size.
+    pub pad: [u8; 128],
+}
+
+/// The argument of the sysctl hypercall (`xen_sysctl`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Sysctl {
+    /// Which operation.
+    pub cmd: u32,
+    /// [`INTERFACE_VERSION`].
+    pub interface_version: u32,
+    /// The operation's own part.
+    pub u: SysctlBody,
+}
+
+plain!(ReadConsole, Physinfo, GetDomainInfoList, DebugKeys, Sysctl);

@@ -1,0 +1,120 @@
+//! Pages that somebody else may change at any moment: copied from and to, never borrowed.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::libc;
+
+use crate::abi::Plain;
+
+/// What has to be undone after the pages are unmapped.
+pub(crate) type Undo = Box<dyn FnOnce() + Send>;
+
+/// Mapped pages of another domain.
+///
+/// No reference into them is ever handed out: a guest may write to them while we look.
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+    undo: Option<Undo>,
+}
+
+// SAFETY: the pages belong to this value alone, and every access is a volatile copy.
+unsafe impl Send for Mapping {}
+
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mapping({} bytes at {:p})", self.len, self.start)
+    }
+}
+
+impl Mapping {
+    /// Takes over `len` mapped bytes at `start`; they are unmapped when this is dropped, and then
+    /// `undo` is called.
+    ///
+    /// # Safety
+    /// They must be readable, writable if [`Self::write`] is ever called, and nobody else's to unmap.
+    pub(crate) unsafe fn new(start: NonNull<u8>, len: usize, undo: Option<Undo>) -> Self {
+        Self { start, len, undo }
+    }
+
+    /// How many bytes are mapped.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The address of `len` bytes at `offset`; panics if they are not all inside.
+    fn at(&self, offset: usize, len: usize) -> *mut u8 {
+        let end = offset.checked_add(len);
+        assert!(end.is_some_and(|end| end <= self.len), "{offset}+{len} in {} bytes", self.len);
+        // SAFETY: offset is within the mapped bytes, just checked.
+        unsafe { self.start.as_ptr().add(offset) }
+    }
+
+    /// Copies bytes out. Panics if the range is not inside.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) {
+        let from = self.at(offset, bytes.len());
+        // SAFETY: the range is mapped; raw copies make no assumption that the source holds still.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) }
+    }
+
+    /// Copies bytes in. Panics if the range is not inside.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        let to = self.at(offset, bytes.len());
+        // SAFETY: as for read, the other way.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+    }
+
+    /// Fills a range with zero bytes. Panics if the range is not inside.
+    pub fn zero(&self, offset: usize, len: usize) {
+        let to = self.at(offset, len);
+        // SAFETY: the range is mapped.
+        unsafe { std::ptr::write_bytes(to, 0, len) }
+    }
+
+    /// Copies a structure in. Panics if it doesn't fit.
+    pub fn write_plain<T: Plain>(&self, offset: usize, value: &T) {
+        let to = self.at(offset, size_of::<T>());
+        // SAFETY: the range is mapped, and the write needs no alignment.
+        unsafe { to.cast::<T>().write_unaligned(*value) }
+    }
+
+    /// Reads a shared index once, and before everything that is read after it.
+    /// Panics if it isn't inside or not aligned.
+    pub fn load(&self, offset: usize) -> u32 {
+        self.word(offset).load(Ordering::Acquire)
+    }
+
+    /// Writes a shared index, after everything that was written before it.
+    /// Panics if it isn't inside or not aligned.
+    pub fn store(&self, offset: usize, value: u32) {
+        self.word(offset).store(value, Ordering::Release);
+    }
+
+    /// Reads a shared word and puts `value` there, in one step.
+    pub fn swap(&self, offset: usize, value: u32) -> u32 {
+        self.word(offset).swap(value, Ordering::AcqRel)
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        let address = self.at(offset, 4);
+        assert!(offset.is_multiple_of(4), "offset {offset} is not aligned");
+        // SAFETY: mapped and aligned (pages are); atomics may be changed by others.
+        unsafe { AtomicU32::from_ptr(address.cast()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours to unmap, by the contract of new().
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        if let Some(undo) = self.undo.take() {
+            undo();
+        }
+    }
+}

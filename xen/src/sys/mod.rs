@@ -1,0 +1,27 @@
+//! How a Linux control domain talks to the hypervisor: the devices under `/dev/xen`.
+
+mod buffer;
+mod domain;
+mod error;
+mod evtchn;
+mod gntdev;
+mod host;
+mod hypervisor;
+mod ioctl;
+mod mapping;
+mod memory;
+mod privcmd;
+
+pub use domain::{CreateDomain, DomainInfo, ShutdownReason, VcpuInfo};
+pub use error::Error;
+pub use evtchn::{Evtchn, Port};
+pub use gntdev::Gntdev;
+pub use host::{Physinfo, Version};
+pub use hypervisor::Hypervisor;
+pub use mapping::Mapping;
+pub use privcmd::Privcmd;
+
+pub use crate::abi::DomId;
+
+/// A result of this module.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,322 @@
+//! Every structure and number of `xen::abi` against the public headers (Debian's libxen-dev),
+//! by way of the C compiler.
+
+use std::io::Write;
+use std::mem::{offset_of, size_of};
+use std::process::{Command, Stdio};
+
+use xen::abi::*;
+
+/// One comparison: a C expression and what it must be worth.
+struct Check {
+    c: String,
+    rust: i128,
+}
+
+/// `number!(checks, C_EXPRESSION, rust)`
+macro_rules! number {
+    ($checks:ident, $($c:expr => $rust:expr),+ $(,)?) => {
+        $($checks.push(Check { c: $c.to_string(), rust: $rust as i128 });)+
+    };
+}
+
+/// `layout!(checks, "struct c", Rust { rust_field = "c_field" })`: size and offsets.
+macro_rules! layout {
+    ($checks:ident, $c:literal, $rust:ty { $($field:ident = $c_field:literal),* $(,)? }) => {
+        $checks.push(Check { c: format!("sizeof({})", $c), rust: size_of::<$rust>() as i128 });
+        $($checks.push(Check {
+            c: format!("offsetof({}, {})", $c, $c_field),
+            rust: offset_of!($rust, $field) as i128,
+        });)*
+    };
+}
+
+fn program(checks: &[Check]) -> String {
+    let mut text = String::from(
+        "#define __XEN_TOOLS__ 1\n\
+         #define __XEN_INTERFACE_VERSION__ 0x00040e00\n\
+         #include <errno.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n\
+         #include <xen/xen.h>\n#include <xen/domctl.h>\n#include <xen/sysctl.h>\n\
+         #include <xen/memory.h>\n#include <xen/sched.h>\n#include <xen/event_channel.h>\n\
+         #include <xen/grant_table.h>\n#include <xen/version.h>\n#include <xen/features.h>\n\
+         #include <xen/elfnote.h>\n#include <xen/io/xs_wire.h>\n#include <xen/io/console.h>\n\
+         #include <xen/io/xenbus.h>\n\
+         #define P(x) printf(\"%lld\\n\", (long long)(x))\nint main(void) {\n",
+    );
+    for check in checks {
+        text += &format!("P({});\n", check.c);
+    }
+    text + "return 0; }\n"
+}
+
+fn compare(checks: Vec<Check>) {
+    let folder =
+        std::env::temp_dir().join(format!("xen-layout-{}-{}", std::process::id(), checks.len()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let binary = folder.join("layout");
+    let mut cc = Command::new("cc")
+        .args(["-w", "-x", "c", "-", "-o"])
+        .arg(&binary)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a C compiler is needed: apt-get install gcc libxen-dev");
+    cc.stdin.take().unwrap().write_all(program(&checks).as_bytes()).unwrap();
+    assert!(cc.wait().unwrap().success(), "is libxen-dev installed?");
+    let output = Command::new(&binary).output().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let values = String::from_utf8(output.stdout).unwrap();
+    let values: Vec<i128> = values.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(values.len(), checks.len());
+    for (check, value) in checks.iter().zip(values) {
+        assert_eq!(check.rust, value, "{}", check.c);
+    }
+}
+
+#[test]
+fn structures() {
+    let mut c = Vec::new();
+    layout!(c, "struct xen_domctl_createdomain", domctl::CreateDomain {
+        handle = "handle", flags = "flags", max_vcpus = "max_vcpus",
+        max_evtchn_port = "max_evtchn_port", max_grant_frames = "max_grant_frames",
+        grant_opts = "grant_opts", cpupool_id = "cpupool_id", arch = "arch",
+    });
+    layout!(c, "struct xen_domctl_getdomaininfo", domctl::GetDomainInfo {
+        domain = "domain", flags = "flags", tot_pages = "tot_pages", max_pages = "max_pages",
+        shared_info_frame = "shared_info_frame", cpu_time = "cpu_time",
+        nr_online_vcpus = "nr_online_vcpus", max_vcpu_id = "max_vcpu_id", ssidref = "ssidref",
+        handle = "handle", cpupool = "cpupool", arch_config = "arch_config",
+    });
+    layout!(c, "struct xen_domctl_getvcpuinfo", domctl::GetVcpuInfo {
+        vcpu = "vcpu", online = "online", running = "running", cpu_time = "cpu_time", cpu = "cpu",
+    });
+    layout!(c, "struct xen_domctl_vcpucontext", domctl::VcpuContext { vcpu = "vcpu", ctxt = "ctxt" });
+    layout!(c, "struct xenctl_bitmap", domctl::Bitmap { bitmap = "bitmap", nr_bits = "nr_bits" });
+    layout!(c, "struct xen_domctl_vcpuaffinity", domctl::VcpuAffinity {
+        vcpu = "vcpu", flags = "flags", cpumap_hard = "cpumap_hard", cpumap_soft = "cpumap_soft",
+    });
+    layout!(c, "struct xen_domctl", domctl::Domctl {
+        cmd = "cmd", interface_version = "interface_version", domain = "domain", u = "u",
+    });
+    layout!(c, "struct xen_sysctl_readconsole", sysctl::ReadConsole {
+        clear = "clear", incremental = "incremental", index = "index", buffer = "buffer",
+        count = "count",
+    });
+    layout!(c, "struct xen_sysctl_physinfo", sysctl::Physinfo {
+        nr_cpus = "nr_cpus", cpu_khz = "cpu_khz", capabilities = "capabilities",
+        total_pages = "total_pages", free_pages = "free_pages", scrub_pages = "scrub_pages",
+        max_mfn = "max_mfn", hw_cap = "hw_cap",
+    });
+    layout!(c, "struct xen_sysctl_getdomaininfolist", sysctl::GetDomainInfoList {
+        first_domain = "first_domain", max_domains = "max_domains", buffer = "buffer",
+        num_domains = "num_domains",
+    });
+    layout!(c, "struct xen_sysctl_debug_keys", sysctl::DebugKeys { keys = "keys", nr_keys = "nr_keys" });
+    layout!(c, "struct xen_sysctl", sysctl::Sysctl {
+        cmd = "cmd", interface_version = "interface_version", u = "u",
+    });
+    layout!(c, "struct xen_memory_reservation", memory::Reservation {
+        extent_start = "extent_start", nr_extents = "nr_extents", extent_order = "extent_order",
+        mem_flags = "mem_flags", domid = "domid",
+    });
+    layout!(c, "struct mmuext_op", mmuext::MmuextOp { cmd = "cmd", arg1 = "arg1", arg2 = "arg2" });
+    layout!(c, "struct mmu_update", mmuext::MmuUpdate { ptr = "ptr", val = "val" });
+    layout!(c, "struct sched_remote_shutdown", sched::RemoteShutdown {
+        domain_id = "domain_id", reason = "reason",
+    });
+    layout!(c, "struct evtchn_alloc_unbound", evtchn::AllocUnbound {
+        dom = "dom", remote_dom = "remote_dom", port = "port",
+    });
+    layout!(c, "struct gnttab_setup_table", grant::SetupTable {
+        dom = "dom", nr_frames = "nr_frames", status = "status", frame_list = "frame_list",
+    });
+    layout!(c, "struct grant_entry_v1", grant::EntryV1 {
+        flags = "flags", domid = "domid", frame = "frame",
+    });
+    layout!(c, "struct xen_compile_info", version::CompileInfo {
+        compiler = "compiler", compile_by = "compile_by", compile_domain = "compile_domain",
+        compile_date = "compile_date",
+    });
+    layout!(c, "struct cpu_user_regs", vcpu::UserRegs {
+        r15 = "r15", rbp = "rbp", rbx = "rbx", rax = "rax", rsi = "rsi", rdi = "rdi",
+        error_code = "error_code", rip = "rip", cs = "cs",
+        saved_upcall_mask = "saved_upcall_mask", rflags = "rflags", rsp = "rsp", ss = "ss",
+        es = "es", ds = "ds", fs = "fs", gs = "gs",
+    });
+    layout!(c, "struct trap_info", vcpu::TrapInfo {
+        vector = "vector", flags = "flags", cs = "cs", address = "address",
+    });
+    layout!(c, "struct vcpu_guest_context", vcpu::GuestContext {
+        flags = "flags", user_regs = "user_regs", trap_ctxt = "trap_ctxt", ldt_base = "ldt_base",
+        gdt_frames = "gdt_frames", gdt_ents = "gdt_ents", kernel_ss = "kernel_ss",
+        kernel_sp = "kernel_sp", ctrlreg = "ctrlreg", debugreg = "debugreg",
+        event_callback_eip = "event_callback_eip", syscall_callback_eip = "syscall_callback_eip",
+        vm_assist = "vm_assist", fs_base = "fs_base", gs_base_user = "gs_base_user",
+    });
+    layout!(c, "struct start_info", start_info::StartInfo {
+        magic = "magic", nr_pages = "nr_pages", shared_info = "shared_info", flags = "flags",
+        store_mfn = "store_mfn", store_evtchn = "store_evtchn", console_mfn = "console.domU.mfn",
+        console_evtchn = "console.domU.evtchn", pt_base = "pt_base", nr_pt_frames = "nr_pt_frames",
+        mfn_list = "mfn_list", mod_start = "mod_start", mod_len = "mod_len", cmd_line = "cmd_line",
+        first_p2m_pfn = "first_p2m_pfn", nr_p2m_frames = "nr_p2m_frames",
+    });
+    compare(c);
+}
+
+#[test]
+fn control_numbers() {
+    let mut c = Vec::new();
+    number!(c,
+        "DOMID_SELF" => DOMID_SELF,
+        "DOMID_FIRST_RESERVED" => DOMID_FIRST_RESERVED,
+        "__HYPERVISOR_mmu_update" => hypercall::MMU_UPDATE,
+        "__HYPERVISOR_memory_op" => hypercall::MEMORY_OP,
+        "__HYPERVISOR_xen_version" => hypercall::XEN_VERSION,
+        "__HYPERVISOR_console_io" => hypercall::CONSOLE_IO,
+        "__HYPERVISOR_grant_table_op" => hypercall::GRANT_TABLE_OP,
+        "__HYPERVISOR_mmuext_op" => hypercall::MMUEXT_OP,
+        "__HYPERVISOR_sched_op" => hypercall::SCHED_OP,
+        "__HYPERVISOR_event_channel_op" => hypercall::EVENT_CHANNEL_OP,
+        "__HYPERVISOR_sysctl" => hypercall::SYSCTL,
+        "__HYPERVISOR_domctl" => hypercall::DOMCTL,
+        "XEN_DOMCTL_INTERFACE_VERSION" => domctl::INTERFACE_VERSION,
+        "XEN_DOMCTL_createdomain" => domctl::CREATE_DOMAIN,
+        "XEN_DOMCTL_destroydomain" => domctl::DESTROY_DOMAIN,
+        "XEN_DOMCTL_pausedomain" => domctl::PAUSE_DOMAIN,
+        "XEN_DOMCTL_unpausedomain" => domctl::UNPAUSE_DOMAIN,
+        "XEN_DOMCTL_getdomaininfo" => domctl::GET_DOMAIN_INFO,
+        "XEN_DOMCTL_setvcpuaffinity" => domctl::SET_VCPU_AFFINITY,
+        "XEN_DOMCTL_getvcpuaffinity" => domctl::GET_VCPU_AFFINITY,
+        "XEN_DOMCTL_max_mem" => domctl::MAX_MEM,
+        "XEN_DOMCTL_setvcpucontext" => domctl::SET_VCPU_CONTEXT,
+        "XEN_DOMCTL_getvcpucontext" => domctl::GET_VCPU_CONTEXT,
+        "XEN_DOMCTL_getvcpuinfo" => domctl::GET_VCPU_INFO,
+        "XEN_DOMCTL_max_vcpus" => domctl::MAX_VCPUS,
+        "XEN_DOMCTL_scheduler_op" => domctl::SCHEDULER_OP,
+        "XEN_DOMCTL_hypercall_init" => domctl::HYPERCALL_INIT,
+        "XEN_DOMINF_dying" => domctl::DOMINF_DYING,
+        "XEN_DOMINF_hvm_guest" => domctl::DOMINF_HVM_GUEST,
+        "XEN_DOMINF_shutdown" => domctl::DOMINF_SHUTDOWN,
+        "XEN_DOMINF_paused" => domctl::DOMINF_PAUSED,
+        "XEN_DOMINF_blocked" => domctl::DOMINF_BLOCKED,
+        "XEN_DOMINF_running" => domctl::DOMINF_RUNNING,
+        "XEN_DOMINF_shutdownshift" => domctl::DOMINF_SHUTDOWN_SHIFT,
+        "XEN_DOMINF_shutdownmask" => domctl::DOMINF_SHUTDOWN_MASK,
+        "XEN_INVALID_MAX_VCPU_ID" => domctl::INVALID_MAX_VCPU_ID,
+        "XEN_VCPUAFFINITY_HARD" => domctl::VCPU_AFFINITY_HARD,
+        "XEN_SYSCTL_INTERFACE_VERSION" => sysctl::INTERFACE_VERSION,
+        "XEN_SYSCTL_readconsole" => sysctl::READ_CONSOLE,
+        "XEN_SYSCTL_physinfo" => sysctl::PHYSINFO,
+        "XEN_SYSCTL_sched_id" => sysctl::SCHED_ID,
+        "XEN_SYSCTL_getdomaininfolist" => sysctl::GET_DOMAIN_INFO_LIST,
+        "XEN_SYSCTL_debug_keys" => sysctl::DEBUG_KEYS,
+        "XEN_SYSCTL_PHYSCAP_hvm" => sysctl::PHYSCAP_HVM,
+        "XEN_SYSCTL_PHYSCAP_pv" => sysctl::PHYSCAP_PV,
+        "XEN_SYSCTL_PHYSCAP_directio" => sysctl::PHYSCAP_DIRECTIO,
+        "XENVER_version" => version::VERSION,
+        "XENVER_extraversion" => version::EXTRAVERSION,
+        "XENVER_compile_info" => version::COMPILE_INFO,
+        "XENVER_capabilities" => version::CAPABILITIES,
+        "XENVER_changeset" => version::CHANGESET,
+        "XENVER_platform_parameters" => version::PLATFORM_PARAMETERS,
+        "XENVER_pagesize" => version::PAGESIZE,
+        "XENVER_commandline" => version::COMMANDLINE,
+    );
+    compare(c);
+}
+
+#[test]
+fn memory_and_event_numbers() {
+    let mut c = Vec::new();
+    number!(c,
+        "XENMEM_decrease_reservation" => memory::DECREASE_RESERVATION,
+        "XENMEM_current_reservation" => memory::CURRENT_RESERVATION,
+        "XENMEM_maximum_reservation" => memory::MAXIMUM_RESERVATION,
+        "XENMEM_populate_physmap" => memory::POPULATE_PHYSMAP,
+        "MMUEXT_PIN_L4_TABLE" => mmuext::PIN_L4_TABLE,
+        "MMUEXT_UNPIN_TABLE" => mmuext::UNPIN_TABLE,
+        "MMU_NORMAL_PT_UPDATE" => mmuext::MMU_NORMAL_PT_UPDATE,
+        "MMU_MACHPHYS_UPDATE" => mmuext::MMU_MACHPHYS_UPDATE,
+        "SCHEDOP_remote_shutdown" => sched::REMOTE_SHUTDOWN,
+        "SHUTDOWN_poweroff" => sched::SHUTDOWN_POWEROFF,
+        "SHUTDOWN_reboot" => sched::SHUTDOWN_REBOOT,
+        "SHUTDOWN_suspend" => sched::SHUTDOWN_SUSPEND,
+        "SHUTDOWN_crash" => sched::SHUTDOWN_CRASH,
+        "SHUTDOWN_watchdog" => sched::SHUTDOWN_WATCHDOG,
+        "SHUTDOWN_soft_reset" => sched::SHUTDOWN_SOFT_RESET,
+        "VIRQ_DOM_EXC" => evtchn::VIRQ_DOM_EXC,
+        "VIRQ_CON_RING" => evtchn::VIRQ_CON_RING,
+        "EVTCHNOP_alloc_unbound" => evtchn::ALLOC_UNBOUND,
+        "GNTTAB_RESERVED_CONSOLE" => grant::RESERVED_CONSOLE,
+        "GNTTAB_RESERVED_XENSTORE" => grant::RESERVED_XENSTORE,
+        "GNTTABOP_setup_table" => grant::SETUP_TABLE,
+        "GTF_permit_access" => grant::PERMIT_ACCESS,
+        "VGCF_in_kernel" => vcpu::IN_KERNEL,
+        "VGCF_online" => vcpu::ONLINE,
+        "FLAT_KERNEL_CS" => vcpu::FLAT_KERNEL_CS,
+        "FLAT_KERNEL_DS" => vcpu::FLAT_KERNEL_DS,
+        "FLAT_KERNEL_SS" => vcpu::FLAT_KERNEL_SS,
+        "SIF_MOD_START_PFN" => start_info::SIF_MOD_START_PFN,
+        "SIF_VIRT_P2M_4TOOLS" => start_info::SIF_VIRT_P2M_4TOOLS,
+        "MAX_GUEST_CMDLINE" => start_info::MAX_GUEST_CMDLINE,
+    );
+    compare(c);
+}
+
+#[test]
+fn notes_and_rings() {
+    let mut c = Vec::new();
+    number!(c,
+        "XEN_ELFNOTE_ENTRY" => elfnote::ENTRY,
+        "XEN_ELFNOTE_HYPERCALL_PAGE" => elfnote::HYPERCALL_PAGE,
+        "XEN_ELFNOTE_VIRT_BASE" => elfnote::VIRT_BASE,
+        "XEN_ELFNOTE_PADDR_OFFSET" => elfnote::PADDR_OFFSET,
+        "XEN_ELFNOTE_XEN_VERSION" => elfnote::XEN_VERSION,
+        "XEN_ELFNOTE_GUEST_OS" => elfnote::GUEST_OS,
+        "XEN_ELFNOTE_GUEST_VERSION" => elfnote::GUEST_VERSION,
+        "XEN_ELFNOTE_LOADER" => elfnote::LOADER,
+        "XEN_ELFNOTE_PAE_MODE" => elfnote::PAE_MODE,
+        "XEN_ELFNOTE_FEATURES" => elfnote::FEATURES,
+        "XEN_ELFNOTE_INIT_P2M" => elfnote::INIT_P2M,
+        "XEN_ELFNOTE_MOD_START_PFN" => elfnote::MOD_START_PFN,
+        "XEN_ELFNOTE_SUPPORTED_FEATURES" => elfnote::SUPPORTED_FEATURES,
+        "XENFEAT_writable_page_tables" => elfnote::FEATURE_WRITABLE_PAGE_TABLES,
+        "XENFEAT_auto_translated_physmap" => elfnote::FEATURE_AUTO_TRANSLATED_PHYSMAP,
+        "XENSTORE_RING_SIZE" => xs_wire::RING_SIZE,
+        "XENSTORE_PAYLOAD_MAX" => xs_wire::PAYLOAD_MAX,
+        "XENSTORE_ABS_PATH_MAX" => xs_wire::ABS_PATH_MAX,
+        "XENSTORE_REL_PATH_MAX" => xs_wire::REL_PATH_MAX,
+        "offsetof(struct xenstore_domain_interface, req)" => xs_wire::REQ,
+        "offsetof(struct xenstore_domain_interface, rsp)" => xs_wire::RSP,
+        "offsetof(struct xenstore_domain_interface, req_cons)" => xs_wire::REQ_CONS,
+        "offsetof(struct xenstore_domain_interface, req_prod)" => xs_wire::REQ_PROD,
+        "offsetof(struct xenstore_domain_interface, rsp_cons)" => xs_wire::RSP_CONS,
+        "offsetof(struct xenstore_domain_interface, rsp_prod)" => xs_wire::RSP_PROD,
+        "offsetof(struct xenstore_domain_interface, server_features)" => xs_wire::SERVER_FEATURES,
+        "offsetof(struct xenstore_domain_interface, connection)" => xs_wire::CONNECTION,
+        "offsetof(struct xenstore_domain_interface, error)" => xs_wire::ERROR,
+        "XENSTORE_SERVER_FEATURE_RECONNECTION" => xs_wire::FEATURE_RECONNECTION,
+        "XENSTORE_SERVER_FEATURE_ERROR" => xs_wire::FEATURE_ERROR,
+        "XENSTORE_CONNECTED" => xs_wire::CONNECTED,
+        "XENSTORE_RECONNECT" => xs_wire::RECONNECT,
+        "XENSTORE_ERROR_NONE" => xs_wire::ERROR_NONE,
+        "XENSTORE_ERROR_COMM" => xs_wire::ERROR_COMM,
+        "XENSTORE_ERROR_RINGIDX" => xs_wire::ERROR_RINGIDX,
+        "XENSTORE_ERROR_PROTO" => xs_wire::ERROR_PROTO,
+        "offsetof(struct xencons_interface, in)" => console::IN,
+        "offsetof(struct xencons_interface, out)" => console::OUT,
+        "offsetof(struct xencons_interface, in_cons)" => console::IN_CONS,
+        "offsetof(struct xencons_interface, in_prod)" => console::IN_PROD,
+        "offsetof(struct xencons_interface, out_cons)" => console::OUT_CONS,
+        "offsetof(struct xencons_interface, out_prod)" => console::OUT_PROD,
+        "sizeof(((struct xencons_interface *)0)->in)" => console::IN_SIZE,
+        "sizeof(((struct xencons_interface *)0)->out)" => console::OUT_SIZE,
+        "XenbusStateInitialising" => xenbus::State::Initialising as u32,
+        "XenbusStateInitWait" => xenbus::State::InitWait as u32,
+        "XenbusStateInitialised" => xenbus::State::Initialised as u32,
+        "XenbusStateConnected" => xenbus::State::Connected as u32,
+        "XenbusStateClosing" => xenbus::State::Closing as u32,
+        "XenbusStateClosed" => xenbus::State::Closed as u32,
+        "XenbusStateReconfigured" => xenbus::State::Reconfigured as u32,
+    );
+    compare(c);
+}

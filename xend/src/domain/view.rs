@@ -1,0 +1,177 @@
+//! What xend tells of its domains, as the S-expressions that xm reads.
+
+use std::sync::Arc;
+
+use super::manager::{Manager, Target};
+use super::{Domain, OpError, Record, paths};
+use crate::config::{vbd_sxp, vif_sxp};
+use crate::host::Info;
+use crate::rpc::Value;
+use crate::sxp::{list, pair};
+
+type Op<T> = Result<T, OpError>;
+
+/// The letters of `xm list`, each with what has to be so (xm(1)).
+fn letters(info: &Info) -> String {
+    use crate::host::Stop;
+    let crashed = info.stopped == Some(Stop::Crash);
+    let states = [
+        ('r', info.running),
+        ('b', info.blocked),
+        ('p', info.paused),
+        ('s', info.stopped.is_some() && !crashed),
+        ('c', crashed),
+        ('d', info.dying),
+    ];
+    states.map(|(letter, is)| if is { letter } else { '-' }).iter().collect()
+}
+
+/// The word for a domain's state that `xend.domains_with_state` selects by.
+fn state(info: &Info) -> &'static str {
+    use crate::host::Stop;
+    match info {
+        Info { stopped: Some(Stop::Crash), .. } => "crashed",
+        Info { stopped: Some(Stop::Suspend), .. } => "suspended",
+        Info { stopped: Some(_), .. } | Info { dying: true, .. } => "shutdown",
+        Info { paused: true, .. } => "paused",
+        _ => "running",
+    }
+}
+
+const STATES: [&str; 7] =
+    ["all", "halted", "paused", "running", "suspended", "shutdown", "crashed"];
+
+/// A domain that the hypervisor has, with its name and, if it is ours, its record.
+struct Seen {
+    info: Info,
+    name: String,
+    record: Option<Record>,
+}
+
+impl Seen {
+    fn sxp(&self, full: bool) -> Value {
+        let info = &self.info;
+        let mut members = vec![
+            pair("domid", i64::from(info.domid)),
+            pair("uuid", info.uuid.to_string()),
+            pair("name", self.name.as_str()),
+            pair("memory", info.memory_kib.div_ceil(1024) as i64),
+            pair("maxmem", (info.max_memory_kib / 1024) as i64),
+            pair("vcpus", i64::from(info.max_vcpus)),
+            pair("online_vcpus", i64::from(info.online_vcpus)),
+            pair("state", letters(info)),
+            pair("status", state(info)),
+            pair("cpu_time", info.cpu_time_ns as f64 / 1e9),
+        ];
+        if let Some(record) = &self.record {
+            members.push(pair("start_time", record.started));
+            members.push(pair("restart_count", i64::from(record.restarts)));
+            if full {
+                members.extend(settings(record));
+            }
+        }
+        list("domain", members)
+    }
+}
+
+/// What a guest was made with, besides what the hypervisor tells.
+fn settings(record: &Record) -> Vec<Value> {
+    const SHOWN: [&str; 5] = ["cpus", "on_poweroff", "on_reboot", "on_crash", "image"];
+    let config = record.config.to_sxp();
+    let mut members: Vec<Value> =
+        SHOWN.iter().flat_map(|name| crate::sxp::children(&config, name).cloned()).collect();
+    let disks = record.config.disks.iter().map(vbd_sxp);
+    let vifs = record.config.vifs.iter().map(vif_sxp);
+    members.extend(disks.chain(vifs).map(|device| list("device", [device])));
+    members
+}
+
+impl Manager {
+    /// All domains of the hypervisor. Those that are ours have their name from us: while one is
+    /// made, the store does not know it yet.
+    fn seen(&self) -> Op<Vec<Seen>> {
+        let domains = self.host.hypervisor.list()?;
+        let known = self.lock().clone();
+        let mut store = None;
+        let mut seen = Vec::new();
+        for info in domains {
+            let record = known.get(&info.uuid).map(|domain| domain.record());
+            let name = match &record {
+                Some(record) => record.config.name.clone(),
+                None => {
+                    let store = match &mut store {
+                        Some(store) => store,
+                        none => none.insert(self.store()?),
+                    };
+                    let name = store.read(&format!("{}/name", paths::domain(info.domid)))?;
+                    name.unwrap_or_else(|| format!("Domain-{}", info.domid))
+                }
+            };
+            seen.push(Seen { info, name, record });
+        }
+        Ok(seen)
+    }
+
+    /// The domains in `state`: expressions if `detail`, names otherwise.
+    pub fn list(&self, detail: bool, wanted: &str, full: bool) -> Op<Value> {
+        if !STATES.contains(&wanted) {
+            let states = STATES.join(", ");
+            return Err(OpError::Refused(format!("state '{wanted}' is none of {states}")));
+        }
+        let seen = self.seen()?.into_iter();
+        let seen = seen.filter(|seen| wanted == "all" || state(&seen.info) == wanted);
+        Ok(match detail {
+            true => seen.map(|seen| seen.sxp(full)).collect(),
+            false => seen.map(|seen| seen.name).collect(),
+        })
+    }
+
+    /// One domain.
+    pub fn show(&self, wanted: &str, full: bool) -> Op<Value> {
+        let domid = self.find(wanted)?.domid();
+        let seen = self.seen()?.into_iter().find(|seen| Some(seen.info.domid) == domid);
+        Ok(seen.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?.sxp(full))
+    }
+
+    /// What `xend.domain.create` answers: the guest that was just made.
+    pub fn show_new(&self, domain: &Arc<Domain>) -> Op<Value> {
+        self.show(&domain.uuid.to_string(), false)
+    }
+
+    /// How often a guest was made anew.
+    pub fn restarts(&self, wanted: &str) -> Op<u32> {
+        match self.find(wanted)? {
+            Target::Known(domain) => Ok(domain.lock().restarts),
+            Target::Foreign { .. } => Ok(0),
+        }
+    }
+
+    /// The vcpus of a domain.
+    pub fn vcpus(&self, wanted: &str) -> Op<Value> {
+        let target = self.find(wanted)?;
+        let (name, domid) = (target.name(), target.domid());
+        let domid = domid.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?;
+        let vcpus = self.host.hypervisor.vcpus(domid)?;
+        let mut members = vec![
+            pair("domid", i64::from(domid)),
+            pair("name", name),
+            pair("vcpu_count", vcpus.len() as i64),
+        ];
+        members.extend(vcpus.iter().map(|vcpu| {
+            let affinity: Value = vcpu.affinity.iter().map(|cpu| i64::from(*cpu)).collect();
+            list(
+                "vcpu",
+                [
+                    pair("number", i64::from(vcpu.number)),
+                    pair("online", i64::from(vcpu.online)),
+                    pair("blocked", i64::from(vcpu.blocked)),
+                    pair("running", i64::from(vcpu.running)),
+                    pair("cpu_time", vcpu.cpu_time_ns as f64 / 1e9),
+                    pair("cpu", i64::from(vcpu.cpu)),
+                    pair("cpumap", affinity),
+                ],
+            )
+        }));
+        Ok(list("domain", members))
+    }
+}

@@ -184,6 +184,7 @@ fn control_numbers() {
         "XEN_DOMCTL_pausedomain" => domctl::PAUSE_DOMAIN,
         "XEN_DOMCTL_unpausedomain" => domctl::UNPAUSE_DOMAIN,
         "XEN_DOMCTL_getdomaininfo" => domctl::GET_DOMAIN_INFO,
+        "XEN_DOMCTL_setdomainhandle" => domctl::SET_DOMAIN_HANDLE,
         "XEN_DOMCTL_setvcpuaffinity" => domctl::SET_VCPU_AFFINITY,
         "XEN_DOMCTL_getvcpuaffinity" => domctl::GET_VCPU_AFFINITY,
         "XEN_DOMCTL_max_mem" => domctl::MAX_MEM,

@@ -17,6 +17,8 @@ pub const UNPAUSE_DOMAIN: u32 = 4;
 pub const GET_DOMAIN_INFO: u32 = 5;
 /// Where a vcpu may run.
 pub const SET_VCPU_AFFINITY: u32 = 9;
+/// A domain's handle.
+pub const SET_DOMAIN_HANDLE: u32 = 10;
 /// The most memory a domain may have.
 pub const MAX_MEM: u32 = 11;
 /// A vcpu's registers, in.
@@ -206,6 +208,8 @@ pub union DomctlBody {
     pub createdomain: CreateDomain,
     /// [`GET_DOMAIN_INFO`]
     pub getdomaininfo: GetDomainInfo,
+    /// [`SET_DOMAIN_HANDLE`]: UUID
+    pub handle: [u8; 16],
     /// [`MAX_MEM`]: KiB
     pub max_mem_kib: u64,
     /// [`MAX_VCPUS`]

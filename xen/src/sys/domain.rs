@@ -200,6 +200,14 @@ impl Hypervisor {
         self.simple("unpause", domctl::UNPAUSE_DOMAIN, domid)
     }
 
+    /// Gives a domain another UUID.
+    pub fn set_domain_handle(&self, domid: DomId, handle: [u8; 16]) -> Result<()> {
+        let mut u = DomctlBody { pad: [0; 128] };
+        u.handle = handle;
+        let doing = format!("give domain {domid} another UUID");
+        self.domctl(&doing, domctl::SET_DOMAIN_HANDLE, domid, u).map(drop)
+    }
+
     /// What one domain is doing, or `None` if there is no such domain.
     pub fn domain_info(&self, domid: DomId) -> Result<Option<DomainInfo>> {
         Ok(self.list_from(domid, 1)?.into_iter().find(|info| info.domid == domid))

@@ -17,8 +17,6 @@ pub const UNPAUSE_DOMAIN: u32 = 4;
 pub const GET_DOMAIN_INFO: u32 = 5;
 /// Where a vcpu may run.
 pub const SET_VCPU_AFFINITY: u32 = 9;
-/// A domain's handle.
-pub const SET_DOMAIN_HANDLE: u32 = 10;
 /// The most memory a domain may have.
 pub const MAX_MEM: u32 = 11;
 /// A vcpu's registers, in.
@@ -31,6 +29,8 @@ pub const GET_VCPU_INFO: u32 = 14;
 pub const MAX_VCPUS: u32 = 15;
 /// Scheduling parameters.
 pub const SCHEDULER_OP: u32 = 16;
+/// A domain's handle.
+pub const SET_DOMAIN_HANDLE: u32 = 17;
 /// Fill in a hypercall page.
 pub const HYPERCALL_INIT: u32 = 22;
 /// Where a vcpu may run, out.

@@ -48,6 +48,6 @@ pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
 
 fn in_namespace() -> Command {
     let mut command = host::tool("unshare");
-    command.args(["--map-root-user", "mkfs.ext4"]);
+    command.arg("--map-root-user").arg(host::path("mkfs.ext4"));
     command
 }

@@ -8,34 +8,45 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::step;
 
-/// A program we call and the Debian package that has it.
-const NEEDED: &[(&str, &str)] = &[
-    ("qemu-system-x86_64", "qemu-system-x86"),
-    ("depmod", "kmod"),
-    ("mkfs.ext4", "e2fsprogs"),
-    ("unshare", "util-linux"),
-    ("cc", "gcc"),
+/// A file of a Debian package that must be installed here.
+#[derive(Debug, Clone, Copy)]
+pub struct Needed {
+    /// A program's name, or a path.
+    pub file: &'static str,
+    /// The package that has it.
+    pub package: &'static str,
+}
+
+/// What every start needs.
+pub const ALWAYS: &[Needed] = &[
+    Needed { file: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Needed { file: "depmod", package: "kmod" },
+    Needed { file: "mkfs.ext4", package: "e2fsprogs" },
+    Needed { file: "cc", package: "gcc" },
 ];
 
 /// Installs what is missing when we are root; otherwise fails with the line to type.
-pub fn install_missing() -> Result<()> {
+pub fn install_missing(needed: &[Needed]) -> Result<()> {
     let missing: Vec<&str> =
-        NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, p)| p).collect();
+        needed.iter().filter(|n| find(n.file).is_none()).map(|n| n.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let line = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    let words = ["install", "-y", "--no-install-recommends"];
     if !is_root() {
-        bail!("some packages are missing; type this, then start again:\n\n    sudo {line}\n");
+        let line = format!("sudo apt-get {} {}", words.join(" "), missing.join(" "));
+        bail!("some packages are missing; type this, then start again:\n\n    {line}\n");
     }
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(words).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+        output(&mut apt).map(drop)
+    };
     step(&format!("install {}", missing.join(", ")), || {
-        let words: Vec<&str> = line.split(' ').collect();
-        let install = || {
-            output(
-                Command::new(words[0]).args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive"),
-            )
-        };
-        install().or_else(|_| update_lists().and_then(|()| install())).map(drop)
+        install().or_else(|_| {
+            update_lists()?;
+            install()
+        })
     })
 }
 
@@ -54,7 +65,12 @@ pub fn is_root() -> bool {
 
 /// A command for a program that may be outside an ordinary user's search path.
 pub fn tool(name: &str) -> Command {
-    Command::new(find(name).unwrap_or_else(|| name.into()))
+    Command::new(path(name))
+}
+
+/// Where a program is; the name alone when it isn't found.
+pub fn path(name: &str) -> PathBuf {
+    find(name).unwrap_or_else(|| name.into())
 }
 
 fn find(program: &str) -> Option<PathBuf> {

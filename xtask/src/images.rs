@@ -42,7 +42,7 @@ pub struct Images {
 
 /// Installs, builds and assembles what isn't there yet. Hold the build folder's lock.
 pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
-    host::install_missing()?;
+    host::install_missing(host::ALWAYS)?;
     let packages = packages::unpack()?;
     let programs = step("build our programs", programs::build)?;
     let initramfs = step("assemble dom0", || -> Result<_> {

@@ -17,4 +17,5 @@ pub mod qemu;
 pub mod run;
 pub mod step;
 pub mod stock;
+pub mod test;
 pub mod tree;

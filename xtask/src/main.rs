@@ -15,11 +15,14 @@ struct Cli {
 enum Task {
     /// Build everything and boot dom0 in the emulator
     Run(xtask::run::Arguments),
+    /// Run every test, those that boot dom0 included
+    Test(xtask::test::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(arguments) => xtask::run::run(&arguments),
+        Task::Test(arguments) => xtask::test::test(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

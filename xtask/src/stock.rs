@@ -41,7 +41,11 @@ fn tree(packages: &Packages) -> Result<Tree> {
         tree.link(&format!("usr/local/bin/{name}"), format!("/{path}"));
     }
     // For the hotplug scripts' locking; busybox has none.
-    installer.program(&mut tree, "/usr/bin/flock", &packages.file("util-linux", "usr/bin/flock")?)?;
+    installer.program(
+        &mut tree,
+        "/usr/bin/flock",
+        &packages.file("util-linux", "usr/bin/flock")?,
+    )?;
     // Loaded by name when a thread ends.
     installer.library(&mut tree, "libgcc_s.so.1")?;
     let scripts = packages.root("xen-utils-common")?.join("etc/xen/scripts");

@@ -1,0 +1,161 @@
+//! A booted dom0 and commands in it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use agent::host::{Agent, Stream};
+use anyhow::{Context, Result, bail, ensure};
+use xtask::images::{Hypervisor, Toolstack};
+use xtask::qemu::{Console, Machine, Options};
+use xtask::{images, project};
+
+const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between two looks of [`Dom0::wait_for`].
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How a dom0 is booted.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// The machine's memory in MiB.
+    pub memory: u32,
+    /// A disk that outlives the machine.
+    pub kept_disk: Option<PathBuf>,
+    /// Whose toolstack.
+    pub toolstack: Toolstack,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self { memory: 2048, kept_disk: None, toolstack: Toolstack::Escalus }
+    }
+}
+
+/// What a command in dom0 did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The command, for messages.
+    pub command: String,
+    /// Exit status; 128 + n for signal n.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "`{}` ended with status {}", self.command, self.status)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            for line in text.lines() {
+                writeln!(f, "  {name}: {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A running dom0. Dropping it kills the machine.
+#[derive(Debug)]
+pub struct Dom0 {
+    machine: Machine,
+    agent: Agent,
+}
+
+impl Dom0 {
+    /// Builds what isn't built, boots, and waits until commands can be run.
+    pub fn boot(boot: &Boot) -> Result<Self> {
+        let lock = project::lock()?;
+        let images = images::prepare(Hypervisor::Xen, boot.toolstack)?;
+        let options = Options {
+            memory: boot.memory,
+            cpus: 1,
+            console: Console::Log,
+            kept_disk: boot.kept_disk.clone(),
+        };
+        let mut machine = Machine::start(&images, &options)?;
+        drop(lock);
+        let agent = xtask::step::step("boot dom0", || machine.agent(BOOT_TIMEOUT))?;
+        Ok(Self { machine, agent })
+    }
+
+    /// Runs a command and gives what it did; an error means that it could not be run to its end.
+    pub fn run(&mut self, command: &str) -> Result<Output> {
+        self.run_within(command, COMMAND_TIMEOUT)
+    }
+
+    /// As [`Dom0::run`], with another limit than two minutes.
+    pub fn run_within(&mut self, command: &str, timeout: Duration) -> Result<Output> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let collect = |stream, bytes: &[u8]| {
+            match stream {
+                Stream::Stdout => stdout.extend_from_slice(bytes),
+                Stream::Stderr => stderr.extend_from_slice(bytes),
+            }
+            Ok(())
+        };
+        let status = self.agent.run(command, timeout, collect);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let output = Output {
+            command: command.to_owned(),
+            status: *status.as_ref().unwrap_or(&-1),
+            stdout: text(stdout),
+            stderr: text(stderr),
+        };
+        status.with_context(|| output.to_string())?;
+        Ok(output)
+    }
+
+    /// Runs a command that must succeed; gives its standard output.
+    pub fn ok(&mut self, command: &str) -> Result<String> {
+        let output = self.run(command)?;
+        ensure!(output.status == 0, "{output}");
+        Ok(output.stdout)
+    }
+
+    /// Runs a command that must fail with `status`; gives its standard error.
+    pub fn fails(&mut self, command: &str, status: i32) -> Result<String> {
+        let output = self.run(command)?;
+        ensure!(output.status == status, "not with status {status}: {output}");
+        Ok(output.stderr)
+    }
+
+    /// Runs a command again and again until its output is as wanted; gives that output.
+    pub fn wait_for(
+        &mut self,
+        command: &str,
+        timeout: Duration,
+        wanted: impl Fn(&Output) -> bool,
+    ) -> Result<Output> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let output = self.run(command)?;
+            if wanted(&output) {
+                return Ok(output);
+            }
+            if Instant::now() >= deadline {
+                bail!("not as wanted after {} s: {output}", timeout.as_secs());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Powers off as a user does and waits for the machine's end.
+    pub fn power_off(mut self) -> Result<()> {
+        // The agent may be gone before it can answer.
+        let _ = self.agent.run("poweroff", POWEROFF_TIMEOUT, |_, _| Ok(()));
+        let status = self.machine.wait_for(POWEROFF_TIMEOUT)?;
+        ensure!(status.success(), "the emulator ended with {status}");
+        Ok(())
+    }
+
+    /// What the console said so far: Xen and dom0's kernel.
+    pub fn console(&self) -> Result<String> {
+        let log = self.machine.console_log();
+        let bytes = std::fs::read(&log).with_context(|| log.display().to_string())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}

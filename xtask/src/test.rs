@@ -1,0 +1,109 @@
+//! `cargo xtask test`: style, unit tests, and every group of tests that boots, with one count.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{host, project};
+
+/// Packages that only tests need.
+const NEEDED: &[host::Needed] = &[
+    host::Needed { file: "busybox", package: "busybox-static" },
+    host::Needed { file: "xenstore-ls", package: "xenstore-utils" },
+    host::Needed { file: "/usr/include/xen/xen.h", package: "libxen-dev" },
+];
+
+/// What `cargo xtask test` was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only these groups of tests that boot (the files in tests/tests)
+    #[arg(value_name = "GROUP")]
+    groups: Vec<String>,
+}
+
+/// Tests that passed and failed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+}
+
+/// Runs all tests, or some groups of those that boot.
+pub fn test(arguments: &Arguments) -> Result<ExitCode> {
+    host::install_missing(NEEDED)?;
+    if !arguments.groups.is_empty() {
+        let groups = arguments.groups.iter().flat_map(|group| ["--test", group]);
+        let words: Vec<&str> = ["--package", "tests"].into_iter().chain(groups).collect();
+        return Ok(report(cargo_test(&words)?));
+    }
+    check(&["fmt", "--all", "--check"])?;
+    check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
+    let whole = cargo_test(&["--package", "tests"])?;
+    let (passed, failed) = (unit.passed + whole.passed, unit.failed + whole.failed);
+    Ok(report(Count { passed, failed }))
+}
+
+fn report(count: Count) -> ExitCode {
+    println!("\n{} passed, {} failed", count.passed, count.failed);
+    if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(project::root()).stdin(Stdio::null());
+    cargo
+}
+
+fn check(words: &[&str]) -> Result<()> {
+    println!("cargo {}", words.join(" "));
+    let status = cargo().args(words).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo {} found fault", words[0]);
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`, passes on what it prints, and counts.
+fn cargo_test(words: &[&str]) -> Result<Count> {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--no-fail-fast"]).args(words);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut count = Count::default();
+    for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
+        let line = line?;
+        if let Some(more) = result_line(&line) {
+            count.passed += more.passed;
+            count.failed += more.failed;
+        }
+        println!("{line}");
+    }
+    let status = child.wait()?;
+    if !status.success() && count.failed == 0 {
+        bail!("cargo test {} could not run all tests", words.join(" "));
+    }
+    Ok(count)
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; ...`.
+fn result_line(line: &str) -> Option<Count> {
+    let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut parts = numbers.split("; ");
+    let mut number = |word: &str| parts.next()?.strip_suffix(word)?.trim().parse().ok();
+    Some(Count { passed: number("passed")?, failed: number("failed")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_from_libtest_and_from_our_runner() {
+        let libtest = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; finished";
+        assert_eq!(result_line(libtest), Some(Count { passed: 3, failed: 1 }));
+        let ours = "test result: ok. 12 passed; 0 failed";
+        assert_eq!(result_line(ours), Some(Count { passed: 12, failed: 0 }));
+        assert_eq!(result_line("test chapter::a ... ok"), None);
+    }
+}

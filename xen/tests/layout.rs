@@ -13,10 +13,10 @@ struct Check {
     rust: i128,
 }
 
-/// `number!(checks, C_EXPRESSION, rust)`
-macro_rules! number {
-    ($checks:ident, $($c:expr => $rust:expr),+ $(,)?) => {
-        $($checks.push(Check { c: $c.to_string(), rust: $rust as i128 });)+
+/// `numbers! { "C_EXPRESSION" => rust, ... }`
+macro_rules! numbers {
+    ($($c:expr => $rust:expr),+ $(,)?) => {
+        vec![$(Check { c: $c.to_string(), rust: $rust as i128 }),+]
     };
 }
 
@@ -164,8 +164,7 @@ fn structures() {
 
 #[test]
 fn control_numbers() {
-    let mut c = Vec::new();
-    number!(c,
+    compare(numbers! {
         "DOMID_SELF" => DOMID_SELF,
         "DOMID_FIRST_RESERVED" => DOMID_FIRST_RESERVED,
         "__HYPERVISOR_mmu_update" => hypercall::MMU_UPDATE,
@@ -221,14 +220,12 @@ fn control_numbers() {
         "XENVER_platform_parameters" => version::PLATFORM_PARAMETERS,
         "XENVER_pagesize" => version::PAGESIZE,
         "XENVER_commandline" => version::COMMANDLINE,
-    );
-    compare(c);
+    });
 }
 
 #[test]
 fn memory_and_event_numbers() {
-    let mut c = Vec::new();
-    number!(c,
+    compare(numbers! {
         "XENMEM_decrease_reservation" => memory::DECREASE_RESERVATION,
         "XENMEM_current_reservation" => memory::CURRENT_RESERVATION,
         "XENMEM_maximum_reservation" => memory::MAXIMUM_RESERVATION,
@@ -259,14 +256,16 @@ fn memory_and_event_numbers() {
         "SIF_MOD_START_PFN" => start_info::SIF_MOD_START_PFN,
         "SIF_VIRT_P2M_4TOOLS" => start_info::SIF_VIRT_P2M_4TOOLS,
         "MAX_GUEST_CMDLINE" => start_info::MAX_GUEST_CMDLINE,
-    );
-    compare(c);
+        "XEN_LEGACY_MAX_VCPUS" => shared_info::VCPUS,
+        "sizeof(struct vcpu_info)" => shared_info::VCPU_INFO_SIZE,
+        "offsetof(struct vcpu_info, evtchn_upcall_mask)" => shared_info::UPCALL_MASK,
+        "offsetof(struct shared_info, arch.max_pfn)" => shared_info::MAX_PFN,
+    });
 }
 
 #[test]
 fn notes_and_rings() {
-    let mut c = Vec::new();
-    number!(c,
+    compare(numbers! {
         "XEN_ELFNOTE_ENTRY" => elfnote::ENTRY,
         "XEN_ELFNOTE_HYPERCALL_PAGE" => elfnote::HYPERCALL_PAGE,
         "XEN_ELFNOTE_VIRT_BASE" => elfnote::VIRT_BASE,
@@ -318,6 +317,5 @@ fn notes_and_rings() {
         "XenbusStateClosing" => xenbus::State::Closing as u32,
         "XenbusStateClosed" => xenbus::State::Closed as u32,
         "XenbusStateReconfigured" => xenbus::State::Reconfigured as u32,
-    );
-    compare(c);
+    });
 }

@@ -9,6 +9,7 @@ pub mod hypercall;
 pub mod memory;
 pub mod mmuext;
 pub mod sched;
+pub mod shared_info;
 pub mod start_info;
 pub mod sysctl;
 pub mod vcpu;

@@ -18,6 +18,11 @@ impl Error {
         Self::new(doing, Errno::last())
     }
 
+    /// There is no domain of this number.
+    pub fn no_such_domain(domid: super::DomId) -> Self {
+        Self::new(format!("find domain {domid}"), Errno::ESRCH)
+    }
+
     /// The error number; the hypervisor's are Linux's for all that occur here (xen/errno.h).
     pub fn errno(&self) -> Errno {
         self.errno

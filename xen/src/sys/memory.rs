@@ -6,11 +6,8 @@ use super::{DomId, Error, Hypervisor, Result};
 use crate::abi::domctl::{self, DomctlBody};
 use crate::abi::grant::{self, EntryV1, SetupTable};
 use crate::abi::memory::{self, Reservation};
-use crate::abi::mmuext::{self, MmuUpdate, MmuextOp};
-use crate::abi::{DOMID_SELF, Plain, hypercall};
-
-/// How many machine-to-physical entries one call sets.
-const UPDATES_AT_ONCE: usize = 4096;
+use crate::abi::mmuext::{self, MmuextOp};
+use crate::abi::{Plain, hypercall};
 
 impl Hypervisor {
     /// Sets the most memory that a domain may have.
@@ -44,22 +41,6 @@ impl Hypervisor {
         let buffer = self.privcmd.buffer_of(&[domid])?;
         let args = [memory::CURRENT_RESERVATION, buffer.address(), 0, 0, 0];
         self.privcmd.hypercall("ask for a domain's memory", hypercall::MEMORY_OP, args)
-    }
-
-    /// Says which pfn each machine frame is: `(mfn, pfn)`.
-    pub fn set_machphys(&self, domid: DomId, pairs: &[(u64, u64)]) -> Result<()> {
-        for some in pairs.chunks(UPDATES_AT_ONCE) {
-            let update = |&(mfn, pfn): &(u64, u64)| MmuUpdate {
-                ptr: mfn << crate::abi::PAGE_SHIFT | mmuext::MMU_MACHPHYS_UPDATE,
-                val: pfn,
-            };
-            let updates: Vec<MmuUpdate> = some.iter().map(update).collect();
-            let buffer = self.privcmd.buffer_of(&updates)?;
-            let args = [buffer.address(), updates.len() as u64, 0, u64::from(domid), 0];
-            let doing = format!("describe the memory of domain {domid}");
-            self.privcmd.hypercall(&doing, hypercall::MMU_UPDATE, args)?;
-        }
-        Ok(())
     }
 
     /// Has a tree of page tables validated and keeps it so.
@@ -109,10 +90,5 @@ impl Hypervisor {
             // GNTST_* are not error numbers (grant_table.h); what they say here is "not yours".
             _ => Err(Error::new(doing, Errno::EPERM)),
         }
-    }
-
-    /// Pages that this domain itself has.
-    pub fn own_pages(&self) -> Result<u64> {
-        self.current_reservation(DOMID_SELF)
     }
 }

@@ -1,0 +1,56 @@
+//! Why a domain can't be built.
+
+use std::path::PathBuf;
+
+/// Why a domain can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file can't be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not a kernel that can be built.
+    #[error("{}: {reason}", path.display())]
+    Kernel {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The domain's memory is too small for what has to be in it.
+    #[error(
+        "{} MiB are too little memory: kernel, ramdisk and page tables need {} MiB at least",
+        given * 4 / 1024,
+        (needed * 4).div_ceil(1024)
+    )]
+    TooSmall {
+        /// Pages there are.
+        given: u64,
+        /// Pages that are needed before the kernel has even begun.
+        needed: u64,
+    },
+    /// Kernel, ramdisk and lists don't fit into the address space behind the kernel's base.
+    #[error("kernel and ramdisk are too large to be mapped at the kernel's base address")]
+    TooMuchToMap,
+    /// The command line doesn't fit in the start info page.
+    #[error("the kernel's command line has {len} characters, of which 1023 would fit")]
+    CommandLine {
+        /// How long it is.
+        len: usize,
+    },
+    /// The hypervisor ran out of memory on the way.
+    #[error("the hypervisor gave {got} of {wanted} pages of memory")]
+    NoMemory {
+        /// Pages asked for.
+        wanted: u64,
+        /// Pages given.
+        got: u64,
+    },
+    /// The hypervisor refused something.
+    #[error(transparent)]
+    Hypervisor(#[from] xen::sys::Error),
+}

@@ -1,0 +1,117 @@
+//! The ELF notes by which a kernel says that it runs on Xen, and how (elfnote.h).
+
+use elf::ElfBytes;
+use elf::abi::PT_NOTE;
+use elf::endian::LittleEndian;
+use elf::note::Note;
+use xen::abi::elfnote;
+
+use crate::layout::Needs;
+
+/// What the notes say.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    xen_version: Option<String>,
+    guest_os: Option<String>,
+    guest_version: Option<String>,
+    entry: Option<u64>,
+    virt_base: Option<u64>,
+    pub(crate) paddr_offset: u64,
+    hypercall_page: Option<u64>,
+    init_p2m: Option<u64>,
+    mod_start_pfn: bool,
+    needs_auto_translation: bool,
+}
+
+/// Reads the notes of a kernel; fails if it says nothing of Xen.
+pub(crate) fn read(elf: &ElfBytes<'_, LittleEndian>) -> Result<Notes, String> {
+    let mut notes = Notes::default();
+    let table = elf.segments().ok_or("no program headers")?;
+    for header in table.iter().filter(|header| header.p_type == PT_NOTE) {
+        let found = elf
+            .segment_data_as_notes(&header)
+            .map_err(|error| format!("damaged ELF notes: {error}"))?;
+        for note in found {
+            if let Note::Unknown(note) = note
+                && matches!(note.name_str(), Ok("Xen"))
+            {
+                notes.take(note.n_type as u32, note.desc);
+            }
+        }
+    }
+    match &notes.xen_version {
+        None => Err("not a Xen PV kernel: it has no Xen notes".to_owned()),
+        Some(version) if !version.starts_with("xen-3.0") => {
+            Err(format!("made for hypervisor interface '{version}', not for xen-3.0"))
+        }
+        Some(_) => Ok(notes),
+    }
+}
+
+fn number(desc: &[u8]) -> Option<u64> {
+    match desc.len() {
+        4 => Some(u64::from(u32::from_le_bytes(desc.try_into().ok()?))),
+        8 => Some(u64::from_le_bytes(desc.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+fn text(desc: &[u8]) -> String {
+    String::from_utf8_lossy(desc).trim_end_matches('\0').to_owned()
+}
+
+impl Notes {
+    fn take(&mut self, kind: u32, desc: &[u8]) {
+        match kind {
+            elfnote::XEN_VERSION => self.xen_version = Some(text(desc)),
+            elfnote::GUEST_OS => self.guest_os = Some(text(desc)),
+            elfnote::GUEST_VERSION => self.guest_version = Some(text(desc)),
+            elfnote::ENTRY => self.entry = number(desc),
+            elfnote::VIRT_BASE => self.virt_base = number(desc),
+            elfnote::PADDR_OFFSET => self.paddr_offset = number(desc).unwrap_or(0),
+            elfnote::HYPERCALL_PAGE => self.hypercall_page = number(desc),
+            elfnote::INIT_P2M => self.init_p2m = number(desc),
+            elfnote::MOD_START_PFN => self.mod_start_pfn = number(desc) == Some(1),
+            elfnote::FEATURES => {
+                // A word without '!' is required; '|' parts them.
+                let wanted = text(desc);
+                self.needs_auto_translation =
+                    wanted.split('|').any(|word| word == "auto_translated_physmap");
+            }
+            _ => {}
+        }
+    }
+
+    /// What the kernel calls itself.
+    pub(crate) fn name(&self) -> String {
+        let parts = [self.guest_os.as_deref(), self.guest_version.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The notes as wishes for the layout.
+    pub(crate) fn needs(&self, elf_entry: u64, kernel_end: u64) -> Result<Needs, String> {
+        if self.needs_auto_translation {
+            return Err("it wants auto-translated memory, which PV guests don't have".to_owned());
+        }
+        let virt_base = self.virt_base.ok_or("its Xen notes don't say where it is mapped")?;
+        let inside = |address: u64| address.checked_sub(virt_base).filter(|at| *at < kernel_end);
+        let entry = self.entry.unwrap_or(elf_entry);
+        inside(entry).ok_or_else(|| format!("its entry point {entry:#x} is outside of it"))?;
+        let hypercall_page = match self.hypercall_page {
+            None => None,
+            Some(address) => Some(
+                inside(address)
+                    .ok_or_else(|| format!("its hypercall page {address:#x} is outside of it"))?,
+            ),
+        };
+        Needs {
+            virt_base,
+            entry,
+            kernel_end,
+            hypercall_page,
+            p2m_base: self.init_p2m,
+            ramdisk_outside: self.mod_start_pfn,
+        }
+        .checked()
+    }
+}

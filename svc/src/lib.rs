@@ -2,6 +2,7 @@
 //! manifests. The daemons and the commands of this package are made of it.
 
 pub mod fmri;
+pub mod getopt;
 pub mod glob;
 pub mod manifest;
 pub mod repo;

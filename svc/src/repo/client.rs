@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::actions;
 use super::frame::{self, FrameError};
 use super::wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
 use crate::fmri::Fmri;
@@ -163,6 +164,19 @@ impl Repo {
     pub fn copy_snapshot(&self, fmri: &Fmri, from: &str, to: &str) -> Result<(), RepoError> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.commit(vec![Change::CopySnapshot { fmri: fmri.clone(), from, to }]).map(drop)
+    }
+
+    /// Asks the restarter of `fmri` for `action` (`refresh`, `restart`, ...), as svcadm(8) does.
+    pub fn request(&self, fmri: &Fmri, action: &str) -> Result<(), RepoError> {
+        self.commit(actions::request(fmri, action)).map(drop)
+    }
+
+    /// Makes what is edited visible to `fmri`, and has its restarter reread it.
+    pub fn request_refresh(&self, fmri: &Fmri) -> Result<(), RepoError> {
+        let name = super::snapshots::RUNNING.to_owned();
+        let mut changes = vec![Change::Snapshot { fmri: fmri.clone(), name }];
+        changes.extend(actions::request(fmri, "refresh"));
+        self.commit(changes).map(drop)
     }
 
     /// The names of an instance's snapshots, sorted.

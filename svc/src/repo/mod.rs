@@ -3,10 +3,12 @@
 //! Reading is free; to commit takes root or the user that runs `svc.configd`. A request on a
 //! connection that broke is said again on a new one, so clients outlive `svc.configd`.
 
+mod actions;
 mod client;
 pub mod frame;
 mod wire;
 
+pub use actions::request;
 pub use client::{Repo, RepoError};
 pub use wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
 

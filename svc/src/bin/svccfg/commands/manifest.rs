@@ -1,0 +1,99 @@
+//! Manifests: import, export, validate.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use svc::manifest;
+use svc::repo::View;
+
+use super::{Command, syntax, words};
+use crate::lexer::Token;
+use crate::session::{Result, Session, fail};
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "export",
+        usage: "export {service | pattern} [> file]",
+        help: "Writes a manifest of the service as it is edited now.",
+        run: export,
+    },
+    Command {
+        name: "import",
+        usage: "import file",
+        help: "Imports a manifest. What was changed here since its last import is kept.",
+        run: import,
+    },
+    Command {
+        name: "validate",
+        usage: "validate file",
+        help: "Checks a manifest without changing the repository.",
+        run: validate,
+    },
+];
+
+fn validate(session: &mut Session, args: &[Token]) -> Result<()> {
+    let file = words("validate", args, 1, 1)?[0];
+    let manifest = manifest::load(Path::new(file))?;
+    session.report(&format!("{file} is a manifest of {}", manifest.service));
+    Ok(())
+}
+
+fn import(session: &mut Session, args: &[Token]) -> Result<()> {
+    let file = words("import", args, 1, 1)?[0];
+    let manifest = manifest::load(Path::new(file))?;
+    let repo = session.repo()?;
+    for warning in manifest::import(repo, &manifest)? {
+        eprintln!("svccfg: {warning}");
+    }
+    for instance in &manifest.instances {
+        let fmri = manifest.service.with_instance(&instance.name);
+        // Only whom a restarter knows has something to reread.
+        if repo.pg(&fmri, "restarter", &View::Direct)?.is_some() {
+            repo.request_refresh(&fmri)?;
+        }
+    }
+    session.report(&format!("{} imported from {file}", manifest.service));
+    Ok(())
+}
+
+fn export(session: &mut Session, args: &[Token]) -> Result<()> {
+    let (word, file) = match args {
+        [word] => (word.text(), None),
+        [word, Token::Redirect, file] if file.text().is_some() => (word.text(), file.text()),
+        _ => return syntax("export"),
+    };
+    let Some(word) = word else { return syntax("export") };
+    let fmri = session.resolve(word)?;
+    if fmri.is_instance() {
+        eprintln!("svccfg: {fmri} is an instance; its service is exported");
+    }
+    let text = manifest::to_toml(&manifest::from_repo(session.repo()?, &fmri.service())?);
+    match file {
+        None => session.print(&text),
+        Some(file) => match write_whole(Path::new(file), &text) {
+            Ok(()) => Ok(()),
+            Err(error) => fail(format!("{file}: {error}")),
+        },
+    }
+}
+
+/// Writes a file whole or not at all. What isn't a plain file (a terminal, a pipe) can only be
+/// written to.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return fs::write(path, text);
+    }
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = Path::new(&draft);
+    let write = || {
+        let mut file = File::create(draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(draft, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(draft);
+    })
+}

@@ -1,0 +1,56 @@
+//! `svccfg`: edits services, instances and their properties (svccfg(8)).
+
+mod commands;
+mod input;
+mod lexer;
+mod listing;
+mod session;
+
+use std::process::ExitCode;
+
+use svc::getopt;
+
+use session::Session;
+
+const USAGE: &str = "\
+Usage:\tsvccfg [-v] [-s FMRI] [-f file]
+\tsvccfg [-v] [-s FMRI] <command> [args]
+\tsvccfg help";
+
+fn main() -> ExitCode {
+    let (options, operands) = match getopt::parse(std::env::args().skip(1), "f:s:v") {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            eprintln!("svccfg: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut session = Session::default();
+    let (mut file, mut selection) = (None, None);
+    for (letter, argument) in options {
+        match letter {
+            'f' => file = argument,
+            's' => selection = argument,
+            _ => session.verbose = true,
+        }
+    }
+    if file.is_some() && !operands.is_empty() {
+        eprintln!("svccfg: -f and a command exclude each other\n{USAGE}");
+        return ExitCode::from(2);
+    }
+    if let Some(word) = selection {
+        match session.resolve(&word) {
+            Ok(fmri) => session.selection = Some(fmri),
+            Err(error) => {
+                eprintln!("svccfg: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let done = match file {
+        Some(file) => input::run_file(&mut session, &file),
+        None if operands.is_empty() => input::run_stdin(&mut session),
+        None => input::run_text(&mut session, &lexer::join(&operands), None),
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -12,7 +12,7 @@ use super::record::{Phase, Record};
 use super::turn::Driver;
 use super::{Domain, OpError, check, paths};
 use crate::config::Action;
-use crate::host::{Change, HostError, Info, Stop};
+use crate::host::{Change, HostError, Image, Info, Stop};
 
 type Op<T> = Result<T, OpError>;
 
@@ -21,9 +21,9 @@ fn refused(reason: impl ToString) -> OpError {
 }
 
 /// Makes a domain that is reserved. After an error nothing is left of it.
-pub(super) fn create(manager: &Manager, domain: &Domain, driver: Driver) -> Op<()> {
+pub(super) fn create(manager: &Manager, domain: &Domain, image: &Image, driver: &Driver) -> Op<()> {
     let name = domain.record().config.name;
-    match make(manager, domain) {
+    match make(manager, domain, image) {
         Ok(()) => {
             let domid = domain.record().domid.unwrap_or_default();
             tracing::info!("domain {domid} ({name}) is made");
@@ -31,7 +31,7 @@ pub(super) fn create(manager: &Manager, domain: &Domain, driver: Driver) -> Op<(
         }
         Err(error) => {
             tracing::error!("{name} can't be made: {error}");
-            if let Err(worse) = end(manager, domain, &driver) {
+            if let Err(worse) = end(manager, domain, driver) {
                 tracing::error!("what there is of {name} can't be cleaned away yet: {worse}");
             }
             Err(error)
@@ -40,7 +40,7 @@ pub(super) fn create(manager: &Manager, domain: &Domain, driver: Driver) -> Op<(
 }
 
 /// The steps from a phase that announces them to `Running`; the domain is left paused.
-fn make(manager: &Manager, domain: &Domain) -> Op<()> {
+fn make(manager: &Manager, domain: &Domain, image: &Image) -> Op<()> {
     let host = &manager.host;
     let settings = host.settings();
     let mut record = domain.record();
@@ -48,6 +48,7 @@ fn make(manager: &Manager, domain: &Domain) -> Op<()> {
     let mut store = manager.store()?;
     let mut maker = Maker {
         hypervisor: &*host.hypervisor,
+        image,
         settings: &settings,
         cancelled: &|| domain.is_cancelled(),
         keep: &mut |record| {
@@ -199,13 +200,14 @@ fn restart(manager: &Manager, domain: &Domain, driver: &Driver) -> Op<()> {
 
 fn try_restart(manager: &Manager, domain: &Domain) -> Op<()> {
     let mut record = domain.record();
+    let image = manager.host.hypervisor.load(&record.config)?;
     unmake(manager, &record)?;
     (record.domid, record.restarts) = (None, record.restarts + 1);
     keep(manager, domain, record.clone())?;
     check::files(&mut record.config).map_err(refused)?;
     let settings = manager.host.settings();
     check::interfaces(&record.config, &settings, &manager.host.net).map_err(refused)?;
-    make(manager, domain)?;
+    make(manager, domain, &image)?;
     let record = domain.record();
     tracing::info!("{} is made anew as domain {}", record.config.name, number(&record));
     Ok(manager.host.hypervisor.unpause(record.domid.unwrap_or_default())?)

@@ -11,7 +11,7 @@ use super::devices;
 use super::layout::{self, Described};
 use super::paths;
 use super::record::Record;
-use crate::host::{Change, DomId, HostError, Hypervisor, Store};
+use crate::host::{Change, DomId, HostError, Hypervisor, Image, Store};
 use crate::settings::Settings;
 
 /// How long the last pages of a destroyed domain may stay mapped by a backend before that is
@@ -36,6 +36,8 @@ pub enum MakeError {
 pub struct Maker<'m> {
     /// The hypervisor.
     pub hypervisor: &'m dyn Hypervisor,
+    /// The guest's kernel.
+    pub image: &'m Image,
     /// The settings.
     pub settings: &'m Settings,
     /// Says whether somebody wants it destroyed meanwhile.
@@ -56,7 +58,7 @@ impl Maker<'_> {
         self.hypervisor.limit(domid, &config)?;
         let ports = self.hypervisor.ports(domid)?;
         self.go_on()?;
-        let rings = self.hypervisor.build(domid, &config, ports)?;
+        let rings = self.hypervisor.build(domid, &config, self.image, ports)?;
         self.go_on()?;
         store.apply(&layout::domain(&Described {
             domid,

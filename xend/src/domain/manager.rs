@@ -126,11 +126,11 @@ impl Manager {
         check_name(&config.name).map_err(OpError::Refused)?;
         check::files(&mut config).map_err(OpError::Refused)?;
         check::interfaces(&config, &settings, &self.host.net).map_err(OpError::Refused)?;
-        self.host.hypervisor.inspect(&config)?;
         check::memory(&config, self.host.hypervisor.free_kib()?).map_err(OpError::Refused)?;
+        let image = self.host.hypervisor.load(&config)?;
         identify(&mut config).map_err(|error| OpError::Refused(error.to_string()))?;
         let (domain, driver) = self.reserve(config)?;
-        drive::create(self, &domain, driver)?;
+        drive::create(self, &domain, &image, &driver)?;
         Ok(domain)
     }
 

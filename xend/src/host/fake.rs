@@ -10,7 +10,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Change, DomId, HostError, Hypervisor, Info, Ports, Result, Rings, Stop, Store, Stores, Vcpu,
+    Change, DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Stop, Store, Stores,
+    Vcpu,
 };
 use crate::config::GuestConfig;
 
@@ -198,8 +199,8 @@ impl Fake {
 }
 
 impl Hypervisor for Fake {
-    fn inspect(&self, _: &GuestConfig) -> Result<()> {
-        self.step(|_| Ok(()))
+    fn load(&self, _: &GuestConfig) -> Result<Image> {
+        self.step(|_| Ok(Image(None)))
     }
 
     fn create(&self, uuid: Uuid, _: &GuestConfig) -> Result<DomId> {
@@ -214,7 +215,7 @@ impl Hypervisor for Fake {
         self.step(|state| state.domain(domid).map(|_| Ports { store: 1, console: 2 }))
     }
 
-    fn build(&self, domid: DomId, _: &GuestConfig, _: Ports) -> Result<Rings> {
+    fn build(&self, domid: DomId, _: &GuestConfig, _: &Image, _: Ports) -> Result<Rings> {
         self.step(|state| state.domain(domid).map(|_| Rings { store: 100, console: 101 }))
     }
 

@@ -106,10 +106,15 @@ pub struct Rings {
     pub console: u64,
 }
 
+/// A guest's kernel and ramdisk, read, checked and unpacked.
+#[derive(Debug)]
+pub struct Image(pub(super) Option<builder::Guest>);
+
 /// The hypervisor.
 pub trait Hypervisor: Send + Sync {
-    /// Checks that kernel and ramdisk of a guest can be used, without a domain.
-    fn inspect(&self, config: &GuestConfig) -> Result<()>;
+    /// Reads kernel and ramdisk of a guest, and checks that they can be used. No domain is needed
+    /// for that, and it may take long.
+    fn load(&self, config: &GuestConfig) -> Result<Image>;
     /// Makes an empty domain, paused, with the handle `uuid`.
     fn create(&self, uuid: Uuid, config: &GuestConfig) -> Result<DomId>;
     /// Sets what the domain may have: memory, processors.
@@ -117,7 +122,13 @@ pub trait Hypervisor: Send + Sync {
     /// Makes the event channels of its store and console rings.
     fn ports(&self, domid: DomId) -> Result<Ports>;
     /// Gives it memory and puts the kernel there.
-    fn build(&self, domid: DomId, config: &GuestConfig, ports: Ports) -> Result<Rings>;
+    fn build(
+        &self,
+        domid: DomId,
+        config: &GuestConfig,
+        image: &Image,
+        ports: Ports,
+    ) -> Result<Rings>;
     /// Keeps it from running.
     fn pause(&self, domid: DomId) -> Result<()>;
     /// Lets it run.

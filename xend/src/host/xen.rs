@@ -1,1 +1,189 @@
-//! The real hypervisor.
+//! The real hypervisor, through `/dev/xen/privcmd`.
+
+use builder::{Guest, Spec};
+use uuid::Uuid;
+use xen::sys::{CreateDomain, DomainInfo, Error, ShutdownReason};
+
+use super::{DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Stop, Vcpu};
+use crate::config::GuestConfig;
+
+/// Pages are of this many KiB.
+const PAGE_KIB: u64 = 4;
+/// What a PV guest may have beyond its memory, in KiB, for pages that it gives back and takes
+/// again (`LIBXL_MAXMEM_CONSTANT`).
+const SLACK_KIB: u64 = 1024;
+/// Where the backends of the store and of the console are.
+const CONTROL_DOMAIN: DomId = 0;
+
+/// The host's hypervisor.
+#[derive(Debug)]
+pub struct Xen(xen::sys::Hypervisor);
+
+impl Xen {
+    /// Opens the way to the hypervisor. Fails where there is none, or where this is not its
+    /// control domain.
+    pub fn open() -> Result<Self> {
+        let doing = "reach the hypervisor (is this the control domain of a Xen host?)";
+        xen::sys::Hypervisor::open().map(Self).map_err(|error| HostError::new(doing, error))
+    }
+
+    fn processors(&self) -> Result<u32> {
+        Ok(self.0.physinfo()?.max_cpu_id + 1)
+    }
+
+    fn pin(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
+        let processors = self.processors()?;
+        for vcpu in 0..config.maxvcpus {
+            let Some(set) = config.cpus_of(vcpu) else { continue };
+            let map: Vec<bool> = (0..processors).map(|cpu| set.0.contains(&cpu)).collect();
+            if !map.contains(&true) {
+                let reason = format!("cpus = '{}': this host has {processors}", set.text());
+                return Err(HostError(reason));
+            }
+            self.0.set_vcpu_affinity(domid, vcpu, &map)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Error> for HostError {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn pages(config: &GuestConfig) -> u64 {
+    config.memory * 1024 / PAGE_KIB
+}
+
+impl From<builder::Error> for HostError {
+    fn from(error: builder::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Hypervisor for Xen {
+    fn load(&self, config: &GuestConfig) -> Result<Image> {
+        let guest = Guest::load(&config.kernel, config.ramdisk.as_deref())?;
+        guest.layout(pages(config), &config.cmdline())?;
+        Ok(Image(Some(guest)))
+    }
+
+    fn create(&self, uuid: Uuid, config: &GuestConfig) -> Result<DomId> {
+        let handle = uuid.into_bytes();
+        Ok(self.0.domain_create(&CreateDomain {
+            domid: None,
+            handle,
+            max_vcpus: config.maxvcpus,
+        })?)
+    }
+
+    fn limit(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
+        self.0.max_vcpus(domid, config.maxvcpus)?;
+        self.0.set_max_mem(domid, config.maxmem * 1024 + SLACK_KIB)?;
+        self.pin(domid, config)
+    }
+
+    fn ports(&self, domid: DomId) -> Result<Ports> {
+        let port = || self.0.alloc_unbound_evtchn(domid, CONTROL_DOMAIN);
+        Ok(Ports { store: port()?, console: port()? })
+    }
+
+    fn build(
+        &self,
+        domid: DomId,
+        config: &GuestConfig,
+        image: &Image,
+        ports: Ports,
+    ) -> Result<Rings> {
+        let guest = image.0.as_ref().ok_or_else(|| HostError("no kernel is loaded".to_owned()))?;
+        let built = guest.build(
+            &self.0,
+            &Spec {
+                domid,
+                cmdline: config.cmdline(),
+                memory_pages: pages(config),
+                store_evtchn: ports.store,
+                console_evtchn: ports.console,
+            },
+        )?;
+        Ok(Rings { store: built.store_mfn, console: built.console_mfn })
+    }
+
+    fn pause(&self, domid: DomId) -> Result<()> {
+        Ok(self.0.domain_pause(domid)?)
+    }
+
+    fn unpause(&self, domid: DomId) -> Result<()> {
+        Ok(self.0.domain_unpause(domid)?)
+    }
+
+    fn set_uuid(&self, domid: DomId, uuid: Uuid) -> Result<()> {
+        Ok(self.0.set_domain_handle(domid, uuid.into_bytes())?)
+    }
+
+    fn destroy(&self, domid: DomId) -> Result<()> {
+        Ok(self.0.domain_destroy(domid)?)
+    }
+
+    fn info(&self, domid: DomId) -> Result<Option<Info>> {
+        Ok(self.0.domain_info(domid)?.map(Info::from))
+    }
+
+    fn list(&self) -> Result<Vec<Info>> {
+        Ok(self.0.domain_list()?.into_iter().map(Info::from).collect())
+    }
+
+    fn vcpus(&self, domid: DomId) -> Result<Vec<Vcpu>> {
+        let Some(last) = self.0.domain_info(domid)?.and_then(|info| info.max_vcpu_id) else {
+            return Ok(Vec::new());
+        };
+        let processors = self.processors()?;
+        let vcpu = |number| {
+            let info = self.0.vcpu_info(domid, number)?;
+            let may = self.0.vcpu_affinity(domid, number, processors)?;
+            let affinity = (0..).zip(may).filter_map(|(cpu, may)| may.then_some(cpu)).collect();
+            let xen::sys::VcpuInfo { online, blocked, running, cpu_time_ns, cpu } = info;
+            Ok(Vcpu { number, online, blocked, running, cpu_time_ns, cpu, affinity })
+        };
+        (0..=last).map(vcpu).collect()
+    }
+
+    fn free_kib(&self) -> Result<u64> {
+        let info = self.0.physinfo()?;
+        let free = (info.free_pages + info.scrub_pages).saturating_sub(info.outstanding_pages);
+        Ok(free * PAGE_KIB)
+    }
+}
+
+impl From<DomainInfo> for Info {
+    fn from(info: DomainInfo) -> Self {
+        Self {
+            domid: info.domid,
+            uuid: Uuid::from_bytes(info.handle),
+            running: info.running,
+            blocked: info.blocked,
+            paused: info.paused,
+            dying: info.dying,
+            stopped: info.shutdown_reason.map(Stop::from),
+            memory_kib: info.tot_pages * PAGE_KIB,
+            max_memory_kib: info.max_pages.saturating_mul(PAGE_KIB),
+            online_vcpus: info.nr_online_vcpus,
+            max_vcpus: info.max_vcpu_id.map_or(0, |last| last + 1),
+            cpu_time_ns: info.cpu_time_ns,
+        }
+    }
+}
+
+impl From<ShutdownReason> for Stop {
+    fn from(reason: ShutdownReason) -> Self {
+        match reason {
+            ShutdownReason::Poweroff => Self::Poweroff,
+            ShutdownReason::Reboot => Self::Reboot,
+            ShutdownReason::Suspend => Self::Suspend,
+            ShutdownReason::Crash => Self::Crash,
+            ShutdownReason::Watchdog => Self::Watchdog,
+            other => Self::Other(u32::from(other.number())),
+        }
+    }
+}

@@ -8,11 +8,13 @@ use agent::host::{Agent, Stream};
 use anyhow::{Context, Result, bail, ensure};
 use xtask::images::{Hypervisor, Toolstack};
 use xtask::qemu::{Console, Machine, Options};
-use xtask::{images, project};
+use xtask::{disk, images, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
+/// As long as the slowest start method may take.
+const ONLINE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Between two looks of [`Dom0::wait_for`].
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
@@ -21,15 +23,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct Boot {
     /// The machine's memory in MiB.
     pub memory: u32,
-    /// A disk that outlives the machine.
+    /// A disk that outlives the machine; made if it isn't there.
     pub kept_disk: Option<PathBuf>,
+    /// Boot dom0's kernel without a hypervisor.
+    pub bare: bool,
     /// Whose toolstack.
     pub toolstack: Toolstack,
 }
 
 impl Default for Boot {
     fn default() -> Self {
-        Self { memory: 2048, kept_disk: None, toolstack: Toolstack::Escalus }
+        Self { memory: 2048, kept_disk: None, bare: false, toolstack: Toolstack::Escalus }
     }
 }
 
@@ -70,10 +74,14 @@ impl Dom0 {
     pub fn boot(boot: &Boot) -> Result<Self> {
         let lock = project::lock()?;
         let images = images::prepare(Hypervisor::Xen, boot.toolstack)?;
+        if let Some(kept) = &boot.kept_disk {
+            disk::keep(&images.disk, kept)?;
+        }
         let options = Options {
             memory: boot.memory,
             cpus: 1,
             console: Console::Log,
+            bare: boot.bare,
             kept_disk: boot.kept_disk.clone(),
         };
         let mut machine = Machine::start(&images, &options)?;
@@ -140,6 +148,20 @@ impl Dom0 {
                 bail!("not as wanted after {} s: {output}", timeout.as_secs());
             }
             std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Waits until the one instance that `service` means is online; tells why if it isn't.
+    pub fn wait_until_online(&mut self, service: &str) -> Result<()> {
+        let state = format!("svcs -H -o state {service}");
+        let online = |output: &Output| output.stdout.trim_end() == "online";
+        match self.wait_for(&state, ONLINE_TIMEOUT, online) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let why =
+                    self.run(&format!("svcs -xv {service}; tail -n 20 $(svcs -L {service})"))?;
+                Err(error.context(format!("{service} is not online\n{why}")))
+            }
         }
     }
 

@@ -5,7 +5,8 @@
 //! WORD` runs the cases with `WORD` in their names.
 
 mod dom0;
+mod guest;
 mod runner;
 
 pub use dom0::{Boot, Dom0, Output};
-pub use runner::{Case, Outcome, run_group};
+pub use runner::{Case, Outcome, run_boots, run_group};

@@ -19,42 +19,71 @@ pub type Case = (&'static str, fn(&mut Dom0) -> Outcome);
 const EVIDENCE: &str =
     "svcs -a; tail -n 20 /var/svc/log/*.log /var/log/xen/*.log; dmesg | tail -n 20";
 
-/// The `main` of a test program: boots once, runs all cases in order.
+/// The `main` of a test program: boots once, runs all cases in order, powers off.
 ///
 /// Later cases may build on what earlier ones did; one that fails doesn't stop the others.
 pub fn run_group(group: &str, boot: &Boot, cases: &[Case]) -> ExitCode {
+    run_boots(group, &[(boot, cases)])
+}
+
+/// As [`run_group`], with several boots one after the other.
+pub fn run_boots(group: &str, boots: &[(&Boot, &[Case])]) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let chosen: Vec<&Case> = cases
-        .iter()
-        .filter(|(name, _)| words.is_empty() || words.iter().any(|word| name.contains(word)))
-        .collect();
-    if chosen.is_empty() {
-        return report(0, 0);
-    }
-    let mut dom0 = match Dom0::boot(boot) {
-        Ok(dom0) => dom0,
-        Err(error) => {
-            println!("{group}: no case could be run: {error:#}");
-            return report(0, chosen.len());
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let mut tally = Tally { group, passed: 0, failed: 0 };
+    for (boot, cases) in boots {
+        let cases: Vec<Case> = cases.iter().copied().filter(|(name, _)| chosen(name)).collect();
+        if !cases.is_empty() {
+            tally.boot(boot, &cases);
         }
-    };
-    let mut failed = 0;
-    for (name, case) in &chosen {
+    }
+    let word = if tally.failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {word}. {} passed; {} failed\n", tally.passed, tally.failed);
+    if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Tally<'a> {
+    group: &'a str,
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally<'_> {
+    fn boot(&mut self, boot: &Boot, cases: &[Case]) {
+        let mut dom0 = None;
+        self.case("boot", || {
+            dom0 = Some(Dom0::boot(boot)?);
+            Ok(())
+        });
+        let Some(mut dom0) = dom0 else {
+            self.failed += cases.len();
+            return;
+        };
+        let failed_before = self.failed;
+        for (name, case) in cases {
+            self.case(name, || case(&mut dom0));
+        }
+        if self.failed > failed_before {
+            show_evidence(self.group, &mut dom0);
+        }
+        self.case("power_off", || dom0.power_off());
+    }
+
+    fn case(&mut self, name: &str, case: impl FnOnce() -> Outcome) {
         let started = Instant::now();
-        let outcome = guarded(|| case(&mut dom0));
+        let outcome = guarded(case);
         let took = started.elapsed().as_secs_f32();
         match outcome {
-            Ok(()) => println!("test {group}::{name} ... ok ({took:.1} s)"),
+            Ok(()) => {
+                self.passed += 1;
+                println!("test {}::{name} ... ok ({took:.1} s)", self.group);
+            }
             Err(error) => {
-                failed += 1;
-                println!("test {group}::{name} ... FAILED ({took:.1} s)\n{error:#}");
+                self.failed += 1;
+                println!("test {}::{name} ... FAILED ({took:.1} s)\n{error:#}", self.group);
             }
         }
     }
-    if failed > 0 {
-        show_evidence(group, &mut dom0);
-    }
-    report(chosen.len() - failed, failed)
 }
 
 /// A panic is one case's failure, not the end of the group.
@@ -76,10 +105,4 @@ fn show_evidence(group: &str, dom0: &mut Dom0) {
         Ok(()) => println!("--- the console's log: {}", kept.display()),
         Err(error) => println!("--- no console log: {error:#}"),
     }
-}
-
-fn report(passed: usize, failed: usize) -> ExitCode {
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {word}. {passed} passed; {failed} failed\n");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -34,6 +34,17 @@ pub fn data_disk(guest: &Guest) -> Result<PathBuf> {
     project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))
 }
 
+/// Makes `kept`, a copy of `original` that a machine may change for good, unless it is there.
+pub fn keep(original: &Path, kept: &Path) -> Result<()> {
+    if kept.exists() {
+        return Ok(());
+    }
+    let new = kept.with_extension("new");
+    let mut copy = Command::new("cp");
+    host::output(copy.args(["--sparse=always", "--reflink=auto"]).arg(original).arg(&new))?;
+    Ok(std::fs::rename(new, kept)?)
+}
+
 /// Makes an ext4 image of `mib` MiB (sparse) with the tree in it, owned by root.
 pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
     let folder = tempfile::tempdir_in(project::build())?;

@@ -36,6 +36,8 @@ pub struct Options {
     pub cpus: u32,
     /// Where the console is.
     pub console: Console,
+    /// No hypervisor: dom0's kernel alone on the machine.
+    pub bare: bool,
     /// A disk that keeps what is written, instead of the images' own, which never changes.
     pub kept_disk: Option<PathBuf>,
 }
@@ -119,9 +121,14 @@ fn command(options: &Options) -> Command {
     command.args(["-accel", "tcg", "-cpu", "qemu64", "-nodefaults", "-nic", "none"]);
     command.args(["-display", "none", "-no-reboot"]);
     command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
-    command.args(["-kernel", "hypervisor", "-append"]);
-    command.arg(format!("console=com1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"));
-    command.args(["-initrd", "vmlinuz console=hvc0 quiet,dom0.cpio"]);
+    if options.bare {
+        command.args(["-kernel", "vmlinuz", "-append", "console=ttyS0 quiet"]);
+        command.args(["-initrd", "dom0.cpio"]);
+    } else {
+        command.args(["-kernel", "hypervisor", "-append"]);
+        command.arg(format!("console=com1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"));
+        command.args(["-initrd", "vmlinuz console=hvc0 quiet,dom0.cpio"]);
+    }
     match options.console {
         Console::Terminal => {
             command.args(["-chardev", "stdio,id=console,mux=on,signal=off,logfile=console.log"]);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::images::{self, Hypervisor, Images, Toolstack};
 use crate::qemu::{Console, Machine, Options};
 use crate::step::step;
-use crate::{host, project};
+use crate::{disk, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
@@ -49,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         memory: arguments.memory,
         cpus: arguments.cpus,
         console: if arguments.exec.is_some() { Console::Log } else { Console::Terminal },
+        bare: false,
         kept_disk: arguments.keep_disk.then(|| kept_disk(&images)).transpose()?,
     };
     if arguments.exec.is_none() {
@@ -93,12 +94,7 @@ fn exit_code(status: i32) -> ExitCode {
 /// The disk that outlives runs: at first a copy of the images' own.
 fn kept_disk(images: &Images) -> Result<PathBuf> {
     let kept = project::build().join("kept.img");
-    if !kept.exists() {
-        let new = project::build().join("kept.img.new");
-        let mut copy = std::process::Command::new("cp");
-        host::output(copy.args(["--sparse=always", "--reflink=auto"]).arg(&images.disk).arg(&new))?;
-        std::fs::rename(new, &kept).context("cannot keep the disk")?;
-    }
+    disk::keep(&images.disk, &kept).context("cannot keep the disk")?;
     eprintln!("  disk: {} (remove it to start afresh)", kept.display());
     Ok(std::path::absolute(kept)?)
 }

@@ -92,9 +92,10 @@ fn services(tree: &mut Tree) -> Result<()> {
     for file in files(&project::root().join("manifests"), "toml")? {
         tree.copy(&format!("/lib/svc/manifest/{}", name(&file)?), &file, 0o644);
     }
-    let exec = project::root().join("tests/agent/exec.toml");
-    tree.copy("/lib/svc/manifest/exec.toml", exec, 0o644);
-    tree.copy_folder("/lib/svc/method", &project::root().join("manifests/method"))?;
+    for folder in ["method", "share"] {
+        let from = project::root().join("manifests").join(folder);
+        tree.copy_folder(&format!("/lib/svc/{folder}"), &from)?;
+    }
     tree.copy_folder("/etc", &project::root().join("rc.d"))?;
     Ok(())
 }

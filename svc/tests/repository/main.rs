@@ -2,5 +2,6 @@
 
 mod fixture;
 mod import;
+mod methods;
 mod svccfg;
 mod svcprop;

@@ -23,7 +23,9 @@ pub enum Hypervisor {
 pub enum Toolstack {
     /// Ours.
     Escalus,
-    /// Debian's xl and C xenstored, to compare with.
+    /// Debian's xl, with our store and console.
+    Xl,
+    /// Debian's xl, xenstored and xenconsoled.
     Stock,
 }
 
@@ -47,8 +49,8 @@ pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     let programs = step("build our programs", programs::build)?;
     let initramfs = step("assemble dom0", || -> Result<_> {
         let mut parts = vec![dom0::initramfs(&packages, &programs)?];
-        if toolstack == Toolstack::Stock {
-            parts.push(stock::initramfs(&packages)?);
+        if toolstack != Toolstack::Escalus {
+            parts.push(stock::initramfs(&packages, toolstack == Toolstack::Stock)?);
         }
         Ok(parts)
     })?;

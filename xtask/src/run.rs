@@ -15,6 +15,8 @@ use crate::{disk, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
+/// Makes xend's milestone come up, or says by its exit status that it can't.
+const WAIT_FOR_SERVICES: &str = "svcadm enable -st svc:/milestone/xvm:default";
 /// A day: an interactive command is ended by its user.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(86_400);
 
@@ -70,6 +72,13 @@ fn at_the_console(mut machine: Machine) -> Result<ExitCode> {
 
 fn exec(mut machine: Machine, command: &str) -> Result<ExitCode> {
     let mut agent = step("boot dom0", || machine.agent(BOOT_TIMEOUT))?;
+    let services = || match agent.run(WAIT_FOR_SERVICES, BOOT_TIMEOUT, |_, _| Ok(()))? {
+        0 => Ok(()),
+        _ => Err(anyhow::anyhow!("services are missing")),
+    };
+    if step("start services", services).is_err() {
+        eprintln!("  (try --exec 'svcs -xv')");
+    }
     let pass_on = |stream, bytes: &[u8]| match stream {
         Stream::Stdout => write_now(io::stdout(), bytes),
         Stream::Stderr => write_now(io::stderr(), bytes),

@@ -1,5 +1,6 @@
-//! The stock toolstack (xl, C xenstored, xenconsoled, hotplug scripts) as a second archive for
-//! dom0: what ours is compared with, and what shows that a fault isn't ours.
+//! The stock toolstack as a second archive for dom0: what ours is compared with, and what shows
+//! that a fault isn't ours. Services keep their names; the manifests in `xtask/stock` say what
+//! runs under them.
 
 use std::path::PathBuf;
 
@@ -25,13 +26,15 @@ pub const PACKAGES: &[&str] = &[
 const BIN: &str = "usr/lib/xen-4.17/bin";
 const PROGRAMS: &[&str] = &["xen-init-dom0", "xenconsole", "xenconsoled", "xenstored", "xl"];
 
-/// Makes the archive; the kernel unpacks it over the one of [`crate::dom0`].
-pub fn initramfs(packages: &Packages) -> Result<PathBuf> {
-    let tree = tree(packages)?;
-    project::cached("stock.cpio", &tree.key()?, |path| cpio::write_file(&tree, path))
+/// Makes the archive; the kernel unpacks it over the one of [`crate::dom0`]. With `daemons` the
+/// store and the console daemon are stock as well, not only xl.
+pub fn initramfs(packages: &Packages, daemons: bool) -> Result<PathBuf> {
+    let tree = tree(packages, daemons)?;
+    let name = if daemons { "stock.cpio" } else { "xl.cpio" };
+    project::cached(name, &tree.key()?, |path| cpio::write_file(&tree, path))
 }
 
-fn tree(packages: &Packages) -> Result<Tree> {
+fn tree(packages: &Packages, daemons: bool) -> Result<Tree> {
     let mut tree = Tree::default();
     let mut installer = Installer::new(packages);
     for name in PROGRAMS {
@@ -50,5 +53,10 @@ fn tree(packages: &Packages) -> Result<Tree> {
     installer.library(&mut tree, "libgcc_s.so.1")?;
     let scripts = packages.root("xen-utils-common")?.join("etc/xen/scripts");
     tree.copy_folder("etc/xen/scripts", &scripts)?;
+    let manifests = project::root().join("xtask/stock");
+    tree.copy_folder("usr/lib/svc/manifest", &manifests.join("xl"))?;
+    if daemons {
+        tree.copy_folder("usr/lib/svc/manifest", &manifests.join("daemons"))?;
+    }
     Ok(tree)
 }

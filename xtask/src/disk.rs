@@ -47,7 +47,7 @@ pub fn keep(original: &Path, kept: &Path) -> Result<()> {
 
 /// Makes an ext4 image of `mib` MiB (sparse) with the tree in it, owned by root.
 pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
-    let folder = tempfile::tempdir_in(project::build())?;
+    let folder = tempfile::tempdir()?;
     tree.write_to(folder.path())?;
     // In a user namespace of their own, an ordinary user's files look like root's.
     let mut command = if host::is_root() { host::tool("mkfs.ext4") } else { in_namespace() };
@@ -61,4 +61,28 @@ fn in_namespace() -> Command {
     let mut command = host::tool("unshare");
     command.arg("--map-root-user").arg(host::path("mkfs.ext4"));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_holds_the_tree_and_root_owns_it() {
+        let mut tree = Tree::default();
+        tree.text("d/file", "contents", 0o640);
+        tree.link("d/link", "file");
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        ext4(&tree, &image, 8, "test").unwrap();
+        let debugfs = |request: &str| {
+            host::output(host::tool("debugfs").args(["-R", request]).arg(&image)).unwrap()
+        };
+        assert_eq!(debugfs("cat d/file"), "contents");
+        let stat = debugfs("stat d/file");
+        assert!(stat.contains("Mode:  0640"), "{stat}");
+        assert!(stat.contains("User:     0   Group:     0"), "{stat}");
+        assert!(debugfs("stat d/link").contains("Type: symlink"));
+        assert!(!debugfs("features").contains("64bit"));
+    }
 }

@@ -46,7 +46,7 @@ pub fn cached(name: &str, key: &str, make: impl FnOnce(&Path) -> Result<()>) -> 
     let new = build().join(format!("{name}.new"));
     remove(&new)?;
     make(&new).with_context(|| format!("cannot make {}", path.display()))?;
-    // Between the two renames the old key stands beside the new file: it is made once more then.
+    // Without a key the file counts as missing: whoever is killed in between leaves no wrong pair.
     remove(&key_file)?;
     remove(&path)?;
     fs::rename(&new, &path)?;
@@ -64,5 +64,20 @@ pub fn remove(path: &Path) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removing_what_is_not_there_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/b"), "").unwrap();
+        remove(&folder.path().join("a")).unwrap();
+        remove(&folder.path().join("a")).unwrap();
+        assert!(!folder.path().join("a").exists());
     }
 }

@@ -61,8 +61,7 @@ impl Files {
             let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
             made.map_err(FileError::at(folder))?;
         }
-        let file = File::options().create(true).append(true).mode(0o600).open(&self.lock);
-        let file = file.map_err(FileError::at(&self.lock))?;
+        let file = open_private(&self.lock)?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
             let busy = io::Error::other("another svc.configd is running");
             let source = if errno == nix::Error::EWOULDBLOCK { busy } else { errno.into() };
@@ -82,6 +81,13 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Opens a file that nobody else may read: some properties are secrets. SQLite takes an empty one
+/// for a new database, and gives what it keeps beside it the same mode.
+pub fn open_private(path: &Path) -> Result<File, FileError> {
+    let file = File::options().create(true).append(true).mode(0o600).open(path);
+    file.map_err(FileError::at(path))
 }
 
 /// Makes what happened in the folder of `path` durable.

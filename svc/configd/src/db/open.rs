@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::schema::{self, VERSION};
 use super::{Db, DbError, LAYERS, Layer, Result, write};
-use crate::files::{FileError, Files, remove_database, sync_folder, with_suffix};
+use crate::files::{FileError, Files, open_private, remove_database, sync_folder, with_suffix};
 
 /// Changes with each boot of the kernel.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -62,6 +62,7 @@ impl Db {
             remove_database(&files.volatile)?;
             back_up(&conn, &files.backup)?;
         }
+        open_private(&files.volatile)?;
         attach(&conn, &files.volatile, booted.then_some(&boot)).map_err(in_db)?;
         let mut db = Self { generation: stored_generation(&conn).map_err(in_db)?, conn };
         db.complete(booted).map_err(in_db)?;
@@ -84,6 +85,7 @@ impl Db {
 fn persistent(path: &Path) -> std::result::Result<Connection, OpenError> {
     let in_db = |source| OpenError::Db { path: path.display().to_string(), source };
     let new = !path.exists();
+    open_private(path)?;
     let conn = Connection::open(path).map_err(|error| in_db(error.into()))?;
     let found = prepare(&conn).map_err(in_db)?;
     match found {
@@ -161,6 +163,7 @@ fn stored_generation(conn: &Connection) -> Result<u64> {
 fn back_up(conn: &Connection, backup: &Path) -> std::result::Result<(), OpenError> {
     let draft = with_suffix(backup, ".new");
     remove_database(&draft)?;
+    open_private(&draft)?;
     conn.execute("VACUUM main INTO ?", [draft.to_string_lossy()]).map_err(|error| {
         OpenError::Db { path: draft.display().to_string(), source: error.into() }
     })?;
@@ -188,6 +191,7 @@ fn restore(files: &Files, damage: &DbError) -> std::result::Result<(), OpenError
     fs::copy(path, &aside).map_err(FileError::at(&aside))?;
     if files.backup.exists() {
         let draft = with_suffix(path, ".new");
+        open_private(&draft)?;
         fs::copy(&files.backup, &draft).map_err(FileError::at(&files.backup))?;
         // Without its log: frames of the damaged file must not be put into the sound one.
         remove_database(path)?;

@@ -242,6 +242,18 @@ fn a_commit_cut_in_two_is_completed() {
 }
 
 #[test]
+fn nobody_else_reads_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut f = Fixture::new();
+    f.set("svc:/a:x", "state", 2, false);
+    for entry in fs::read_dir(f.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.file_name());
+    }
+}
+
+#[test]
 fn a_damaged_repository_is_restored_from_the_backup() {
     let mut f = Fixture::new();
     for n in 0..50 {

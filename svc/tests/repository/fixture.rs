@@ -14,7 +14,8 @@ fn configd() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let folder = Path::new(env!("CARGO_BIN_EXE_svccfg")).parent().unwrap().to_owned();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "svc-configd"]);
+        build.args(["build", "--quiet", "--package", "svc-configd", "--target-dir"]);
+        build.arg(folder.parent().unwrap());
         if folder.ends_with("release") {
             build.arg("--release");
         }

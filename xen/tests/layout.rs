@@ -20,12 +20,12 @@ macro_rules! numbers {
     };
 }
 
-/// `layout!(checks, "struct c", Rust { rust_field = "c_field" })`: size and offsets.
+/// `layout! { checks, "struct c", Rust { field, rust_field = "c_field" } }`: size and offsets.
 macro_rules! layout {
-    ($checks:ident, $c:literal, $rust:ty { $($field:ident = $c_field:literal),* $(,)? }) => {
+    ($checks:ident, $c:literal, $rust:ty { $($field:ident $(= $c_field:literal)?),* $(,)? }) => {
         $checks.push(Check { c: format!("sizeof({})", $c), rust: size_of::<$rust>() as i128 });
         $($checks.push(Check {
-            c: format!("offsetof({}, {})", $c, $c_field),
+            c: format!("offsetof({}, {})", $c, [$($c_field,)? stringify!($field)][0]),
             rust: offset_of!($rust, $field) as i128,
         });)*
     };
@@ -75,89 +75,84 @@ fn compare(checks: Vec<Check>) {
 #[test]
 fn structures() {
     let mut c = Vec::new();
-    layout!(c, "struct xen_domctl_createdomain", domctl::CreateDomain {
-        handle = "handle", flags = "flags", max_vcpus = "max_vcpus",
-        max_evtchn_port = "max_evtchn_port", max_grant_frames = "max_grant_frames",
-        grant_opts = "grant_opts", cpupool_id = "cpupool_id", arch = "arch",
-    });
-    layout!(c, "struct xen_domctl_getdomaininfo", domctl::GetDomainInfo {
-        domain = "domain", flags = "flags", tot_pages = "tot_pages", max_pages = "max_pages",
-        shared_info_frame = "shared_info_frame", cpu_time = "cpu_time",
-        nr_online_vcpus = "nr_online_vcpus", max_vcpu_id = "max_vcpu_id", ssidref = "ssidref",
-        handle = "handle", cpupool = "cpupool", arch_config = "arch_config",
-    });
-    layout!(c, "struct xen_domctl_getvcpuinfo", domctl::GetVcpuInfo {
-        vcpu = "vcpu", online = "online", running = "running", cpu_time = "cpu_time", cpu = "cpu",
-    });
-    layout!(c, "struct xen_domctl_vcpucontext", domctl::VcpuContext { vcpu = "vcpu", ctxt = "ctxt" });
-    layout!(c, "struct xenctl_bitmap", domctl::Bitmap { bitmap = "bitmap", nr_bits = "nr_bits" });
-    layout!(c, "struct xen_domctl_vcpuaffinity", domctl::VcpuAffinity {
-        vcpu = "vcpu", flags = "flags", cpumap_hard = "cpumap_hard", cpumap_soft = "cpumap_soft",
-    });
-    layout!(c, "struct xen_domctl", domctl::Domctl {
-        cmd = "cmd", interface_version = "interface_version", domain = "domain", u = "u",
-    });
-    layout!(c, "struct xen_sysctl_readconsole", sysctl::ReadConsole {
-        clear = "clear", incremental = "incremental", index = "index", buffer = "buffer",
-        count = "count",
-    });
-    layout!(c, "struct xen_sysctl_physinfo", sysctl::Physinfo {
-        nr_cpus = "nr_cpus", cpu_khz = "cpu_khz", capabilities = "capabilities",
-        total_pages = "total_pages", free_pages = "free_pages", scrub_pages = "scrub_pages",
-        max_mfn = "max_mfn", hw_cap = "hw_cap",
-    });
-    layout!(c, "struct xen_sysctl_getdomaininfolist", sysctl::GetDomainInfoList {
-        first_domain = "first_domain", max_domains = "max_domains", buffer = "buffer",
-        num_domains = "num_domains",
-    });
-    layout!(c, "struct xen_sysctl_debug_keys", sysctl::DebugKeys { keys = "keys", nr_keys = "nr_keys" });
-    layout!(c, "struct xen_sysctl", sysctl::Sysctl {
-        cmd = "cmd", interface_version = "interface_version", u = "u",
-    });
-    layout!(c, "struct xen_memory_reservation", memory::Reservation {
-        extent_start = "extent_start", nr_extents = "nr_extents", extent_order = "extent_order",
-        mem_flags = "mem_flags", domid = "domid",
-    });
-    layout!(c, "struct mmuext_op", mmuext::MmuextOp { cmd = "cmd", arg1 = "arg1", arg2 = "arg2" });
-    layout!(c, "struct mmu_update", mmuext::MmuUpdate { ptr = "ptr", val = "val" });
-    layout!(c, "struct sched_remote_shutdown", sched::RemoteShutdown {
-        domain_id = "domain_id", reason = "reason",
-    });
-    layout!(c, "struct evtchn_alloc_unbound", evtchn::AllocUnbound {
-        dom = "dom", remote_dom = "remote_dom", port = "port",
-    });
-    layout!(c, "struct gnttab_setup_table", grant::SetupTable {
-        dom = "dom", nr_frames = "nr_frames", status = "status", frame_list = "frame_list",
-    });
-    layout!(c, "struct grant_entry_v1", grant::EntryV1 {
-        flags = "flags", domid = "domid", frame = "frame",
-    });
-    layout!(c, "struct xen_compile_info", version::CompileInfo {
-        compiler = "compiler", compile_by = "compile_by", compile_domain = "compile_domain",
-        compile_date = "compile_date",
-    });
-    layout!(c, "struct cpu_user_regs", vcpu::UserRegs {
-        r15 = "r15", rbp = "rbp", rbx = "rbx", rax = "rax", rsi = "rsi", rdi = "rdi",
-        error_code = "error_code", rip = "rip", cs = "cs",
-        saved_upcall_mask = "saved_upcall_mask", rflags = "rflags", rsp = "rsp", ss = "ss",
-        es = "es", ds = "ds", fs = "fs", gs = "gs",
-    });
-    layout!(c, "struct trap_info", vcpu::TrapInfo {
-        vector = "vector", flags = "flags", cs = "cs", address = "address",
-    });
-    layout!(c, "struct vcpu_guest_context", vcpu::GuestContext {
-        flags = "flags", user_regs = "user_regs", trap_ctxt = "trap_ctxt", ldt_base = "ldt_base",
-        gdt_frames = "gdt_frames", gdt_ents = "gdt_ents", kernel_ss = "kernel_ss",
-        kernel_sp = "kernel_sp", ctrlreg = "ctrlreg", debugreg = "debugreg",
-        event_callback_eip = "event_callback_eip", syscall_callback_eip = "syscall_callback_eip",
-        vm_assist = "vm_assist", fs_base = "fs_base", gs_base_user = "gs_base_user",
-    });
-    layout!(c, "struct start_info", start_info::StartInfo {
-        magic = "magic", nr_pages = "nr_pages", shared_info = "shared_info", flags = "flags",
-        store_mfn = "store_mfn", store_evtchn = "store_evtchn", console_mfn = "console.domU.mfn",
-        console_evtchn = "console.domU.evtchn", pt_base = "pt_base", nr_pt_frames = "nr_pt_frames",
-        mfn_list = "mfn_list", mod_start = "mod_start", mod_len = "mod_len", cmd_line = "cmd_line",
-        first_p2m_pfn = "first_p2m_pfn", nr_p2m_frames = "nr_p2m_frames",
+    layout! { c, "struct xen_arch_domainconfig", domctl::ArchDomainConfig {
+        emulation_flags, misc_flags,
+    } }
+    layout! { c, "struct xen_domctl_createdomain", domctl::CreateDomain {
+        ssidref, handle, flags, iommu_opts, max_vcpus, max_evtchn_port, max_grant_frames,
+        max_maptrack_frames, grant_opts, vmtrace_size, cpupool_id, arch,
+    } }
+    layout! { c, "struct xen_domctl_getdomaininfo", domctl::GetDomainInfo {
+        domain, flags, tot_pages, max_pages, outstanding_pages, shr_pages, paged_pages,
+        shared_info_frame, cpu_time, nr_online_vcpus, max_vcpu_id, ssidref, handle, cpupool,
+        gpaddr_bits, arch_config,
+    } }
+    layout! { c, "struct xen_domctl_getvcpuinfo", domctl::GetVcpuInfo {
+        vcpu, online, blocked, running, cpu_time, cpu,
+    } }
+    layout! { c, "struct xen_domctl_vcpucontext", domctl::VcpuContext { vcpu, ctxt } }
+    layout! { c, "struct xenctl_bitmap", domctl::Bitmap { bitmap, nr_bits } }
+    layout! { c, "struct xen_domctl_vcpuaffinity", domctl::VcpuAffinity {
+        vcpu, flags, cpumap_hard, cpumap_soft,
+    } }
+    layout! { c, "struct xen_domctl_sched_credit", domctl::SchedCredit { weight, cap } }
+    layout! { c, "struct xen_domctl_scheduler_op", domctl::SchedulerOp {
+        sched_id, cmd, credit = "u.credit",
+    } }
+    layout! { c, "struct xen_domctl_tsc_info", domctl::TscInfo {
+        tsc_mode, gtsc_khz, incarnation, elapsed_nsec,
+    } }
+    layout! { c, "struct xen_domctl", domctl::Domctl { cmd, interface_version, domain, u } }
+    layout! { c, "struct xen_sysctl_readconsole", sysctl::ReadConsole {
+        clear, incremental, index, buffer, count,
+    } }
+    layout! { c, "struct xen_sysctl_physinfo", sysctl::Physinfo {
+        threads_per_core, cores_per_socket, nr_cpus, max_cpu_id, nr_nodes, max_node_id, cpu_khz,
+        capabilities, arch_capabilities, total_pages, free_pages, scrub_pages, outstanding_pages,
+        max_mfn, hw_cap,
+    } }
+    layout! { c, "struct xen_sysctl_getdomaininfolist", sysctl::GetDomainInfoList {
+        first_domain, max_domains, buffer, num_domains,
+    } }
+    layout! { c, "struct xen_sysctl_debug_keys", sysctl::DebugKeys { keys, nr_keys } }
+    layout! { c, "struct xen_sysctl_getcpuinfo", sysctl::GetCpuInfo { max_cpus, info, nr_cpus } }
+    layout! { c, "struct xen_sysctl", sysctl::Sysctl { cmd, interface_version, u } }
+    layout! { c, "struct xen_memory_reservation", memory::Reservation {
+        extent_start, nr_extents, extent_order, mem_flags, domid,
+    } }
+    layout! { c, "struct mmuext_op", mmuext::MmuextOp { cmd, arg1, arg2 } }
+    layout! { c, "struct mmu_update", mmuext::MmuUpdate { ptr, val } }
+    layout! { c, "struct sched_remote_shutdown", sched::RemoteShutdown { domain_id, reason } }
+    layout! { c, "struct evtchn_alloc_unbound", evtchn::AllocUnbound { dom, remote_dom, port } }
+    layout! { c, "struct gnttab_setup_table", grant::SetupTable {
+        dom, nr_frames, status, frame_list,
+    } }
+    layout! { c, "struct grant_entry_v1", grant::EntryV1 { flags, domid, frame } }
+    layout! { c, "struct xen_compile_info", version::CompileInfo {
+        compiler, compile_by, compile_domain, compile_date,
+    } }
+    layout! { c, "struct cpu_user_regs", vcpu::UserRegs {
+        r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, error_code,
+        entry_vector, rip, cs, saved_upcall_mask, rflags, rsp, ss, es, ds, fs, gs,
+    } }
+    layout! { c, "struct trap_info", vcpu::TrapInfo { vector, flags, cs, address } }
+    layout! { c, "struct vcpu_guest_context", vcpu::GuestContext {
+        fpu_ctxt, flags, user_regs, trap_ctxt, ldt_base, ldt_ents, gdt_frames, gdt_ents,
+        kernel_ss, kernel_sp, ctrlreg, debugreg, event_callback_eip, failsafe_callback_eip,
+        syscall_callback_eip, vm_assist, fs_base, gs_base_kernel, gs_base_user,
+    } }
+    layout! { c, "struct start_info", start_info::StartInfo {
+        magic, nr_pages, shared_info, flags, store_mfn, store_evtchn,
+        console_mfn = "console.domU.mfn", console_evtchn = "console.domU.evtchn", pt_base,
+        nr_pt_frames, mfn_list, mod_start, mod_len, cmd_line, first_p2m_pfn, nr_p2m_frames,
+    } }
+    // The other scheduler's parameters share the place.
+    c.extend(numbers! {
+        "sizeof(struct xen_domctl_sched_credit2)" => size_of::<domctl::SchedCredit>(),
+        "offsetof(struct xen_domctl_sched_credit2, weight)" => offset_of!(domctl::SchedCredit, weight),
+        "offsetof(struct xen_domctl_sched_credit2, cap)" => offset_of!(domctl::SchedCredit, cap),
+        "offsetof(struct xen_domctl_scheduler_op, u.credit2)" => offset_of!(domctl::SchedulerOp, credit),
+        "sizeof(struct xen_sysctl_cpuinfo)" => size_of::<u64>(),
     });
     compare(c);
 }
@@ -203,12 +198,22 @@ fn control_numbers() {
         "XEN_DOMINF_shutdownmask" => domctl::DOMINF_SHUTDOWN_MASK,
         "XEN_INVALID_MAX_VCPU_ID" => domctl::INVALID_MAX_VCPU_ID,
         "XEN_VCPUAFFINITY_HARD" => domctl::VCPU_AFFINITY_HARD,
+        "XEN_DOMCTL_settimeoffset" => domctl::SET_TIME_OFFSET,
+        "XEN_DOMCTL_settscinfo" => domctl::SET_TSC_INFO,
+        "XEN_SCHEDULER_CREDIT" => domctl::SCHEDULER_CREDIT,
+        "XEN_SCHEDULER_CREDIT2" => domctl::SCHEDULER_CREDIT2,
+        "XEN_SCHEDULER_ARINC653" => domctl::SCHEDULER_ARINC653,
+        "XEN_SCHEDULER_RTDS" => domctl::SCHEDULER_RTDS,
+        "XEN_SCHEDULER_NULL" => domctl::SCHEDULER_NULL,
+        "XEN_DOMCTL_SCHEDOP_putinfo" => domctl::SCHEDOP_PUT,
+        "XEN_DOMCTL_SCHEDOP_getinfo" => domctl::SCHEDOP_GET,
         "XEN_SYSCTL_INTERFACE_VERSION" => sysctl::INTERFACE_VERSION,
         "XEN_SYSCTL_readconsole" => sysctl::READ_CONSOLE,
         "XEN_SYSCTL_physinfo" => sysctl::PHYSINFO,
         "XEN_SYSCTL_sched_id" => sysctl::SCHED_ID,
         "XEN_SYSCTL_getdomaininfolist" => sysctl::GET_DOMAIN_INFO_LIST,
         "XEN_SYSCTL_debug_keys" => sysctl::DEBUG_KEYS,
+        "XEN_SYSCTL_getcpuinfo" => sysctl::GET_CPU_INFO,
         "XEN_SYSCTL_PHYSCAP_hvm" => sysctl::PHYSCAP_HVM,
         "XEN_SYSCTL_PHYSCAP_pv" => sysctl::PHYSCAP_PV,
         "XEN_SYSCTL_PHYSCAP_directio" => sysctl::PHYSCAP_DIRECTIO,
@@ -310,12 +315,62 @@ fn notes_and_rings() {
         "offsetof(struct xencons_interface, out_prod)" => console::OUT_PROD,
         "sizeof(((struct xencons_interface *)0)->in)" => console::IN_SIZE,
         "sizeof(((struct xencons_interface *)0)->out)" => console::OUT_SIZE,
+        "XenbusStateUnknown" => xenbus::State::Unknown as u32,
         "XenbusStateInitialising" => xenbus::State::Initialising as u32,
         "XenbusStateInitWait" => xenbus::State::InitWait as u32,
         "XenbusStateInitialised" => xenbus::State::Initialised as u32,
         "XenbusStateConnected" => xenbus::State::Connected as u32,
         "XenbusStateClosing" => xenbus::State::Closing as u32,
         "XenbusStateClosed" => xenbus::State::Closed as u32,
+        "XenbusStateReconfiguring" => xenbus::State::Reconfiguring as u32,
         "XenbusStateReconfigured" => xenbus::State::Reconfigured as u32,
     });
+}
+
+/// The lines of this file that compare something, joined.
+fn comparisons() -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/layout.rs");
+    std::fs::read_to_string(file).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Words that a declaration may be followed by.
+fn name(declaration: &str) -> &str {
+    declaration.split([':', ' ']).next().unwrap()
+}
+
+#[test]
+fn nothing_was_left_out() {
+    let comparisons = comparisons();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/abi")).unwrap() {
+        let file = file.unwrap().path();
+        let module = match file.file_stem().unwrap().to_str().unwrap() {
+            "mod" => String::new(),
+            module => format!("{module}::"),
+        };
+        let mut fields = None;
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            if let Some(rest) = line.strip_prefix("pub const ") {
+                let constant = format!("{module}{}", name(rest));
+                // The public headers have no name for these.
+                let ours = ["PAGE_SIZE", "PAGE_SHIFT"].contains(&constant.as_str());
+                let compared = [",", "as u32,"].map(|end| format!("=> {constant}{end}"));
+                assert!(ours || compared.iter().any(|c| comparisons.contains(c)), "{constant}");
+            }
+            if let Some(rest) = line.strip_prefix("pub struct ") {
+                let (_, found) = comparisons
+                    .split_once(&format!("{module}{} {{", name(rest)))
+                    .unwrap_or_else(|| panic!("{rest} is not compared"));
+                fields = found.split_once('}').map(|(fields, _)| format!(" {},", fields.trim()));
+            }
+            if let (Some(rest), Some(fields)) = (line.strip_prefix("    pub "), &fields)
+                && !name(rest).starts_with("pad")
+            {
+                let compared = [",", " ="].map(|end| format!(" {}{end}", name(rest)));
+                assert!(compared.iter().any(|c| fields.contains(c)), "{module} {rest}");
+            }
+            if line == "}" {
+                fields = None;
+            }
+        }
+    }
 }

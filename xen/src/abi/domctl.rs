@@ -33,8 +33,12 @@ pub const SCHEDULER_OP: u32 = 16;
 pub const SET_DOMAIN_HANDLE: u32 = 17;
 /// Fill in a hypercall page.
 pub const HYPERCALL_INIT: u32 = 22;
+/// What to add to the host's time of day.
+pub const SET_TIME_OFFSET: u32 = 24;
 /// Where a vcpu may run, out.
 pub const GET_VCPU_AFFINITY: u32 = 25;
+/// How a domain sees the time stamp counter.
+pub const SET_TSC_INFO: u32 = 60;
 
 /// The domain is being destroyed (`XEN_DOMINF_dying`).
 pub const DOMINF_DYING: u32 = 1 << 0;
@@ -57,6 +61,21 @@ pub const INVALID_MAX_VCPU_ID: u32 = u32::MAX;
 
 /// Use `cpumap_hard`.
 pub const VCPU_AFFINITY_HARD: u32 = 1 << 0;
+
+/// `XEN_SCHEDULER_CREDIT`
+pub const SCHEDULER_CREDIT: u32 = 5;
+/// `XEN_SCHEDULER_CREDIT2`
+pub const SCHEDULER_CREDIT2: u32 = 6;
+/// `XEN_SCHEDULER_ARINC653`
+pub const SCHEDULER_ARINC653: u32 = 7;
+/// `XEN_SCHEDULER_RTDS`
+pub const SCHEDULER_RTDS: u32 = 8;
+/// `XEN_SCHEDULER_NULL`
+pub const SCHEDULER_NULL: u32 = 9;
+/// In a [`SchedulerOp`]: set (`XEN_DOMCTL_SCHEDOP_putinfo`).
+pub const SCHEDOP_PUT: u32 = 0;
+/// In a [`SchedulerOp`]: get (`XEN_DOMCTL_SCHEDOP_getinfo`).
+pub const SCHEDOP_GET: u32 = 1;
 
 /// Architecture's part of a new domain's parameters (`xen_arch_domainconfig`); zero for PV.
 #[repr(C)]
@@ -200,6 +219,46 @@ pub struct VcpuAffinity {
     pub cpumap_soft: Bitmap,
 }
 
+/// A domain's share of the processors (`xen_domctl_sched_credit`, `xen_domctl_sched_credit2`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SchedCredit {
+    /// Its part of the processors, compared with that of others.
+    pub weight: u16,
+    /// The most it gets, in percent of one processor; 0: no limit.
+    pub cap: u16,
+}
+
+/// Scheduling parameters (`xen_domctl_scheduler_op`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SchedulerOp {
+    /// `SCHEDULER_*`.
+    pub sched_id: u32,
+    /// `SCHEDOP_*`.
+    pub cmd: u32,
+    /// What credit and credit2 have in their union.
+    pub credit: SchedCredit,
+    /// What other schedulers have there.
+    pub pad: [u32; 3],
+}
+
+/// How a domain sees the time stamp counter (`xen_domctl_tsc_info`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct TscInfo {
+    /// 0: emulated where the host's is not good enough; 1: always; 2: never (xen-tscmode(7)).
+    pub tsc_mode: u32,
+    /// Frequency in kHz; 0: the host's.
+    pub gtsc_khz: u32,
+    /// How often the domain was migrated.
+    pub incarnation: u32,
+    /// Padding.
+    pub pad: u32,
+    /// ns since the domain began.
+    pub elapsed_nsec: u64,
+}
+
 /// The operation's own part of a [`Domctl`].
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -220,6 +279,12 @@ pub union DomctlBody {
     pub getvcpuinfo: GetVcpuInfo,
     /// [`SET_VCPU_AFFINITY`], [`GET_VCPU_AFFINITY`]
     pub vcpuaffinity: VcpuAffinity,
+    /// [`SCHEDULER_OP`]
+    pub scheduler_op: SchedulerOp,
+    /// [`SET_TIME_OFFSET`]: seconds
+    pub time_offset: i64,
+    /// [`SET_TSC_INFO`]
+    pub tsc_info: TscInfo,
     /// [`HYPERCALL_INIT`]: the frame of the page
     pub hypercall_gmfn: u64,
     /// The union's size.
@@ -242,4 +307,4 @@ pub struct Domctl {
     pub u: DomctlBody,
 }
 
-plain!(CreateDomain, GetDomainInfo, GetVcpuInfo, VcpuContext, VcpuAffinity, Domctl);
+plain!(CreateDomain, GetDomainInfo, GetVcpuInfo, VcpuContext, VcpuAffinity, SchedulerOp, Domctl);

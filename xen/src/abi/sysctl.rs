@@ -15,6 +15,8 @@ pub const SCHED_ID: u32 = 4;
 pub const GET_DOMAIN_INFO_LIST: u32 = 6;
 /// Press debug keys.
 pub const DEBUG_KEYS: u32 = 7;
+/// How long each processor was idle.
+pub const GET_CPU_INFO: u32 = 8;
 
 /// `XEN_SYSCTL_PHYSCAP_hvm`
 pub const PHYSCAP_HVM: u32 = 1 << 0;
@@ -111,6 +113,22 @@ pub struct DebugKeys {
     pub pad: u32,
 }
 
+/// Idle times (`xen_sysctl_getcpuinfo`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct GetCpuInfo {
+    /// How many fit in the buffer.
+    pub max_cpus: u32,
+    /// Padding.
+    pub pad: u32,
+    /// Address of an array of ns, 8 bytes each (`xen_sysctl_cpuinfo`).
+    pub info: u64,
+    /// How many were written.
+    pub nr_cpus: u32,
+    /// Padding.
+    pub pad2: u32,
+}
+
 /// The operation's own part of a [`Sysctl`].
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -125,6 +143,8 @@ pub union SysctlBody {
     pub getdomaininfolist: GetDomainInfoList,
     /// [`DEBUG_KEYS`]
     pub debug_keys: DebugKeys,
+    /// [`GET_CPU_INFO`]
+    pub getcpuinfo: GetCpuInfo,
     /// The union's size.
     pub pad: [u8; 128],
 }
@@ -141,4 +161,4 @@ pub struct Sysctl {
     pub u: SysctlBody,
 }
 
-plain!(ReadConsole, Physinfo, GetDomainInfoList, DebugKeys, Sysctl);
+plain!(ReadConsole, Physinfo, GetDomainInfoList, DebugKeys, GetCpuInfo, Sysctl);

@@ -31,6 +31,8 @@ pub struct Version {
 const STRING: usize = 1024;
 /// Xen's console ring is 16 KiB unless `conring_size` says otherwise.
 const CONSOLE: usize = 1 << 20;
+/// How much of it is read at once by those who follow it.
+const CONSOLE_PART: usize = 16 << 10;
 
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
@@ -81,52 +83,30 @@ impl Hypervisor {
         Ok(unsafe { answer.u.physinfo })
     }
 
-    /// The scheduler's name, as `xl info` has it.
-    pub fn scheduler(&self) -> Result<&'static str> {
-        let u = SysctlBody { pad: [0; 128] };
-        let answer = self.sysctl("ask for the scheduler", sysctl::SCHED_ID, u)?;
-        // SAFETY: the hypervisor answers this request with a number.
-        Ok(match unsafe { answer.u.sched_id } {
-            5 => "credit",
-            6 => "credit2",
-            7 => "arinc653",
-            8 => "rtds",
-            9 => "null",
-            _ => "unknown",
-        })
-    }
-
     /// The hypervisor's console ring, oldest first.
     pub fn read_console(&self, clear: bool) -> Result<Vec<u8>> {
-        let buffer = self.privcmd.buffer(CONSOLE)?;
-        let mut u = SysctlBody { pad: [0; 128] };
-        u.readconsole = sysctl::ReadConsole {
-            clear: u8::from(clear),
-            buffer: buffer.address(),
-            count: CONSOLE as u32,
-            ..sysctl::ReadConsole::zeroed()
-        };
-        let answer = self.sysctl("read the hypervisor's console", sysctl::READ_CONSOLE, u)?;
-        // SAFETY: the hypervisor answers this request with this structure; all are integers.
-        let count = unsafe { answer.u.readconsole.count } as usize;
-        Ok(buffer.read::<u8>(count.min(CONSOLE)))
+        let request =
+            sysctl::ReadConsole { clear: u8::from(clear), ..sysctl::ReadConsole::zeroed() };
+        Ok(self.console(request, CONSOLE)?.0)
     }
 
-    /// What the hypervisor's console got since `index`, and where to go on.
+    /// The next part of what the hypervisor's console got since `index`, and where to go on;
+    /// empty when there is no more.
     pub fn read_console_from(&self, index: u32) -> Result<(Vec<u8>, u32)> {
-        let buffer = self.privcmd.buffer(CONSOLE)?;
+        let request =
+            sysctl::ReadConsole { incremental: 1, index, ..sysctl::ReadConsole::zeroed() };
+        self.console(request, CONSOLE_PART)
+    }
+
+    fn console(&self, request: sysctl::ReadConsole, size: usize) -> Result<(Vec<u8>, u32)> {
+        let buffer = self.privcmd.buffer(size)?;
         let mut u = SysctlBody { pad: [0; 128] };
-        u.readconsole = sysctl::ReadConsole {
-            incremental: 1,
-            index,
-            buffer: buffer.address(),
-            count: CONSOLE as u32,
-            ..sysctl::ReadConsole::zeroed()
-        };
+        u.readconsole =
+            sysctl::ReadConsole { buffer: buffer.address(), count: size as u32, ..request };
         let answer = self.sysctl("read the hypervisor's console", sysctl::READ_CONSOLE, u)?;
         // SAFETY: the hypervisor answers this request with this structure; all are integers.
         let read = unsafe { answer.u.readconsole };
-        Ok((buffer.read::<u8>((read.count as usize).min(CONSOLE)), read.index))
+        Ok((buffer.read::<u8>((read.count as usize).min(size)), read.index))
     }
 
     /// Presses the hypervisor's debug keys.

@@ -19,7 +19,7 @@ pub struct Mapping {
     undo: Option<Undo>,
 }
 
-// SAFETY: the pages belong to this value alone, and every access is a volatile copy.
+// SAFETY: the mapping belongs to this value alone, and its bytes are only ever copied.
 unsafe impl Send for Mapping {}
 
 impl std::fmt::Debug for Mapping {
@@ -56,17 +56,20 @@ impl Mapping {
         unsafe { self.start.as_ptr().add(offset) }
     }
 
-    /// Copies bytes out. Panics if the range is not inside.
+    /// Copies bytes out, each looked at once. Panics if the range is not inside.
     pub fn read(&self, offset: usize, bytes: &mut [u8]) {
         let from = self.at(offset, bytes.len());
-        // SAFETY: the range is mapped; raw copies make no assumption that the source holds still.
-        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            // SAFETY: the range is mapped. Volatile, so that the compiler never comes back for a
+            // second look, when a guest may have changed what was checked at the first.
+            *byte = unsafe { from.add(index).read_volatile() };
+        }
     }
 
     /// Copies bytes in. Panics if the range is not inside.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         let to = self.at(offset, bytes.len());
-        // SAFETY: as for read, the other way.
+        // SAFETY: the range is mapped, and a slice of ours is never in it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
     }
 

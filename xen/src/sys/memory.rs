@@ -61,12 +61,16 @@ impl Hypervisor {
     }
 
     /// Grants the console's and the store's ring to domain 0, in the entries reserved for it.
+    /// Fails if they are beyond the 16 TiB that an entry can name.
     pub fn seed_grants(&self, domid: DomId, console_mfn: u64, store_mfn: u64) -> Result<()> {
         let table = self.grant_table(domid)?;
         let mapping = self.map_foreign(domid, &[table], true)?;
         let rings = [(grant::RESERVED_CONSOLE, console_mfn), (grant::RESERVED_XENSTORE, store_mfn)];
         for (entry, mfn) in rings {
-            let entry_v1 = EntryV1 { flags: grant::PERMIT_ACCESS, domid: 0, frame: mfn as u32 };
+            let frame = u32::try_from(mfn).map_err(|_| {
+                Error::new(format!("grant frame {mfn:#x} of domain {domid}"), Errno::EOVERFLOW)
+            })?;
+            let entry_v1 = EntryV1 { flags: grant::PERMIT_ACCESS, domid: 0, frame };
             mapping.write_plain(entry as usize * size_of::<EntryV1>(), &entry_v1);
         }
         Ok(())

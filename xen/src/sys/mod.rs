@@ -11,8 +11,10 @@ mod ioctl;
 mod mapping;
 mod memory;
 mod privcmd;
+mod sched;
+mod vcpu;
 
-pub use domain::{CreateDomain, DomainInfo, ShutdownReason, VcpuInfo};
+pub use domain::{CreateDomain, DomainInfo, ShutdownReason};
 pub use error::Error;
 pub use evtchn::{Evtchn, Port};
 pub use gntdev::Gntdev;
@@ -20,6 +22,8 @@ pub use host::{Physinfo, Version};
 pub use hypervisor::Hypervisor;
 pub use mapping::Mapping;
 pub use privcmd::Privcmd;
+pub use sched::Share;
+pub use vcpu::{TscMode, VcpuInfo};
 
 pub use crate::abi::DomId;
 

@@ -47,7 +47,7 @@ pub fn keep(original: &Path, kept: &Path) -> Result<()> {
 
 /// Makes an ext4 image of `mib` MiB (sparse) with the tree in it, owned by root.
 pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
     tree.write_to(folder.path())?;
     // In a user namespace of their own, an ordinary user's files look like root's.
     let mut command = if host::is_root() { host::tool("mkfs.ext4") } else { in_namespace() };

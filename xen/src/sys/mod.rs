@@ -13,6 +13,7 @@ mod memory;
 mod privcmd;
 mod sched;
 mod vcpu;
+mod xenfs;
 
 pub use domain::{CreateDomain, DomainInfo, ShutdownReason};
 pub use error::Error;
@@ -24,6 +25,7 @@ pub use mapping::Mapping;
 pub use privcmd::Privcmd;
 pub use sched::Share;
 pub use vcpu::{TscMode, VcpuInfo};
+pub use xenfs::{is_control_domain, store_ring};
 
 pub use crate::abi::DomId;
 

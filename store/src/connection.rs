@@ -180,7 +180,8 @@ mod tests {
         assert_eq!((outbox.next(), outbox.replies()), (&b"fg"[..], 0));
         assert!(outbox.has_event(b"defg"));
         outbox.advance(2);
-        assert!(outbox.is_empty() && outbox.len() == 0 && !outbox.has_event(b"defg"));
+        assert!(outbox.is_empty() && !outbox.has_event(b"defg"));
+        assert_eq!(outbox.len(), 0);
     }
 
     #[test]

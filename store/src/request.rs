@@ -229,6 +229,7 @@ fn set_perms(payload: &[u8], home: DomId) -> Result<Request, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fields;
     use proptest::prelude::*;
 
     fn parse(op: Op, payload: &[u8]) -> Result<Request, Errno> {
@@ -257,21 +258,21 @@ mod tests {
     fn values_are_binary_and_frames_are_signed() {
         let write = parse(Op::Write, b"/a\0b\0c").unwrap();
         assert_eq!(write, Request::Write(Path::new("/a").unwrap(), (*b"b\0c").into()));
-        let introduce = parse(Op::Introduce, b"7\0-2\09\0");
+        let introduce = parse(Op::Introduce, &fields(["7", "-2", "9"]));
         assert_eq!(introduce, Ok(Request::Introduce { domid: 7, gfn: u64::MAX - 1, port: 9 }));
-        for bad in [&b"65536\01\01\0"[..], b"-1\01\01\0", b"1\0x\01\0", b"1\01\0+1\0"] {
-            assert_eq!(parse(Op::Introduce, bad), Err(Errno::Inval));
+        for bad in [["65536", "1", "1"], ["-1", "1", "1"], ["1", "x", "1"], ["1", "1", "+1"]] {
+            assert_eq!(parse(Op::Introduce, &fields(bad)), Err(Errno::Inval));
         }
     }
 
     #[test]
     fn reserved_fields_are_ignored_and_tokens_may_be_empty() {
-        let key = |payload| match parse(Op::Watch, payload) {
+        let key = |payload: &[u8]| match parse(Op::Watch, payload) {
             Ok(Request::Watch(key)) => (key.path.to_string(), key.token.to_vec(), key.relative),
             other => panic!("{other:?}"),
         };
         assert_eq!(key(b"a\0\0"), ("/local/domain/3/a".to_owned(), vec![], true));
-        assert_eq!(key(b"@x\0t\00\0"), ("@x".to_owned(), b"t".to_vec(), false));
+        assert_eq!(key(&fields(["@x", "t", "0"])), ("@x".to_owned(), b"t".to_vec(), false));
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Tree {
     }
 
     /// How many nodes there are.
-    pub fn len(&self) -> usize {
+    pub fn count_nodes(&self) -> usize {
         self.owned.values().sum()
     }
 
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn owners_are_counted() {
         let mut tree = sample();
-        assert_eq!((tree.owned(0), tree.owned(5), tree.len()), (3, 2, 5));
+        assert_eq!((tree.owned(0), tree.owned(5), tree.count_nodes()), (3, 2, 5));
         tree.apply(&Edit::Remove { path: path("/a") });
         assert_eq!((tree.owned(0), tree.owned(5)), (1, 1));
         let perms = Arc::new(Perms::owned(0, Access::None));
@@ -355,7 +355,7 @@ mod tests {
         for edit in [create("/x/y", 1), create("/a", 1), Edit::Remove { path: Path::root() }] {
             tree.apply(&edit);
         }
-        assert_eq!(tree.len(), 5);
+        assert_eq!(tree.count_nodes(), 5);
         tree.check().unwrap();
     }
 

@@ -55,7 +55,7 @@ fn settled(dom0: &mut Dom0) -> Result<String> {
 fn a_config_error_names_file_line_and_reason(dom0: &mut Dom0) -> Outcome {
     refused(dom0, "s/^memory = 128/memory = [128/", &["/etc/xen/broken", "line"])?;
     refused(dom0, "s/^memory = 128/memory = \"much\"/", &["/etc/xen/broken", "memory"])?;
-    refused(dom0, "s/^name = .*//", &["/etc/xen/broken", "name"])
+    refused(dom0, "s/^name = .*/name = \"a b\"/", &["/etc/xen/broken", "name"])
 }
 
 fn a_missing_config_is_named(dom0: &mut Dom0) -> Outcome {

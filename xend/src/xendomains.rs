@@ -104,7 +104,6 @@ fn start_one(
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Guest {
     name: String,
-    domid: String,
     status: String,
 }
 
@@ -113,32 +112,46 @@ fn guests(xend: &mut Xend) -> Result<Vec<Guest>, XmError> {
     let domains = xend.call("xend.domains_with_state", params)?;
     let guest = |domain: &Value| {
         let text = |name| sxp::text(domain, name).unwrap_or_default();
-        Guest { name: text("name"), domid: text("domid"), status: text("status") }
+        Guest { name: text("name"), status: text("status") }
     };
-    let guests = domains.as_array().unwrap_or_default().iter().map(guest);
-    Ok(guests.filter(|guest| guest.domid != "0").collect())
+    let guests = domains.as_array().unwrap_or_default().iter();
+    let guests = guests.filter(|domain| sxp::int(domain, "domid") != Some(0));
+    Ok(guests.map(guest).collect())
 }
 
 fn stop(xend: &mut Xend, timeout: Duration) -> Result<(), XmError> {
-    for guest in guests(xend)? {
-        if let Err(error) = ask_to_stop(xend, &guest) {
-            eprintln!("xendomains: {}: {error}", guest.name);
-        }
-    }
     let deadline = Instant::now() + timeout;
-    let mut left = guests(xend)?;
-    while !left.is_empty() && Instant::now() < deadline {
-        std::thread::sleep(LOOK);
-        let now = guests(xend)?;
-        for gone in left.iter().filter(|guest| !named(&now, &guest.name)) {
-            println!("{} is shut down", gone.name);
+    let mut asked: BTreeSet<String> = BTreeSet::new();
+    let left = loop {
+        let left = guests(xend)?;
+        asked.retain(|name| {
+            let there = named(&left, name);
+            if !there {
+                println!("{name} is shut down");
+            }
+            there
+        });
+        if left.is_empty() || Instant::now() >= deadline {
+            break left;
         }
-        left = now;
-    }
+        // One that is just being made can't hear it before the next round.
+        for guest in left.iter().filter(|guest| guest.status != "halted") {
+            if asked.insert(guest.name.clone())
+                && let Err(error) = ask_to_stop(xend, guest)
+            {
+                eprintln!("xendomains: {}: {error}", guest.name);
+            }
+        }
+        std::thread::sleep(LOOK);
+    };
+    destroy(xend, left)
+}
+
+fn destroy(xend: &mut Xend, guests: Vec<Guest>) -> Result<(), XmError> {
     let mut stubborn = Vec::new();
-    for guest in left {
+    for guest in guests {
         println!("{} did not shut down in time and is destroyed", guest.name);
-        if let Err(error) = xend.call("xend.domain.destroy", vec![guest.domid.as_str().into()]) {
+        if let Err(error) = xend.call("xend.domain.destroy", vec![guest.name.as_str().into()]) {
             eprintln!("xendomains: {}: {error}", guest.name);
             stubborn.push(guest.name);
         }
@@ -152,15 +165,15 @@ fn stop(xend: &mut Xend, timeout: Duration) -> Result<(), XmError> {
 /// Asks a guest to shut down. One that is paused could not hear it, one that has stopped and is
 /// preserved has nothing to shut down.
 fn ask_to_stop(xend: &mut Xend, guest: &Guest) -> Result<(), XmError> {
-    let domid = || guest.domid.as_str().into();
+    let name = || guest.name.as_str().into();
     match guest.status.as_str() {
         "shutdown" | "crashed" | "suspended" => {
-            return xend.call("xend.domain.destroy", vec![domid()]).map(drop);
+            return xend.call("xend.domain.destroy", vec![name()]).map(drop);
         }
-        "paused" => xend.call("xend.domain.unpause", vec![domid()]).map(drop)?,
+        "paused" => xend.call("xend.domain.unpause", vec![name()]).map(drop)?,
         _ => {}
     }
-    xend.call("xend.domain.shutdown", vec![domid(), "poweroff".into()]).map(drop)
+    xend.call("xend.domain.shutdown", vec![name(), "poweroff".into()]).map(drop)
 }
 
 fn named(guests: &[Guest], name: &str) -> bool {

@@ -66,7 +66,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why a guest can't be read from its file: `FILE:LINE:COLUMN: reason`.
+/// Why a guest can't be read from its file: `FILE, line LINE, column COLUMN: reason`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// Which text.
@@ -79,12 +79,12 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.source_name)?;
+        write!(f, "{}", self.source_name)?;
         // A column on the command line would count inside one argument, which helps nobody.
         if let (Some(at), Some(_)) = (self.problem.at, self.source_name.path()) {
-            write!(f, "{}:{}:", at.line, at.column)?;
+            write!(f, ", line {}, column {}", at.line, at.column)?;
         }
-        write!(f, " {}", self.problem.reason)
+        write!(f, ": {}", self.problem.reason)
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
         let at = Pos { line: 3, column: 7 };
         let file = Source::File("/etc/xen/rosaline".into());
         let error = Problem::at(at, "unexpected ')'").within(&file);
-        assert_eq!(error.to_string(), "/etc/xen/rosaline:3:7: unexpected ')'");
+        assert_eq!(error.to_string(), "/etc/xen/rosaline, line 3, column 7: unexpected ')'");
         let error = Problem::general("no kernel is named").within(&file);
         assert_eq!(error.to_string(), "/etc/xen/rosaline: no kernel is named");
         let error = Problem::at(at, "not a number").within(&Source::CommandLine);

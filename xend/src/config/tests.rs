@@ -101,9 +101,9 @@ fn a_setting_without_meaning_is_warned_of_with_its_place() {
     assert_eq!(
         warnings,
         [
-            "/etc/xen/rosaline:4:6: cmdline is given, so root and extra are ignored",
-            "/etc/xen/rosaline:3:8: vif: 'model' has no effect on a paravirtualized guest",
-            "/etc/xen/rosaline:2:7: 'vfb' has no meaning here and is ignored",
+            "/etc/xen/rosaline, line 4, column 6: cmdline is given, so root and extra are ignored",
+            "/etc/xen/rosaline, line 3, column 8: vif: 'model' has no effect on a paravirtualized guest",
+            "/etc/xen/rosaline, line 2, column 7: 'vfb' has no meaning here and is ignored",
         ]
     );
 }
@@ -114,36 +114,36 @@ fn errors_name_file_line_and_reason() {
         ("memory = 64", "/etc/xen/rosaline: no kernel is named (kernel = '/path')"),
         (
             "kernel = '/k'\nmemory = -5",
-            "/etc/xen/rosaline:2:10: memory = -5 is no number from 1 to 16777216 MiB",
+            "/etc/xen/rosaline, line 2, column 10: memory = -5 is no number from 1 to 16777216 MiB",
         ),
         (
             "kernel = '/k'\nmemory = ['a']",
-            "/etc/xen/rosaline:2:10: memory must be a number, not a list",
+            "/etc/xen/rosaline, line 2, column 10: memory must be a number, not a list",
         ),
         (
             "kernel = '/k'\ndisk = 'file:/a,xvda,w'",
-            "/etc/xen/rosaline:2:8: disk must be a list, as in disk = ['file:/path,xvda,w'], \
+            "/etc/xen/rosaline, line 2, column 8: disk must be a list, as in disk = ['file:/path,xvda,w'], \
              not a string",
         ),
         (
             "kernel = '/k'\ndisk = ['file:/a,xvda,w',\n        'tap:aio:/b,xvdb,w']",
-            "/etc/xen/rosaline:3:9: disk 'tap:aio:/b,xvdb,w': disks of type 'tap:' are not \
+            "/etc/xen/rosaline, line 3, column 9: disk 'tap:aio:/b,xvdb,w': disks of type 'tap:' are not \
              supported; use 'phy:' for a block device or 'file:' for a raw image",
         ),
         (
             "kernel = '/k'\nvif = ['mac=x']",
-            "/etc/xen/rosaline:2:8: vif 'mac=x': 'x' is no MAC address, as in 00:16:3e:59:a7:88",
+            "/etc/xen/rosaline, line 2, column 8: vif 'mac=x': 'x' is no MAC address, as in 00:16:3e:59:a7:88",
         ),
         (
             "kernel = '/k'\non_crash = 'coredump-destroy'",
-            "/etc/xen/rosaline:2:12: on_crash: 'coredump-destroy' is not supported: no core files \
+            "/etc/xen/rosaline, line 2, column 12: on_crash: 'coredump-destroy' is not supported: no core files \
              are written",
         ),
         (
             "kernel = '/k'\nname = '12'",
-            "/etc/xen/rosaline:2:8: the name '12' would be taken for a domain's id",
+            "/etc/xen/rosaline, line 2, column 8: the name '12' would be taken for a domain's id",
         ),
-        ("kernel = '/k'\nuuid = 'x'", "/etc/xen/rosaline:2:8: uuid: 'x' is no UUID"),
+        ("kernel = '/k'\nuuid = 'x'", "/etc/xen/rosaline, line 2, column 8: uuid: 'x' is no UUID"),
         (
             "kernel = '/k'\ndisk = ['file:/a,xvda,w', 'file:/b,xvda,r']",
             "/etc/xen/rosaline: two disks have the same vdev, xvda",
@@ -151,16 +151,16 @@ fn errors_name_file_line_and_reason() {
         ("kernel = '/k'\nmaxmem = 1", "/etc/xen/rosaline: maxmem = 1 is less than memory = 128"),
         (
             "kernel = '/k'\nbootloader = 'pygrub'",
-            "/etc/xen/rosaline:2:14: bootloader is not supported: name the kernel and ramdisk of \
+            "/etc/xen/rosaline, line 2, column 14: bootloader is not supported: name the kernel and ramdisk of \
              the guest as files of this host",
         ),
         (
             "kernel = '/k'\ntype = 'hvm'",
-            "/etc/xen/rosaline:2:8: type 'hvm' is not supported, only 'pv' is",
+            "/etc/xen/rosaline, line 2, column 8: type 'hvm' is not supported, only 'pv' is",
         ),
         (
             "kernel = '/k'\nextra = /platform/i86xpv/kernel/unix",
-            "/etc/xen/rosaline:2:9: unexpected '/', a value should stand here",
+            "/etc/xen/rosaline, line 2, column 9: unexpected '/', a value should stand here",
         ),
     ];
     for (text, message) in cases {
@@ -185,7 +185,7 @@ fn files_are_found_and_read() {
     assert_eq!(missing, "tybalt: no such guest file in . or /etc/xen");
     assert!(find("folder", dir.path()).is_err());
     let latin1 = load(&dir.path().join("latin1"), &[], dir.path()).unwrap_err().to_string();
-    assert!(latin1.ends_with("/latin1:2:9: is not UTF-8 text"), "{latin1}");
+    assert!(latin1.ends_with("/latin1, line 2, column 9: is not UTF-8 text"), "{latin1}");
 }
 
 proptest! {

@@ -18,6 +18,11 @@ mod state {
     pub const CLOSED: &str = "6";
 }
 
+/// How long the hotplug daemon may take to put away what it prepared for a device that is closed.
+/// Its own steps take moments; a daemon that isn't there must not hold up the end of a domain, and
+/// puts everything away when it comes back.
+const PUT_AWAY: Duration = Duration::from_secs(10);
+
 /// The bridge of an interface that names none, when no setting does either.
 const DEFAULT_BRIDGE: &str = "xenbr0";
 
@@ -46,7 +51,7 @@ pub fn vbd(domid: DomId, disk: &Disk) -> (Device, Vec<Change>) {
         ("script", script(disk.script.as_deref().unwrap_or("block"))),
         ("dev", disk.vdev.name.clone()),
         ("type", if disk.backing == Backing::File { "file" } else { "phy" }.to_owned()),
-        ("mode", disk.mode().to_owned()),
+        ("mode", if disk.writable { disk.mode() } else { "r" }.to_owned()),
         ("device-type", device_type.to_owned()),
         ("removable", flag(disk.cdrom)),
         ("bootable", flag(true)),
@@ -218,17 +223,36 @@ pub fn take_down(store: &mut dyn Store, domid: DomId, timeout: Duration) -> Resu
     let mut slow = Vec::new();
     for device in &devices {
         let left = deadline.saturating_duration_since(Instant::now());
-        let paths = [device.backend()];
-        if wait(store, &paths, left, &|| false, |store| gone(store, device))?.is_none() {
-            slow.push(describe(
-                device,
-                &format!("it did not close within {} s", timeout.as_secs()),
-            ));
+        if let Some(reason) = wait_gone(store, device, left)? {
+            slow.push(describe(device, reason));
         }
         let paths = [device.backend(), device.frontend(), device.libxl()];
         store.apply(&paths.map(Change::Remove))?;
     }
     Ok(slow)
+}
+
+/// Waits until a backend is closed, then until the hotplug daemon is done with it, which it says
+/// by removing its status. Returns what did not happen in time.
+fn wait_gone(
+    store: &mut dyn Store,
+    device: &Device,
+    timeout: Duration,
+) -> Result<Option<&'static str>> {
+    let paths = [device.backend()];
+    let node = |name: &str| format!("{}/{name}", device.backend());
+    let closed = wait(store, &paths, timeout, &|| false, |store| {
+        let state = store.read(&node("state"))?;
+        Ok(state.is_none_or(|state| state == state::CLOSED).then_some(()))
+    })?;
+    if closed.is_none() {
+        return Ok(Some("its backend did not close in time"));
+    }
+    let put_away = wait(store, &paths, PUT_AWAY.min(timeout), &|| false, |store| {
+        let status = store.read(&node("hotplug-status"))?;
+        Ok((status.as_deref() != Some("connected")).then_some(()))
+    })?;
+    Ok(put_away.is_none().then_some("xenbackendd did not put it away in time; is it online?"))
 }
 
 /// The frontend goes first: that makes the backend let go of the guest's pages, whatever state
@@ -242,14 +266,4 @@ fn close(store: &mut dyn Store, device: &Device) -> Result<Vec<Change>> {
         changes.push(Change::write(format!("{backend}/state"), state::CLOSING));
     }
     Ok(changes)
-}
-
-/// Whether a device's backend is closed and the hotplug daemon is done with it, which it says by
-/// removing its status.
-fn gone(store: &mut dyn Store, device: &Device) -> Result<Option<()>> {
-    let backend = device.backend();
-    let state = store.read(&format!("{backend}/state"))?;
-    let closed = state.is_none_or(|state| state == state::CLOSED);
-    let status = store.read(&format!("{backend}/hotplug-status"))?;
-    Ok((closed && status.as_deref() != Some("connected")).then_some(()))
 }

@@ -124,6 +124,7 @@ impl Manager {
     pub fn create(self: &Arc<Self>, mut config: GuestConfig) -> Op<Arc<Domain>> {
         let settings = self.host.settings();
         check_name(&config.name).map_err(OpError::Refused)?;
+        self.vacant(&config)?;
         check::files(&mut config).map_err(OpError::Refused)?;
         check::interfaces(&config, &settings, &self.host.net).map_err(OpError::Refused)?;
         check::memory(&config, self.host.hypervisor.free_kib()?).map_err(OpError::Refused)?;
@@ -134,22 +135,18 @@ impl Manager {
         Ok(domain)
     }
 
+    /// Checks that no other domain has the guest's name or identity, or its disks.
+    fn vacant(&self, config: &GuestConfig) -> Op<()> {
+        if self.foreign()?.iter().any(|(.., taken)| *taken == config.name) {
+            return Err(OpError::Refused(format!("Domain '{}' already exists", config.name)));
+        }
+        apart(config, &self.lock())
+    }
+
     /// Takes the guest's name, identity and disks, so that nobody else can.
     fn reserve(&self, config: GuestConfig) -> Op<(Arc<Domain>, Driver)> {
-        let refused = |reason: String| Err(OpError::Refused(reason));
-        let name = config.name.clone();
-        if self.foreign()?.iter().any(|(.., taken)| *taken == name) {
-            return refused(format!("Domain '{name}' already exists"));
-        }
         let mut domains = self.lock();
-        for domain in domains.values() {
-            let record = domain.lock();
-            if record.config.name == name || Some(record.uuid) == config.uuid {
-                let id = record.domid.map(|id| format!(" with ID '{id}'")).unwrap_or_default();
-                return refused(format!("Domain '{}' already exists{id}", record.config.name));
-            }
-            check::disks_apart(&config, &record.config).map_err(OpError::Refused)?;
-        }
+        apart(&config, &domains)?;
         let domain = Arc::new(Domain::new(Record {
             uuid: config.uuid.unwrap_or_default(),
             config,
@@ -255,6 +252,19 @@ impl Manager {
         self.lock().insert(domain.uuid, Arc::clone(&domain));
         domain
     }
+}
+
+fn apart(config: &GuestConfig, domains: &BTreeMap<Uuid, Arc<Domain>>) -> Op<()> {
+    for domain in domains.values() {
+        let record = domain.lock();
+        if record.config.name == config.name || Some(record.uuid) == config.uuid {
+            let id = record.domid.map(|id| format!(" with ID '{id}'")).unwrap_or_default();
+            let reason = format!("Domain '{}' already exists{id}", record.config.name);
+            return Err(OpError::Refused(reason));
+        }
+        check::disks_apart(config, &record.config).map_err(OpError::Refused)?;
+    }
+    Ok(())
 }
 
 fn control_domain<T>() -> Op<T> {

@@ -33,6 +33,19 @@ pub enum Phase {
     Destroying,
 }
 
+impl Phase {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Preserved => "preserved",
+            Self::Destroying => "destroying",
+        }
+    }
+}
+
 /// A domain as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {

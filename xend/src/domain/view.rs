@@ -41,37 +41,62 @@ fn state(info: &Info) -> &'static str {
 const STATES: [&str; 7] =
     ["all", "halted", "paused", "running", "suspended", "shutdown", "crashed"];
 
-/// A domain that the hypervisor has, with its name and, if it is ours, its record.
+/// A domain: one of the hypervisor's, or a guest of ours that has none at the moment because it
+/// is being made or made anew.
 struct Seen {
-    info: Info,
     name: String,
+    info: Option<Info>,
     record: Option<Record>,
 }
 
 impl Seen {
+    fn state(&self) -> &'static str {
+        self.info.as_ref().map_or("halted", state)
+    }
+
     fn sxp(&self, full: bool) -> Value {
-        let info = &self.info;
-        let mut members = vec![
-            pair("domid", i64::from(info.domid)),
-            pair("uuid", info.uuid.to_string()),
-            pair("name", self.name.as_str()),
-            pair("memory", info.memory_kib.div_ceil(1024) as i64),
-            pair("maxmem", (info.max_memory_kib / 1024) as i64),
-            pair("vcpus", i64::from(info.max_vcpus)),
-            pair("online_vcpus", i64::from(info.online_vcpus)),
-            pair("state", letters(info)),
-            pair("status", state(info)),
-            pair("cpu_time", info.cpu_time_ns as f64 / 1e9),
-        ];
+        let mut members = vec![pair("name", self.name.as_str()), pair("status", self.state())];
+        match (&self.info, &self.record) {
+            (Some(info), _) => members.extend(live(info)),
+            (None, Some(record)) => members.extend(planned(record)),
+            (None, None) => {}
+        }
         if let Some(record) = &self.record {
             members.push(pair("start_time", record.started));
             members.push(pair("restart_count", i64::from(record.restarts)));
+            members.push(pair("phase", record.phase.word()));
             if full {
                 members.extend(settings(record));
             }
         }
         list("domain", members)
     }
+}
+
+/// What the hypervisor tells.
+fn live(info: &Info) -> Vec<Value> {
+    vec![
+        pair("domid", i64::from(info.domid)),
+        pair("uuid", info.uuid.to_string()),
+        pair("memory", info.memory_kib.div_ceil(1024) as i64),
+        pair("maxmem", (info.max_memory_kib / 1024) as i64),
+        pair("vcpus", i64::from(info.max_vcpus)),
+        pair("online_vcpus", i64::from(info.online_vcpus)),
+        pair("state", letters(info)),
+        pair("cpu_time", info.cpu_time_ns as f64 / 1e9),
+    ]
+}
+
+/// What is known of a guest without a domain.
+fn planned(record: &Record) -> Vec<Value> {
+    vec![
+        pair("uuid", record.uuid.to_string()),
+        pair("memory", record.config.memory as i64),
+        pair("maxmem", record.config.maxmem as i64),
+        pair("vcpus", i64::from(record.config.vcpus)),
+        pair("state", "------"),
+        pair("cpu_time", 0.0),
+    ]
 }
 
 /// What a guest was made with, besides what the hypervisor tells.
@@ -87,15 +112,15 @@ fn settings(record: &Record) -> Vec<Value> {
 }
 
 impl Manager {
-    /// All domains of the hypervisor. Those that are ours have their name from us: while one is
-    /// made, the store does not know it yet.
+    /// All domains. Those that are ours have their name from us: while one is made, the store
+    /// does not know it yet.
     fn seen(&self) -> Op<Vec<Seen>> {
         let domains = self.host.hypervisor.list()?;
-        let known = self.lock().clone();
+        let mut known = self.lock().clone();
         let mut store = None;
         let mut seen = Vec::new();
         for info in domains {
-            let record = known.get(&info.uuid).map(|domain| domain.record());
+            let record = known.remove(&info.uuid).map(|domain| domain.record());
             let name = match &record {
                 Some(record) => record.config.name.clone(),
                 None => {
@@ -107,8 +132,12 @@ impl Manager {
                     name.unwrap_or_else(|| format!("Domain-{}", info.domid))
                 }
             };
-            seen.push(Seen { info, name, record });
+            seen.push(Seen { name, info: Some(info), record });
         }
+        seen.extend(known.values().map(|domain| {
+            let record = domain.record();
+            Seen { name: record.config.name.clone(), info: None, record: Some(record) }
+        }));
         Ok(seen)
     }
 
@@ -119,7 +148,7 @@ impl Manager {
             return Err(OpError::Refused(format!("state '{wanted}' is none of {states}")));
         }
         let seen = self.seen()?.into_iter();
-        let seen = seen.filter(|seen| wanted == "all" || state(&seen.info) == wanted);
+        let seen = seen.filter(|seen| wanted == "all" || seen.state() == wanted);
         Ok(match detail {
             true => seen.map(|seen| seen.sxp(full)).collect(),
             false => seen.map(|seen| seen.name).collect(),
@@ -128,8 +157,8 @@ impl Manager {
 
     /// One domain.
     pub fn show(&self, wanted: &str, full: bool) -> Op<Value> {
-        let domid = self.find(wanted)?.domid();
-        let seen = self.seen()?.into_iter().find(|seen| Some(seen.info.domid) == domid);
+        let name = self.find(wanted)?.name();
+        let seen = self.seen()?.into_iter().find(|seen| seen.name == name);
         Ok(seen.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?.sxp(full))
     }
 

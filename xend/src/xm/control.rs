@@ -76,12 +76,11 @@ fn run_shutdown(xend: &mut Xend, parsed: &Parsed) -> Outcome {
 
 /// How often to look whether guests are done.
 const LOOK: Duration = Duration::from_millis(500);
-/// So many looks in a row a guest that reboots may be missing, before it is taken for gone.
-const MISSING: u32 = 120;
 
 fn stop(xend: &mut Xend, parsed: &Parsed, reason: &str) -> Outcome {
+    let guests = guests(xend)?;
     let names = match (parsed.has("all"), parsed.words.first()) {
-        (true, None) => guests(xend)?,
+        (true, None) => guests.keys().cloned().collect(),
         (false, Some(wanted)) => {
             let domain = xend.call("xend.domain", vec![wanted.as_str().into()])?;
             vec![sxp::text(&domain, "name").unwrap_or_default()]
@@ -93,8 +92,8 @@ fn stop(xend: &mut Xend, parsed: &Parsed, reason: &str) -> Outcome {
     };
     let mut asked = BTreeMap::new();
     for name in names {
-        let before = restarts(xend, &name)?;
         xend.call("xend.domain.shutdown", vec![name.as_str().into(), reason.into()])?;
+        let before = guests.get(&name).map_or(0, |guest| guest.restarts);
         asked.insert(name, before);
     }
     match (parsed.has("wait"), reason) {
@@ -104,29 +103,49 @@ fn stop(xend: &mut Xend, parsed: &Parsed, reason: &str) -> Outcome {
     }
 }
 
-/// The names of the guests that run.
-fn guests(xend: &mut Xend) -> Result<Vec<String>, XmError> {
-    let all = xend.call("xend.domains", vec![false.into()])?;
-    let control = xend.call("xend.domain", vec![0.into()])?;
-    let control = sxp::text(&control, "name").unwrap_or_default();
-    let names = all.as_array().unwrap_or_default().iter().filter_map(Value::as_str);
-    Ok(names.filter(|name| *name != control).map(str::to_owned).collect())
+/// Where a guest is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Guest {
+    phase: String,
+    restarts: i64,
 }
 
-fn restarts(xend: &mut Xend, name: &str) -> Result<i64, XmError> {
-    let count = xend.call("xend.domain.getRestartCount", vec![name.into()])?;
-    Ok(count.as_int().unwrap_or(0))
+impl Guest {
+    /// Whether a guest that had been made anew `before` times lives again since.
+    fn is_back(&self, before: i64) -> bool {
+        self.phase == "running" && self.restarts > before
+    }
+
+    /// Whether it is what it was, or on its way to something else.
+    fn is_busy(&self, before: i64) -> bool {
+        self.phase != "preserved" && self.restarts == before
+    }
+}
+
+/// All guests, by name.
+fn guests(xend: &mut Xend) -> Result<BTreeMap<String, Guest>, XmError> {
+    let all =
+        xend.call("xend.domains_with_state", vec![true.into(), "all".into(), false.into()])?;
+    let guest = |domain: &Value| {
+        let restarts = sxp::int(domain, "restart_count").unwrap_or(0);
+        // A domain that another toolstack made has no phase known here; it is there or it isn't.
+        let phase = sxp::text(domain, "phase").unwrap_or_else(|| "running".to_owned());
+        (sxp::text(domain, "name").unwrap_or_default(), Guest { phase, restarts })
+    };
+    let domains = all.as_array().unwrap_or_default().iter();
+    let domains = domains.filter(|domain| sxp::int(domain, "domid") != Some(0));
+    Ok(domains.map(guest).collect())
 }
 
 fn wait_shutdown(xend: &mut Xend, mut waiting: BTreeMap<String, i64>) -> Outcome {
     loop {
-        let alive = guests(xend)?;
-        waiting.retain(|name, _| {
-            let lives = alive.contains(name);
-            if !lives {
+        let guests = guests(xend)?;
+        waiting.retain(|name, before| {
+            let busy = guests.get(name).is_some_and(|guest| guest.is_busy(*before));
+            if !busy {
                 println!("Domain {name} terminated");
             }
-            lives
+            busy
         });
         if waiting.is_empty() {
             println!("All domains terminated");
@@ -137,28 +156,43 @@ fn wait_shutdown(xend: &mut Xend, mut waiting: BTreeMap<String, i64>) -> Outcome
 }
 
 fn wait_reboot(xend: &mut Xend, mut waiting: BTreeMap<String, i64>) -> Outcome {
-    let mut missing: BTreeMap<String, u32> = BTreeMap::new();
     let mut lost = Vec::new();
     while !waiting.is_empty() {
         std::thread::sleep(LOOK);
-        let alive = guests(xend)?;
-        for name in waiting.keys().cloned().collect::<Vec<_>>() {
-            if !alive.contains(&name) {
-                let looks = missing.entry(name.clone()).or_default();
-                *looks += 1;
-                if *looks > MISSING {
-                    waiting.remove(&name);
-                    lost.push(name);
-                }
-            } else if restarts(xend, &name)? != waiting[&name] {
+        let guests = guests(xend)?;
+        waiting.retain(|name, before| match guests.get(name) {
+            Some(guest) if guest.is_back(*before) => {
                 println!("Domain {name} rebooted");
-                waiting.remove(&name);
+                false
             }
-        }
+            Some(guest) if guest.phase != "preserved" => true,
+            _ => {
+                lost.push(name.clone());
+                false
+            }
+        });
     }
     if lost.is_empty() {
         println!("All domains rebooted");
         return Ok(());
     }
     Err(XmError::Failed(format!("these did not come back: {}", lost.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_stopped_when_its_setting_is_carried_out() {
+        let guest = |phase: &str, restarts| Guest { phase: phase.to_owned(), restarts };
+        assert!(guest("running", 2).is_busy(2));
+        assert!(guest("destroying", 2).is_busy(2));
+        assert!(!guest("preserved", 2).is_busy(2));
+        // It was asked to power off, and has on_poweroff = 'restart'.
+        assert!(!guest("running", 3).is_busy(2));
+        assert!(guest("running", 3).is_back(2));
+        assert!(!guest("restarting", 3).is_back(2));
+        assert!(!guest("running", 2).is_back(2));
+    }
 }

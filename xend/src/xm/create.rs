@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::console;
 use super::getopt::{Opt, Parsed, flag};
 use super::{Command, Outcome, Xend, XmError};
 use crate::config::{self, GuestConfig};
@@ -12,6 +13,7 @@ pub(super) const CREATE: Command = Command {
     arguments: "<ConfigFile> [options] [vars]",
     help: "Create a domain based on <ConfigFile>.",
     options: &[
+        flag('c', "console_autoconnect", "Connect to the console after the domain is created"),
         Opt {
             short: Some('f'),
             long: "defconfig",
@@ -36,7 +38,7 @@ fn run_create(xend: &mut Xend, parsed: &Parsed) -> Outcome {
     let cwd = std::env::current_dir()
         .map_err(|error| XmError::Failed(format!("the current folder is gone: {error}")))?;
     let path = config::find(&file, &cwd)?;
-    say(format!("Using config file \"{}\".", shown(&path, &cwd).display()));
+    say(format!("Using config file \"{}\".", shown(&path, &file, &cwd).display()));
     let (guest, warnings) = config::load(&path, &variables, &cwd)?;
     warnings.iter().for_each(|warning| eprintln!("Warning: {warning}"));
     if parsed.has("dryrun") {
@@ -45,6 +47,9 @@ fn run_create(xend: &mut Xend, parsed: &Parsed) -> Outcome {
     }
     let created = create_guest(xend, &guest, !parsed.has("paused"))?;
     say(format!("Started domain {} (id={})", created.name, created.domid));
+    if parsed.has("console_autoconnect") {
+        return console::attach(&created.domid);
+    }
     Ok(())
 }
 
@@ -64,9 +69,10 @@ fn arguments(parsed: &Parsed) -> Result<(String, Vec<String>), XmError> {
     }
 }
 
-/// A file below the current folder is shown as seen from there.
-fn shown(path: &Path, cwd: &Path) -> PathBuf {
-    path.strip_prefix(cwd).map_or_else(|_| path.to_owned(), |path| Path::new(".").join(path))
+/// The file as xm has always shown it: what was found in the current folder begins with a dot.
+fn shown(path: &Path, given: &str, cwd: &Path) -> PathBuf {
+    let here = if given.starts_with('/') { None } else { path.strip_prefix(cwd).ok() };
+    here.map_or_else(|| path.to_owned(), |path| Path::new(".").join(path))
 }
 
 /// A guest that was made.
@@ -110,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_file_and_variables_come_in_any_order() {
-        let (file, variables) = sorted(&["memory=64", "rosaline", "-q", "vif="]).unwrap();
+        let (file, variables) = sorted(&["memory=64", "rosaline", "-c", "vif="]).unwrap();
         assert_eq!((file.as_str(), variables.len()), ("rosaline", 2));
         assert_eq!(sorted(&["-f", "/dev/null", "name=x"]).unwrap().0, "/dev/null");
         assert!(sorted(&["memory=1"]).unwrap_err().contains("no configuration"));
@@ -119,8 +125,9 @@ mod tests {
 
     #[test]
     fn a_file_is_shown_as_xm_showed_it() {
-        let cwd = Path::new("/root");
-        assert_eq!(shown(Path::new("/root/rosaline"), cwd), PathBuf::from("./rosaline"));
-        assert_eq!(shown(Path::new("/etc/xen/rosaline"), cwd), PathBuf::from("/etc/xen/rosaline"));
+        let shown = |path, given, cwd| shown(Path::new(path), given, Path::new(cwd));
+        assert_eq!(shown("/root/juliet", "juliet", "/root"), PathBuf::from("./juliet"));
+        assert_eq!(shown("/etc/xen/juliet", "juliet", "/root"), PathBuf::from("/etc/xen/juliet"));
+        assert_eq!(shown("/etc/xen/juliet", "/etc/xen/juliet", "/"), Path::new("/etc/xen/juliet"));
     }
 }

@@ -121,23 +121,17 @@ pub fn brief(domains: &[Value]) -> String {
 }
 
 fn run_vcpu_list(xend: &mut Xend, parsed: &Parsed) -> Outcome {
-    let names = match parsed.words.as_slice() {
-        [] => {
-            let all = xend
-                .call("xend.domains_with_state", vec![false.into(), "all".into(), false.into()])?;
-            let names = all.as_array().unwrap_or_default().iter().filter_map(Value::as_str);
-            names.map(str::to_owned).collect()
-        }
-        names => names.to_vec(),
-    };
+    // A guest that is just being made anew has no vcpus.
+    let domains = domains(xend, &parsed.words, "all", false)?;
+    let domids = domains.iter().filter_map(|domain| sxp::text(domain, "domid"));
     let node = xend.call("xend.node.info", vec![])?;
     let processors = sxp::int(&node, "nr_cpus").unwrap_or(0);
     let mut table = format!(
         "{:<32} {:>5} {:>5} {:>5} {:>5} {:>9} {}\n",
         "Name", "ID", "VCPU", "CPU", "State", "Time(s)", "CPU Affinity"
     );
-    for name in names {
-        let domain = xend.call("xend.domain.getVCPUInfo", vec![name.into()])?;
+    for domid in domids {
+        let domain = xend.call("xend.domain.getVCPUInfo", vec![domid.into()])?;
         let rows = sxp::children(&domain, "vcpu").map(|vcpu| vcpu_row(&domain, vcpu, processors));
         table.extend(rows);
     }

@@ -3,6 +3,7 @@
 //! Each subcommand is a [`Command`]: its grammar, its help and what it does. Names, options and
 //! columns are those of the historic xm. Exit status: 0 done, 1 not done, 2 not understood.
 
+mod console;
 mod control;
 mod create;
 mod getopt;
@@ -81,6 +82,7 @@ struct Command {
 
 /// All of them, in the order in which help lists them.
 const COMMANDS: &[&Command] = &[
+    &console::CONSOLE,
     &create::CREATE,
     &control::DESTROY,
     &list::DOMID,

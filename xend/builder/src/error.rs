@@ -24,14 +24,20 @@ pub enum Error {
     /// The domain's memory is too small for what has to be in it.
     #[error(
         "{} MiB are too little memory: kernel, ramdisk and page tables need {} MiB at least",
-        given * 4 / 1024,
-        (needed * 4).div_ceil(1024)
+        given / 256,
+        needed.div_ceil(256)
     )]
     TooSmall {
         /// Pages there are.
         given: u64,
         /// Pages that are needed before the kernel has even begun.
         needed: u64,
+    },
+    /// The domain's memory is larger than any host's.
+    #[error("{} MiB are more memory than a domain can have", given / 256)]
+    TooLarge {
+        /// Pages asked for.
+        given: u64,
     },
     /// Kernel, ramdisk and lists don't fit into the address space behind the kernel's base.
     #[error("kernel and ramdisk are too large to be mapped at the kernel's base address")]

@@ -22,6 +22,9 @@ const PADDING: u64 = 512 << 10;
 /// Where the hypervisor's part of the address space begins and ends (arch-x86/xen-x86_64.h).
 const HYPERVISOR: Range<u64> = 0xffff_8000_0000_0000..0xffff_8800_0000_0000;
 
+/// The most pages, 16 TiB: more can't be named in the grants of the rings (grant_table.h, v1).
+const MAX_PAGES: u64 = 1 << 32;
+
 /// What a kernel needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
@@ -123,8 +126,11 @@ pub fn tables_for(address: u64, len: u64) -> u64 {
 }
 
 impl Layout {
-    /// Lays out a domain of `total` pages; fails if it is too small.
+    /// Lays out a domain of `total` pages; fails if it is too small or impossibly large.
     pub fn new(needs: &Needs, ramdisk_bytes: u64, total: u64) -> Result<Self, Error> {
+        if total > MAX_PAGES {
+            return Err(Error::TooLarge { given: total });
+        }
         let mut cursor = Cursor(pages(needs.kernel_end));
         let ramdisk_pages = pages(ramdisk_bytes);
         let p2m_pages = pages(total * 8);
@@ -181,11 +187,6 @@ impl Layout {
         self.virt_base + (pfn << PAGE_SHIFT)
     }
 
-    /// Page and offset of a physical address.
-    pub(crate) fn pfn_of_physical(&self, physical: u64) -> (u64, usize) {
-        (physical >> PAGE_SHIFT, physical as usize % PAGE_SIZE)
-    }
-
     /// Whether a page is one of the page tables.
     pub fn is_table(&self, pfn: u64) -> bool {
         self.tables.contains(&pfn) || self.p2m_tables.contains(&pfn)
@@ -210,7 +211,7 @@ fn initial_mapping(virt_base: u64, used: u64) -> (u64, u64) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -263,6 +264,27 @@ mod tests {
             };
             prop_assert!(again.is_ok());
         }
+    }
+
+    #[test]
+    fn sizes_beyond_reason_are_errors() {
+        let needs = Needs {
+            virt_base: 0xffff_ffff_8000_0000,
+            entry: 0xffff_ffff_8100_0000,
+            kernel_end: 74 << 20,
+            hypercall_page: None,
+            p2m_base: Some(0x80_0000_0000),
+            ramdisk_outside: true,
+        };
+        assert!(matches!(Layout::new(&needs, 0, u64::MAX), Err(Error::TooLarge { .. })));
+        assert!(Layout::new(&needs, 0, MAX_PAGES).is_ok());
+        assert!(matches!(
+            Layout::new(&needs, i64::MAX as u64, 65_536),
+            Err(Error::TooSmall { .. })
+        ));
+        let inside = Needs { p2m_base: None, ramdisk_outside: false, ..needs };
+        assert!(matches!(Layout::new(&inside, i64::MAX as u64, 65_536), Err(Error::TooMuchToMap)));
+        assert!(matches!(Layout::new(&inside, 0, MAX_PAGES), Err(Error::TooMuchToMap)));
     }
 
     #[test]

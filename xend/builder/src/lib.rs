@@ -16,11 +16,12 @@ pub mod tables;
 
 use std::path::Path;
 
-use xen::abi::PAGE_SIZE;
+use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 use xen::sys::{DomId, Hypervisor, Port};
 
 pub use error::Error;
 pub use image::Kernel;
+use image::Ramdisk;
 use layout::Layout;
 use memory::GuestMemory;
 
@@ -49,18 +50,19 @@ pub struct Built {
     pub console_mfn: u64,
 }
 
-/// A kernel and its ramdisk, read and checked.
+/// A kernel, read and checked, and its ramdisk.
 #[derive(Debug)]
 pub struct Guest {
     kernel: Kernel,
-    ramdisk: Option<Vec<u8>>,
+    ramdisk: Option<Ramdisk>,
 }
 
 impl Guest {
-    /// Reads the files. Nothing is asked of the hypervisor.
+    /// Reads the kernel, which may take seconds to unpack, and opens the ramdisk. Nothing is asked
+    /// of the hypervisor.
     pub fn load(kernel: &Path, ramdisk: Option<&Path>) -> Result<Self, Error> {
         let kernel = Kernel::load(kernel)?;
-        let ramdisk = ramdisk.map(image::read).transpose()?;
+        let ramdisk = ramdisk.map(Ramdisk::open).transpose()?;
         Ok(Self { kernel, ramdisk })
     }
 
@@ -75,8 +77,7 @@ impl Guest {
         if cmdline.len() >= xen::abi::start_info::MAX_GUEST_CMDLINE {
             return Err(Error::CommandLine { len: cmdline.len() });
         }
-        let ramdisk_bytes = self.ramdisk.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        Layout::new(&self.kernel.needs, ramdisk_bytes, memory_pages)
+        Layout::new(&self.kernel.needs, self.ramdisk_len(), memory_pages)
     }
 
     /// Builds the domain; it is left paused, as it was.
@@ -84,14 +85,19 @@ impl Guest {
         let layout = self.layout(spec.memory_pages, &spec.cmdline)?;
         let memory = GuestMemory::populate(hypervisor, spec.domid, spec.memory_pages)?;
         for segment in self.kernel.segments() {
-            memory.write_at(layout.pfn_of_physical(segment.physical), segment.bytes)?;
+            memory.write(segment.physical, segment.bytes)?;
+            memory.zero(segment.physical + segment.bytes.len() as u64, segment.zeros)?;
         }
         if let Some(ramdisk) = &self.ramdisk {
-            memory.write_pages(layout.ramdisk.start, ramdisk)?;
+            let read = |part: &mut [u8], at| ramdisk.read(part, at);
+            memory.copy(physical(layout.ramdisk.start), ramdisk.len(), read)?;
         }
-        memory.write_pages(layout.p2m.start, memory.p2m_bytes())?;
+        memory.write(physical(layout.p2m.start), memory.p2m_bytes())?;
         for (pfn, table) in tables::make(&layout, |pfn| memory.mfn(pfn)) {
-            memory.write_pages(pfn, &table)?;
+            memory.write(physical(pfn), &table)?;
+        }
+        for page in [layout.start_info, layout.store, layout.console] {
+            memory.zero(physical(page), PAGE_SIZE as u64)?;
         }
         start::write_start_info(hypervisor, &memory, &layout, spec, self.ramdisk_len())?;
         start::write_shared_info(hypervisor, spec)?;
@@ -109,8 +115,13 @@ impl Guest {
     }
 
     fn ramdisk_len(&self) -> u64 {
-        self.ramdisk.as_ref().map_or(0, |bytes| bytes.len() as u64)
+        self.ramdisk.as_ref().map_or(0, Ramdisk::len)
     }
+}
+
+/// The physical address of a page.
+fn physical(pfn: u64) -> u64 {
+    pfn << PAGE_SHIFT
 }
 
 /// Pages for that many bytes.

@@ -1,17 +1,18 @@
 //! A new domain's memory: given to it, and written from outside.
 
-use xen::abi::PAGE_SIZE;
-use xen::sys::{DomId, Hypervisor};
+use std::ops::Range;
+
+use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
+use xen::sys::{DomId, Hypervisor, Mapping};
 
 use crate::error::Error;
-use crate::pages;
 
 /// 2 MiB at a time, as long as the hypervisor has such pieces.
 const LARGE: u32 = 9;
 /// Pieces asked for at once.
 const AT_ONCE: usize = 1024;
-/// Pages written through one mapping.
-const WINDOW: usize = 1024;
+/// Bytes mapped at once, whole pages.
+const WINDOW: usize = 4 << 20;
 
 /// The memory of one domain; page frame numbers count from 0.
 pub(crate) struct GuestMemory<'a> {
@@ -22,13 +23,14 @@ pub(crate) struct GuestMemory<'a> {
 }
 
 impl<'a> GuestMemory<'a> {
-    /// Gives `total` pages to a domain. They hold zero bytes: the hypervisor scrubs what it gives.
+    /// Gives `total` pages to a domain. What is in them is anything: the hypervisor leaves erasing
+    /// to the domain that gave them back.
     pub(crate) fn populate(
         hypervisor: &'a Hypervisor,
         domid: DomId,
         total: u64,
     ) -> Result<Self, Error> {
-        let mut mfns: Vec<u64> = Vec::with_capacity(total as usize);
+        let mut mfns: Vec<u64> = Vec::new();
         for order in [LARGE, 0] {
             let size = 1_u64 << order;
             while total - mfns.len() as u64 >= size {
@@ -62,26 +64,57 @@ impl<'a> GuestMemory<'a> {
         &self.p2m
     }
 
-    /// Writes bytes from the start of a page on.
-    pub(crate) fn write_pages(&self, pfn: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.write_at((pfn, 0), bytes)
+    /// Writes bytes at a physical address of the guest.
+    pub(crate) fn write(&self, physical: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.windows(physical, bytes.len() as u64, |mapping, offset, range| {
+            mapping.write(offset, &bytes[range.start as usize..range.end as usize]);
+            Ok(())
+        })
     }
 
-    /// Writes bytes from an offset in a page on.
-    pub(crate) fn write_at(
+    /// Writes zero bytes at a physical address of the guest.
+    pub(crate) fn zero(&self, physical: u64, len: u64) -> Result<(), Error> {
+        self.windows(physical, len, |mapping, offset, range| {
+            mapping.zero(offset, (range.end - range.start) as usize);
+            Ok(())
+        })
+    }
+
+    /// Writes `len` bytes that `read` gives piece by piece: it fills a buffer from an offset on.
+    pub(crate) fn copy(
         &self,
-        (mut pfn, mut offset): (u64, usize),
-        mut bytes: &[u8],
+        physical: u64,
+        len: u64,
+        read: impl Fn(&mut [u8], u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            let window = pages((offset + bytes.len()) as u64).min(WINDOW as u64);
-            let mfns: Vec<u64> = (pfn..pfn + window).map(|pfn| self.mfn(pfn)).collect();
+        let mut buffer = vec![0; len.min(WINDOW as u64) as usize];
+        self.windows(physical, len, |mapping, offset, range| {
+            let part = &mut buffer[..(range.end - range.start) as usize];
+            read(part, range.start)?;
+            mapping.write(offset, part);
+            Ok(())
+        })
+    }
+
+    /// Maps `len` bytes at a physical address, a window at a time. `fill` writes a range of them
+    /// at an offset of a mapping.
+    fn windows(
+        &self,
+        physical: u64,
+        len: u64,
+        mut fill: impl FnMut(&Mapping, usize, Range<u64>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut done = 0;
+        while done < len {
+            let address = physical + done;
+            let offset = address as usize % PAGE_SIZE;
+            let end = (done + (WINDOW - offset) as u64).min(len);
+            let first = address >> PAGE_SHIFT;
+            let last = (physical + end - 1) >> PAGE_SHIFT;
+            let mfns: Vec<u64> = (first..=last).map(|pfn| self.mfn(pfn)).collect();
             let mapping = self.hypervisor.map_foreign(self.domid, &mfns, true)?;
-            let count = bytes.len().min(window as usize * PAGE_SIZE - offset);
-            mapping.write(offset, &bytes[..count]);
-            bytes = &bytes[count..];
-            pfn += window;
-            offset = 0;
+            fill(&mapping, offset, done..end)?;
+            done = end;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the kernel finds at its start: start info, shared info, registers.
 
-use xen::abi::start_info::{SIF_MOD_START_PFN, StartInfo};
+use xen::abi::start_info::{SIF_MOD_START_PFN, SIF_VIRT_P2M_4TOOLS, StartInfo};
 use xen::abi::vcpu::{self, GuestContext};
 use xen::abi::{PAGE_SHIFT, PAGE_SIZE, Plain, shared_info};
 use xen::sys::Hypervisor;
@@ -17,7 +17,7 @@ const RFLAGS: u64 = 1 << 9 | 1 << 1;
 const DR6: u64 = 0xffff_0ff0;
 const DR7: u64 = 0x400;
 
-/// Writes the start info page.
+/// Writes the start info; the rest of its page is zero already.
 pub(crate) fn write_start_info(
     hypervisor: &Hypervisor,
     memory: &GuestMemory<'_>,
@@ -28,6 +28,8 @@ pub(crate) fn write_start_info(
     let mut info = StartInfo {
         nr_pages: layout.total,
         shared_info: shared_info_frame(hypervisor, spec)? << PAGE_SHIFT,
+        // The stock builder says so too; a guest above 512 GiB has no other list to show.
+        flags: SIF_VIRT_P2M_4TOOLS,
         store_mfn: memory.mfn(layout.store),
         store_evtchn: spec.store_evtchn,
         console_mfn: memory.mfn(layout.console),

@@ -86,63 +86,71 @@ pub fn entry(table: &Table, index: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Needs;
-    use std::collections::HashMap;
+    use crate::layout::tests::any_needs;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, HashMap};
 
     /// Machine frames in some other order than the guest's.
     fn mfn(pfn: u64) -> u64 {
         0x10_0000 + (pfn ^ 0x55)
     }
 
-    /// Walks the tables as a processor would.
-    fn walk(tables: &HashMap<u64, Table>, root: u64, address: u64) -> Option<(u64, bool)> {
-        let mut table = root;
-        for shift in [39, 30, 21] {
-            let entry = entry(&tables[&table], (address >> shift) as usize % 512);
-            if entry & PRESENT == 0 {
-                return None;
-            }
-            table = entry >> PAGE_SHIFT;
-        }
-        let entry = entry(&tables[&table], (address >> 12) as usize % 512);
-        (entry & PRESENT != 0).then_some((entry >> PAGE_SHIFT, entry & WRITABLE != 0))
-    }
+    /// What is mapped: machine frame and whether it can be written to, by address.
+    type Mapped = BTreeMap<u64, (u64, bool)>;
 
-    fn check(p2m_base: Option<u64>, kernel_end: u64, total: u64) {
-        let needs = Needs {
-            virt_base: 0xffff_ffff_8000_0000,
-            entry: 0xffff_ffff_8100_0000,
-            kernel_end,
-            hypercall_page: None,
-            p2m_base,
-            ramdisk_outside: true,
-        };
-        let layout = Layout::new(&needs, 5 << 20, total).unwrap();
-        let made = make(&layout, mfn);
-        assert_eq!(made.len() as u64, {
-            let used = |range: &std::ops::Range<u64>| range.end - range.start;
-            used(&layout.tables) + used(&layout.p2m_tables)
-        });
-        let tables: HashMap<u64, Table> =
-            made.into_iter().map(|(pfn, table)| (mfn(pfn), table)).collect();
-        let root = mfn(layout.tables.start);
-        for pfn in layout.mapped.clone() {
-            let writable = !layout.is_table(pfn);
-            assert_eq!(walk(&tables, root, layout.address(pfn)), Some((mfn(pfn), writable)));
-        }
-        assert_eq!(walk(&tables, root, layout.address(layout.mapped.end)), None);
-        if let Some(base) = p2m_base {
-            for (index, pfn) in layout.p2m.clone().enumerate() {
-                let address = base + ((index as u64) << PAGE_SHIFT);
-                assert_eq!(walk(&tables, root, address), Some((mfn(pfn), true)));
+    /// Walks the tables as a processor would. Every branch's frame goes to `used`.
+    fn walk(
+        tables: &HashMap<u64, Table>,
+        (root, shift, base): (u64, u32, u64),
+        used: &mut Vec<u64>,
+        mapped: &mut Mapped,
+    ) {
+        used.push(root);
+        for index in 0..512 {
+            let entry = entry(&tables[&root], index);
+            let address = base | (index as u64) << shift;
+            match entry & PRESENT {
+                0 => assert_eq!(entry, 0),
+                _ if shift == PAGE_SHIFT => {
+                    mapped.insert(address, (entry >> PAGE_SHIFT, entry & WRITABLE != 0));
+                }
+                _ => walk(tables, (entry >> PAGE_SHIFT, shift - 9, address), used, mapped),
             }
         }
     }
 
-    #[test]
-    fn every_page_is_mapped_once_and_tables_are_read_only() {
-        check(Some(0x80_0000_0000), 74 << 20, 65_536);
-        check(None, 74 << 20, 65_536);
-        check(Some(0x80_0000_0000), 20 << 20, 600_000);
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn every_page_is_mapped_once_and_tables_are_read_only(
+            needs in any_needs(), ramdisk in 0_u64..50 << 20, total in 20_000_u64..600_000,
+        ) {
+            let Ok(layout) = Layout::new(&needs, ramdisk, total) else { return Ok(()) };
+            let made = make(&layout, mfn);
+            let tables: HashMap<u64, Table> =
+                made.iter().map(|(pfn, table)| (mfn(*pfn), *table)).collect();
+            let (mut used, mut mapped) = (Vec::new(), Mapped::new());
+            walk(&tables, (mfn(layout.tables.start), 39, 0), &mut used, &mut mapped);
+
+            let mut pages: Vec<u64> = made.iter().map(|(pfn, _)| *pfn).collect();
+            let announced: Vec<u64> =
+                layout.tables.clone().chain(layout.p2m_tables.clone()).collect();
+            pages.sort_unstable();
+            prop_assert_eq!(&pages, &announced);
+            // Each is reached, and by one way only.
+            used.sort_unstable();
+            let mut frames: Vec<u64> = announced.into_iter().map(mfn).collect();
+            frames.sort_unstable();
+            prop_assert_eq!(used, frames);
+
+            let low = |address: u64| address & ((1 << 48) - 1);
+            let initial = layout.mapped.clone().map(|pfn| {
+                (low(layout.address(pfn)), (mfn(pfn), !layout.is_table(pfn)))
+            });
+            let list = layout.p2m.clone().zip(0..).filter_map(|(pfn, index)| {
+                Some((layout.p2m_base? + (index << PAGE_SHIFT), (mfn(pfn), true)))
+            });
+            prop_assert_eq!(mapped, initial.chain(list).collect::<Mapped>());
+        }
     }
 }

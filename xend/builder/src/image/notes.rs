@@ -4,7 +4,7 @@ use elf::ElfBytes;
 use elf::abi::PT_NOTE;
 use elf::endian::LittleEndian;
 use elf::note::Note;
-use xen::abi::elfnote;
+use xen::abi::{PAGE_SIZE, elfnote};
 
 use crate::layout::Needs;
 
@@ -101,7 +101,8 @@ impl Notes {
             None => None,
             Some(address) => Some(
                 inside(address)
-                    .ok_or_else(|| format!("its hypercall page {address:#x} is outside of it"))?,
+                    .filter(|at| at.is_multiple_of(PAGE_SIZE as u64))
+                    .ok_or_else(|| format!("its hypercall page {address:#x} is no page of it"))?,
             ),
         };
         Needs {

@@ -1,12 +1,15 @@
 //! The service framework's library: names, typed values, the repository and its client,
 //! manifests. The daemons and the commands of this package are made of it.
 
+pub mod clock;
+pub mod contract;
 pub mod fmri;
 pub mod getopt;
 pub mod glob;
 pub mod manifest;
 pub mod repo;
 mod root;
+pub mod state;
 pub mod value;
 
 pub use root::root;

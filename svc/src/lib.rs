@@ -8,6 +8,7 @@ pub mod getopt;
 pub mod glob;
 pub mod manifest;
 pub mod repo;
+pub mod restarter;
 mod root;
 pub mod state;
 pub mod value;

@@ -1,0 +1,157 @@
+//! `init`: process 1. It collects orphans, keeps `svc.configd` and `svc.startd` running, and takes
+//! the system down when it is asked to, by the signals that busybox's halt, poweroff and reboot
+//! send. Everything else is somebody else's job.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, sync};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use svc_daemon::Signals;
+
+/// The order in which they are started.
+const DAEMONS: [&str; 2] = ["/lib/svc/bin/svc.configd", "/lib/svc/bin/svc.startd"];
+const STARTD: usize = 1;
+/// A daemon that dies at once is started again after this long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the services may take to stop.
+const STOP_SERVICES: Duration = Duration::from_secs(300);
+/// How long processes have between SIGTERM and SIGKILL at the very end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// One of the two daemons.
+struct Daemon {
+    path: &'static str,
+    pid: Option<Pid>,
+    started: Option<Instant>,
+}
+
+impl Daemon {
+    /// Starts the daemon if it should run and doesn't. Failing is no reason for process 1 to end.
+    fn keep_running(&mut self) {
+        let too_soon = self.started.is_some_and(|started| started.elapsed() < PAUSE);
+        if self.pid.is_some() || too_soon {
+            return;
+        }
+        self.started = Some(Instant::now());
+        match Command::new(self.path).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").spawn() {
+            Ok(child) => self.pid = Some(Pid::from_raw(child.id() as i32)),
+            Err(error) => eprintln!("init: {}: {error}", self.path),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if std::process::id() != 1 {
+        eprintln!("init: only the kernel starts this; to stop the system use poweroff or reboot");
+        return ExitCode::FAILURE;
+    }
+    let mut signals = match Signals::new(&[SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("init: cannot catch signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut daemons = DAEMONS.map(|path| Daemon { path, pid: None, started: None });
+    loop {
+        daemons.iter_mut().for_each(Daemon::keep_running);
+        wait(&signals, PAUSE);
+        let came = signals.pending();
+        collect(&mut daemons);
+        if let Some(mode) = came.into_iter().find_map(wanted) {
+            stop_services(&mut daemons, &mut signals);
+            end(mode);
+        }
+    }
+}
+
+/// What a signal asks for.
+fn wanted(signal: i32) -> Option<RebootMode> {
+    match signal {
+        SIGUSR1 => Some(RebootMode::RB_HALT_SYSTEM),
+        SIGUSR2 => Some(RebootMode::RB_POWER_OFF),
+        SIGTERM | SIGINT => Some(RebootMode::RB_AUTOBOOT),
+        _ => None,
+    }
+}
+
+fn wait(signals: &Signals, at_most: Duration) {
+    let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+    // Whatever poll says, the loop looks at everything again.
+    let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
+}
+
+/// Collects whatever has ended.
+fn collect(daemons: &mut [Daemon]) {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        let Some(pid) = status.pid() else { return };
+        for daemon in daemons.iter_mut().filter(|daemon| daemon.pid == Some(pid)) {
+            daemon.pid = None;
+        }
+    }
+}
+
+/// Has startd stop all services, dependents first.
+fn stop_services(daemons: &mut [Daemon; 2], signals: &mut Signals) {
+    let Some(startd) = daemons[STARTD].pid else { return };
+    let _ = kill(startd, Signal::SIGTERM);
+    let deadline = Instant::now() + STOP_SERVICES;
+    while daemons[STARTD].pid.is_some() && Instant::now() < deadline {
+        // The repository has to last until the services are down.
+        daemons[0].keep_running();
+        wait(signals, Duration::from_millis(100));
+        signals.pending();
+        collect(daemons);
+    }
+}
+
+/// Ends all processes, writes everything to disk, and leaves.
+fn end(mode: RebootMode) -> ! {
+    let everyone = Pid::from_raw(-1);
+    let _ = kill(everyone, Signal::SIGTERM);
+    let deadline = Instant::now() + LAST_WORDS;
+    while Instant::now() < deadline && waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = kill(everyone, Signal::SIGKILL);
+    sync();
+    if let Err(error) = unmount_all() {
+        eprintln!("init: {error}");
+    }
+    sync();
+    match reboot(mode) {
+        Ok(never) => match never {},
+        Err(error) => eprintln!("init: the kernel does not end: {error}"),
+    }
+    // Process 1 must not return.
+    loop {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Unmounts, the newest mount first; what is busy becomes read-only.
+fn unmount_all() -> io::Result<()> {
+    let table = fs::read_to_string("/proc/mounts")?;
+    let places = table.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    let on_disk = |(_, kind): &(&str, &str)| matches!(*kind, "ext4" | "ext3" | "ext2" | "overlay");
+    let places: Vec<(&str, &str)> = places.filter(on_disk).collect();
+    for (place, _) in places.into_iter().rev() {
+        if umount2(place, MntFlags::empty()).is_err() {
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            let _ = mount(None::<&str>, place, None::<&str>, flags, None::<&str>);
+        }
+    }
+    Ok(())
+}

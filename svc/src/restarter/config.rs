@@ -1,0 +1,197 @@
+//! An instance's description: property groups in, what the engine and the runner need out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::engine::{self, Dependency, Entity, Grouping, Method, Model, RestartOn};
+use crate::fmri::Fmri;
+use crate::value::{Groups, PropertyGroup};
+
+/// Faults within the period that are borne, and the period (svc.startd(8)).
+const FAILURE_COUNT: usize = 10;
+const FAILURE_PERIOD: Duration = Duration::from_secs(600);
+
+/// How a method is run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MethodSpec {
+    /// The command, with tokens.
+    pub exec: String,
+    /// How long it may take; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// User, by name or number.
+    pub user: Option<String>,
+    /// Group, by name or number.
+    pub group: Option<String>,
+    /// Where it runs.
+    pub directory: Option<String>,
+    /// `NAME=value`.
+    pub environment: Vec<String>,
+}
+
+/// Everything about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// What the engine needs.
+    pub config: engine::Config,
+    /// The methods there are.
+    pub methods: BTreeMap<Method, MethodSpec>,
+    /// Core dumps are no faults.
+    pub ignore_core: bool,
+    /// Signals are no faults.
+    pub ignore_signal: bool,
+    /// A method that timed out may be tried again.
+    pub timeout_retry: bool,
+    /// The property groups themselves, for tokens.
+    pub groups: Groups,
+}
+
+/// Reads a description. `groups` is the running view; `enabled` what counts at the moment.
+pub fn read(groups: Groups, enabled: bool) -> Description {
+    let startd = groups.get("startd");
+    let first = |name: &str| startd.and_then(|group| group.first(name));
+    let model = match first("duration") {
+        Some("transient") => Model::Transient,
+        Some("child" | "wait") => Model::Child,
+        _ => Model::Contract,
+    };
+    let ignored = first("ignore_error").unwrap_or_default();
+    let ignores = |what: &str| ignored.split(',').any(|word| word.trim() == what);
+    let number = |name: &str| first(name).and_then(|text| text.parse::<u64>().ok());
+    let period = number("critical_failure_period").map_or(FAILURE_PERIOD, Duration::from_secs);
+    let (dependencies, invalid) = dependencies(&groups);
+    let methods = methods(&groups);
+    let config = engine::Config {
+        enabled,
+        dependencies,
+        model,
+        has_refresh: methods.get(&Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
+        failure_count: number("critical_failure_count").map_or(FAILURE_COUNT, |n| n as usize),
+        failure_period: period.as_millis() as u64,
+        invalid,
+    };
+    Description {
+        config,
+        methods,
+        ignore_core: ignores("core"),
+        ignore_signal: ignores("signal"),
+        timeout_retry: first("timeout_retry") != Some("false"),
+        groups,
+    }
+}
+
+/// The dependency groups, and whether one of them is not understood.
+fn dependencies(groups: &Groups) -> (Vec<Dependency>, bool) {
+    let mut found = Vec::new();
+    let mut invalid = false;
+    for (name, group) in groups.iter().filter(|(_, group)| group.ty == "dependency") {
+        match dependency(name, group) {
+            Some(dependency) => found.push(dependency),
+            None => invalid = true,
+        }
+    }
+    (found, invalid)
+}
+
+fn dependency(name: &str, group: &PropertyGroup) -> Option<Dependency> {
+    let grouping = match group.first("grouping")? {
+        "require_all" => Grouping::RequireAll,
+        "require_any" => Grouping::RequireAny,
+        "optional_all" => Grouping::OptionalAll,
+        "exclude_all" => Grouping::ExcludeAll,
+        _ => return None,
+    };
+    let restart_on = match group.first("restart_on")? {
+        "none" => RestartOn::None,
+        "error" => RestartOn::Error,
+        "restart" => RestartOn::Restart,
+        "refresh" => RestartOn::Refresh,
+        _ => return None,
+    };
+    let is_path = group.first("type") == Some("path");
+    let values = group.get("entities").map(|property| property.values.as_slice());
+    let entity = |text: &String| entity(text, is_path);
+    let entities = values.unwrap_or_default().iter().map(entity).collect::<Option<_>>()?;
+    Some(Dependency { name: name.to_owned(), grouping, restart_on, entities })
+}
+
+fn entity(text: &str, is_path: bool) -> Option<Entity> {
+    if is_path || text.starts_with("file:") {
+        let path = text.strip_prefix("file:").unwrap_or(text);
+        let path = path.strip_prefix("//localhost").unwrap_or(path);
+        let path = path.trim_start_matches('/');
+        return (!path.is_empty()).then(|| Entity::File(PathBuf::from(format!("/{path}"))));
+    }
+    Fmri::parse(text).ok().map(Entity::Service)
+}
+
+fn methods(groups: &Groups) -> BTreeMap<Method, MethodSpec> {
+    let context = groups.get("method_context");
+    let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
+    let spec = |method: Method| {
+        let group = groups.get(method.name()).filter(|group| group.ty == "method")?;
+        // The method's own context overrides the common one.
+        let wish = |name: &str| {
+            let value = group.first(name).or_else(|| context?.first(name))?;
+            (!value.is_empty() && !value.starts_with(':')).then(|| value.to_owned())
+        };
+        let environment = group.get("environment").or_else(|| context?.get("environment"));
+        // 0 and the deprecated -1 stand for no limit.
+        let seconds =
+            group.first("timeout_seconds").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let spec = MethodSpec {
+            exec: group.first("exec")?.to_owned(),
+            timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            user: wish("user"),
+            group: wish("group"),
+            directory: wish("working_directory"),
+            environment: environment.map(|values| values.values.clone()).unwrap_or_default(),
+        };
+        Some((method, spec))
+    };
+    all.filter_map(spec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{PropType, Property};
+
+    fn group(ty: &str, props: &[(&str, &str)]) -> PropertyGroup {
+        let mut group = PropertyGroup::new(ty);
+        for (name, value) in props {
+            let property = Property { ty: PropType::Astring, values: vec![(*value).to_owned()] };
+            group.props.insert((*name).to_owned(), property);
+        }
+        group
+    }
+
+    #[test]
+    fn groups_become_a_description() {
+        let mut groups = Groups::new();
+        let store = [("grouping", "require_all"), ("restart_on", "none"), ("entities", "svc:/a/b")];
+        groups.insert("store".to_owned(), group("dependency", &store));
+        let file = [
+            ("grouping", "require_all"),
+            ("restart_on", "none"),
+            ("type", "path"),
+            ("entities", "file://localhost/etc/x"),
+        ];
+        groups.insert("file".to_owned(), group("dependency", &file));
+        let start = [("exec", "/bin/x %m"), ("timeout_seconds", "5"), ("user", "nobody")];
+        groups.insert("start".to_owned(), group("method", &start));
+        groups.insert("startd".to_owned(), group("framework", &[("duration", "child")]));
+        let description = read(groups.clone(), true);
+        assert_eq!(description.config.model, Model::Child);
+        assert!(!description.config.invalid && !description.config.has_refresh);
+        let entities: Vec<_> =
+            description.config.dependencies.iter().flat_map(|d| d.entities.clone()).collect();
+        let service = Entity::Service(Fmri::parse("svc:/a/b").unwrap());
+        assert_eq!(entities, [Entity::File("/etc/x".into()), service]);
+        let spec = &description.methods[&Method::Start];
+        assert_eq!(spec.timeout, Some(Duration::from_secs(5)));
+        assert_eq!(spec.user.as_deref(), Some("nobody"));
+        groups.insert("bad".to_owned(), group("dependency", &[("grouping", "some")]));
+        assert!(read(groups, true).config.invalid);
+    }
+}

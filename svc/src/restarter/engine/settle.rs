@@ -1,0 +1,165 @@
+//! After each event: stops and starts until nothing changes any more.
+
+use std::path::Path;
+
+use super::{
+    Action, Dependency, Engine, Entity, Grouping, Method, Model, RestartOn, Satisfaction,
+    StopReason,
+};
+use crate::fmri::Fmri;
+use crate::state::State;
+
+/// A child that ends is started again after this long at the earliest, in ms.
+const CHILD_PAUSE: u64 = 1000;
+
+impl Engine {
+    pub(super) fn settle(&mut self, now: u64, exists: &dyn Fn(&Path) -> bool) {
+        let all: Vec<Fmri> = self.vertices.keys().cloned().collect();
+        loop {
+            let mut moved = false;
+            for fmri in &all {
+                moved |= self.step(fmri, now, exists);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Does one thing for an instance, if there is one to do.
+    fn step(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) -> bool {
+        let Some(vertex) = self.vertices.get(fmri) else { return false };
+        if vertex.method.is_some() {
+            return false;
+        }
+        match vertex.state {
+            State::Online | State::Degraded => match vertex.stop {
+                Some(reason) => self.try_stop(fmri, reason),
+                None if self.is_excluded(fmri) => self.want_stop(fmri),
+                None if vertex.refresh => self.start_refresh(fmri),
+                None => false,
+            },
+            State::Offline if vertex.config.enabled => self.try_start(fmri, now, exists),
+            _ => false,
+        }
+    }
+
+    fn want_stop(&mut self, fmri: &Fmri) -> bool {
+        match self.vertices.get_mut(fmri) {
+            Some(vertex) if vertex.stop.is_none() => {
+                vertex.stop = Some(StopReason::Dependency);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A running instance that some other, running now, excludes.
+    fn is_excluded(&self, fmri: &Fmri) -> bool {
+        let groups = self.vertices[fmri].config.dependencies.iter();
+        let mut groups = groups.filter(|group| {
+            group.grouping == Grouping::ExcludeAll && group.restart_on != RestartOn::None
+        });
+        groups.any(|group| {
+            group.entities.iter().any(|entity| match entity {
+                Entity::Service(name) => {
+                    self.named(name).any(|(_, v)| v.state.is_running() || v.method.is_some())
+                }
+                Entity::File(_) => false,
+            })
+        })
+    }
+
+    fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) -> bool {
+        if reason == StopReason::Disable {
+            let dependents = self.dependents_to_stop_first(fmri);
+            if !dependents.is_empty() {
+                let wanted = dependents.iter().map(|dependent| self.want_stop(dependent));
+                return wanted.fold(false, |any, moved| any | moved);
+            }
+        }
+        self.log(fmri, reason.message());
+        self.propagate(fmri, reason.class());
+        self.run(fmri, Method::Stop);
+        true
+    }
+
+    /// Those that run and rely on an instance that is being disabled. Those that don't mind are
+    /// left alone, except when everything goes down.
+    fn dependents_to_stop_first(&self, fmri: &Fmri) -> Vec<Fmri> {
+        let relies = |group: &Dependency| match group.grouping {
+            Grouping::ExcludeAll => false,
+            Grouping::OptionalAll => self.shutdown,
+            _ => self.shutdown || group.restart_on >= RestartOn::Restart,
+        };
+        self.dependents(fmri, relies)
+    }
+
+    /// Running instances with a group that `counts` and names `fmri`.
+    fn dependents(&self, fmri: &Fmri, counts: impl Fn(&Dependency) -> bool) -> Vec<Fmri> {
+        let names_it = |group: &Dependency| {
+            group.entities.iter().any(|entity| match entity {
+                Entity::Service(name) if name.instance.is_none() => name.service == fmri.service,
+                Entity::Service(name) => name == fmri,
+                Entity::File(_) => false,
+            })
+        };
+        let runs = self.vertices.iter().filter(|(other, vertex)| {
+            *other != fmri && (vertex.state.is_running() || vertex.method == Some(Method::Start))
+        });
+        let relying = runs.filter(|(_, vertex)| {
+            vertex.config.dependencies.iter().any(|group| counts(group) && names_it(group))
+        });
+        relying.map(|(other, _)| other.clone()).collect()
+    }
+
+    /// Stops the dependents that an event of this class concerns.
+    pub(super) fn propagate(&mut self, fmri: &Fmri, class: RestartOn) {
+        let concerned = |group: &Dependency| {
+            group.grouping != Grouping::ExcludeAll && group.restart_on >= class
+        };
+        for dependent in self.dependents(fmri, concerned) {
+            self.want_stop(&dependent);
+        }
+    }
+
+    fn start_refresh(&mut self, fmri: &Fmri) -> bool {
+        if let Some(vertex) = self.vertices.get_mut(fmri) {
+            vertex.refresh = false;
+        }
+        self.run(fmri, Method::Refresh);
+        true
+    }
+
+    fn try_start(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) -> bool {
+        if self.satisfaction(&self.vertices[fmri], exists) != Satisfaction::Yes {
+            return false;
+        }
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return false };
+        let too_old = |at: &u64| now.saturating_sub(*at) > vertex.config.failure_period;
+        while vertex.faults.front().is_some_and(too_old) {
+            vertex.faults.pop_front();
+        }
+        let is_child = vertex.config.model == Model::Child;
+        if is_child && vertex.started.is_some_and(|at| now.saturating_sub(at) < CHILD_PAUSE) {
+            return false;
+        }
+        if !is_child && vertex.faults.len() > vertex.config.failure_count {
+            self.log(fmri, "Restarting too quickly, changing state to maintenance.");
+            self.enter(fmri, State::Maintenance, "restarting_too_quickly");
+            return true;
+        }
+        vertex.started = Some(now);
+        vertex.stop = None;
+        self.run(fmri, Method::Start);
+        true
+    }
+
+    fn run(&mut self, fmri: &Fmri, method: Method) {
+        if let Some(vertex) = self.vertices.get_mut(fmri) {
+            vertex.method = Some(method);
+            self.actions.push(Action::Run(fmri.clone(), method));
+            self.actions.push(Action::Changed(fmri.clone()));
+        }
+    }
+}

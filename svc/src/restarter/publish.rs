@@ -1,0 +1,99 @@
+//! The `restarter` property group: how an instance is doing, for the commands to see.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::SystemTime;
+
+use super::engine::Look;
+use super::log;
+use crate::clock;
+use crate::contract::Id;
+use crate::fmri::Fmri;
+use crate::repo::Change;
+use crate::value::{PropType, PropertyGroup};
+
+const GROUP: &str = "restarter";
+
+/// What is known of an instance's processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Processes {
+    /// Its contract.
+    pub(crate) contract: Option<Id>,
+    /// The start method's process.
+    pub(crate) start_pid: Option<i32>,
+    /// When the start method began.
+    pub(crate) start_time: Option<SystemTime>,
+    /// How the start method ended.
+    pub(crate) start_status: Option<ExitStatus>,
+}
+
+/// The changes that show an instance as it is.
+pub(crate) fn changes(
+    fmri: &Fmri,
+    look: &Look,
+    since: SystemTime,
+    processes: &Processes,
+) -> Vec<Change> {
+    let set = |prop: &str, ty: PropType, values: Vec<String>| Change::SetProp {
+        fmri: fmri.clone(),
+        pg: GROUP.to_owned(),
+        prop: prop.to_owned(),
+        ty,
+        values,
+    };
+    let text = |prop: &str, value: &str| set(prop, PropType::Astring, vec![value.to_owned()]);
+    let mut changes = vec![
+        Change::AddPg {
+            fmri: fmri.clone(),
+            pg: GROUP.to_owned(),
+            ty: "framework".to_owned(),
+            persistent: false,
+        },
+        text("state", look.state.name()),
+        text("next_state", look.next.map_or("none", |state| state.name())),
+        text("auxiliary_state", &look.auxiliary),
+        set("state_timestamp", PropType::Time, vec![clock::to_property(since)]),
+        text("logfile", &log::shown_path(fmri)),
+        set("contract", PropType::Count, processes.contract.iter().map(Id::to_string).collect()),
+    ];
+    changes.extend(
+        processes.start_pid.map(|pid| set("start_pid", PropType::Count, vec![pid.to_string()])),
+    );
+    changes.extend(
+        processes.start_time.map(|time| {
+            set("start_method_timestamp", PropType::Time, vec![clock::to_property(time)])
+        }),
+    );
+    changes.extend(processes.start_status.map(|status| {
+        let raw = status.into_raw().to_string();
+        set("start_method_waitstatus", PropType::Integer, vec![raw])
+    }));
+    changes
+}
+
+/// What an earlier restarter wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct Earlier {
+    pub(crate) look: Look,
+    pub(crate) since: SystemTime,
+    pub(crate) processes: Processes,
+}
+
+/// Reads the group back.
+pub(crate) fn read(group: &PropertyGroup) -> Option<Earlier> {
+    let state = |name: &str| group.first(name)?.parse().ok();
+    let time = |name: &str| clock::from_property(group.first(name)?);
+    let number = |name: &str| group.first(name)?.parse::<i64>().ok();
+    let auxiliary = group.first("auxiliary_state").unwrap_or("none").to_owned();
+    Some(Earlier {
+        look: Look { state: state("state")?, next: state("next_state"), auxiliary },
+        since: time("state_timestamp").unwrap_or_else(SystemTime::now),
+        processes: Processes {
+            contract: number("contract").map(|id| id as Id),
+            start_pid: number("start_pid").map(|pid| pid as i32),
+            start_time: time("start_method_timestamp"),
+            start_status: number("start_method_waitstatus")
+                .map(|raw| ExitStatus::from_raw(raw as i32)),
+        },
+    })
+}

@@ -1,0 +1,320 @@
+//! Methods as processes: started in their contract, timed, followed to their end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::config::{Description, MethodSpec};
+use super::engine::{Method, Model, Outcome};
+use super::log;
+use super::method::{self, RESTARTER};
+use crate::contract::{Contracts, Id};
+use crate::fmri::Fmri;
+
+/// How long killed processes may take to be gone.
+const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// What came of an attempt to start a method.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// There is nothing to wait for.
+    Over(Outcome),
+    /// A process runs; it is in this contract.
+    Running {
+        /// The process.
+        pid: i32,
+        /// Its contract.
+        contract: Id,
+    },
+    /// Processes were signalled; it is over when they are gone.
+    Waiting,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The method's process runs.
+    Process(i32),
+    /// The instance's contract has to become empty.
+    Emptying,
+}
+
+#[derive(Debug)]
+struct Running {
+    method: Method,
+    phase: Phase,
+    /// The contract of the method's process.
+    own: Option<Id>,
+    /// The instance's contract.
+    primary: Option<Id>,
+    deadline: Option<Instant>,
+    /// The time is over and everything was killed.
+    killed: bool,
+    timeout_retry: bool,
+}
+
+/// All methods that run.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pub(crate) contracts: Contracts,
+    running: BTreeMap<Fmri, Running>,
+}
+
+impl Runner {
+    pub(crate) fn open() -> io::Result<Self> {
+        Ok(Self { contracts: Contracts::open()?, running: BTreeMap::new() })
+    }
+
+    /// Starts a method of an instance whose contract is `primary`.
+    pub(crate) fn start(
+        &mut self,
+        fmri: &Fmri,
+        method: Method,
+        description: &Description,
+        primary: Option<Id>,
+    ) -> Begun {
+        let Some(spec) = description.methods.get(&method) else {
+            log::write(fmri, &format!("Method property group '{}' is not present.", method.name()));
+            return self.begin(fmri, method, None, None, primary, description);
+        };
+        let command = method::Command::parse(&spec.exec, fmri, method, &description.groups);
+        match command {
+            Err(reason) => {
+                log::write(fmri, &reason);
+                Begun::Over(Outcome::Fatal)
+            }
+            Ok(method::Command::True) => {
+                self.begin(fmri, method, None, spec.timeout, primary, description)
+            }
+            Ok(method::Command::Kill(signal)) => {
+                log::write(fmri, &format!("Executing {} method ({}).", method.name(), spec.exec));
+                if let Some(primary) = primary {
+                    self.contracts.signal(primary, signal);
+                }
+                self.begin(fmri, method, None, spec.timeout, primary, description)
+            }
+            Ok(method::Command::Shell(command)) => {
+                log::write(fmri, &format!("Executing {} method (\"{command}\").", method.name()));
+                match self.spawn(fmri, method, spec, &command) {
+                    Ok(process) => {
+                        self.begin(fmri, method, Some(process), spec.timeout, primary, description)
+                    }
+                    Err(error) => {
+                        log::write(fmri, &format!("Method cannot be started: {error}"));
+                        Begun::Over(Outcome::Fatal)
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        fmri: &Fmri,
+        method: Method,
+        process: Option<(i32, Id)>,
+        timeout: Option<Duration>,
+        primary: Option<Id>,
+        description: &Description,
+    ) -> Begun {
+        let phase = match process {
+            Some((pid, contract))
+                if method == Method::Start && description.config.model == Model::Child =>
+            {
+                // The process is the service; nobody waits for its end.
+                return Begun::Running { pid, contract };
+            }
+            Some((pid, _)) => Phase::Process(pid),
+            None if method == Method::Stop && primary.is_some() => Phase::Emptying,
+            None => return Begun::Over(Outcome::Ok),
+        };
+        let own = process.map(|(_, contract)| contract);
+        let running = Running {
+            method,
+            phase,
+            own,
+            primary: if method == Method::Start { own } else { primary },
+            deadline: timeout.map(|timeout| Instant::now() + timeout),
+            killed: false,
+            timeout_retry: description.timeout_retry,
+        };
+        self.running.insert(fmri.clone(), running);
+        process.map_or(Begun::Waiting, |(pid, contract)| Begun::Running { pid, contract })
+    }
+
+    fn spawn(
+        &self,
+        fmri: &Fmri,
+        method: Method,
+        spec: &MethodSpec,
+        command: &str,
+    ) -> io::Result<(i32, Id)> {
+        let contract = next_contract()?;
+        let log = log::of_instance(fmri)?;
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("exec {command}")])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .current_dir(spec.directory.as_deref().unwrap_or("/"))
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("SMF_FMRI", fmri.to_string())
+            .env("SMF_METHOD", method.name())
+            .env("SMF_RESTARTER", RESTARTER)
+            .env("SMF_ZONENAME", "global");
+        for setting in &spec.environment {
+            match setting.split_once('=') {
+                Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
+                    shell.env(name, value);
+                }
+                _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
+            }
+        }
+        credentials(&mut shell, spec)?;
+        self.contracts.join(contract, &mut shell)?;
+        let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
+        // SAFETY: the closure makes one system call, which is safe between fork and exec.
+        unsafe { shell.pre_exec(new_session) };
+        Ok((shell.spawn()?.id() as i32, contract))
+    }
+
+    /// A process has ended. If it was a method's, says whose, and what is known by now.
+    pub(crate) fn reaped(
+        &mut self,
+        pid: i32,
+        status: ExitStatus,
+    ) -> Option<(Fmri, Method, Option<Outcome>)> {
+        let is_it = |running: &Running| matches!(running.phase, Phase::Process(of) if of == pid);
+        let (fmri, running) = self.running.iter_mut().find(|(_, running)| is_it(running))?;
+        let (fmri, method) = (fmri.clone(), running.method);
+        log::write(&fmri, &method::describe(method, status));
+        let mut outcome = method::outcome(method, status);
+        match method {
+            Method::Stop if outcome == Outcome::Ok || running.killed => {
+                if running.primary.is_some() {
+                    running.phase = Phase::Emptying;
+                    return Some((fmri, method, None));
+                }
+                outcome = Outcome::Ok;
+            }
+            Method::Start if running.killed && !running.timeout_retry => outcome = Outcome::Fatal,
+            _ => {}
+        }
+        self.finish(&fmri, outcome);
+        Some((fmri, method, Some(outcome)))
+    }
+
+    /// Ends what a method used. A service that did not start leaves no processes behind.
+    fn finish(&mut self, fmri: &Fmri, outcome: Outcome) {
+        let Some(running) = self.running.remove(fmri) else { return };
+        match running.method {
+            Method::Start => {
+                if matches!(outcome, Outcome::Failed | Outcome::Fatal | Outcome::TempDisable)
+                    && let Some(primary) = running.primary
+                {
+                    self.contracts.kill(primary);
+                    self.contracts.remove(primary);
+                }
+            }
+            Method::Stop | Method::Refresh => {
+                for contract in
+                    [running.own, running.primary.filter(|_| running.method == Method::Stop)]
+                {
+                    if let Some(contract) = contract {
+                        self.contracts.remove(contract);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks after time limits and contracts that have to become empty.
+    pub(crate) fn poll(&mut self) -> Vec<(Fmri, Method, Outcome)> {
+        let now = Instant::now();
+        let mut over = Vec::new();
+        for (fmri, running) in &mut self.running {
+            let late = running.deadline.is_some_and(|deadline| now >= deadline);
+            let is_empty = match running.phase {
+                Phase::Emptying => {
+                    running.primary.is_none_or(|id| self.contracts.pids(id).is_empty())
+                }
+                Phase::Process(_) => false,
+            };
+            if is_empty {
+                over.push((fmri.clone(), running.method, Outcome::Ok));
+            } else if late && running.killed {
+                if matches!(running.phase, Phase::Emptying) {
+                    over.push((fmri.clone(), running.method, Outcome::Failed));
+                }
+            } else if late {
+                let contract = running.own.or(running.primary).unwrap_or(0);
+                log::write(
+                    fmri,
+                    &format!("Method or service exit timed out.  Killing contract {contract}."),
+                );
+                running.killed = true;
+                running.deadline = Some(now + AFTER_KILL);
+                let with_service = running.method != Method::Refresh;
+                let primary = running.primary.filter(|_| with_service);
+                running.own.into_iter().chain(primary).for_each(|id| self.contracts.kill(id));
+            }
+        }
+        for (fmri, _, outcome) in &over {
+            self.finish(fmri, *outcome);
+        }
+        over
+    }
+
+    /// How long to sleep at most.
+    pub(crate) fn pause(&self) -> Duration {
+        let emptying = self.running.values().any(|r| matches!(r.phase, Phase::Emptying));
+        Duration::from_millis(if emptying { 20 } else { 500 })
+    }
+}
+
+/// The next contract's number; it is not given twice until the next boot.
+fn next_contract() -> io::Result<Id> {
+    let path = crate::root("/run/svc/next_contract");
+    let next =
+        fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
+    let new = path.with_extension("new");
+    fs::write(&new, format!("{}\n", next + 1))?;
+    fs::rename(new, path)?;
+    Ok(next)
+}
+
+/// Sets user and group as the method's context wants them.
+fn credentials(command: &mut Command, spec: &MethodSpec) -> io::Result<()> {
+    if let Some(user) = &spec.user {
+        let (uid, gid) = look_up("/etc/passwd", user)
+            .ok_or_else(|| io::Error::other(format!("there is no user \"{user}\"")))?;
+        command.uid(uid).gid(gid.unwrap_or(uid));
+    }
+    if let Some(group) = &spec.group {
+        let (gid, _) = look_up("/etc/group", group)
+            .ok_or_else(|| io::Error::other(format!("there is no group \"{group}\"")))?;
+        command.gid(gid);
+    }
+    Ok(())
+}
+
+/// The two numbers in a line of passwd(5) or group(5); a number stands for itself. The C library
+/// is not asked: a static program can't load its modules.
+fn look_up(path: &str, name: &str) -> Option<(u32, Option<u32>)> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let number = name.parse::<u32>().ok();
+    let found = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
+        let id = fields.get(2).and_then(|id| id.parse::<u32>().ok());
+        fields.first() == Some(&name) || (number.is_some() && id == number)
+    });
+    match found {
+        Some(fields) => {
+            let id = |at: usize| fields.get(at).and_then(|id| id.parse::<u32>().ok());
+            Some((id(2)?, id(3)))
+        }
+        None => number.map(|number| (number, None)),
+    }
+}

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod fmri;
 pub mod getopt;
 pub mod glob;
+pub mod host;
 pub mod manifest;
 pub mod repo;
 pub mod restarter;

@@ -1,0 +1,203 @@
+//! The instances of a host as the commands see them: what the repository says, read once.
+//!
+//! [`Host`] is plain data, so that what the commands conclude from it is tested without a
+//! repository. [`needs`] judges dependencies by the states that the restarter published.
+
+pub mod needs;
+#[doc(hidden)]
+pub mod sample;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::clock;
+use crate::fmri::Fmri;
+use crate::repo::{Repo, RepoError, View};
+use crate::restarter::config;
+use crate::restarter::engine::{Dependency, Entity};
+use crate::state::State;
+use crate::value::{Groups, Property};
+
+/// The restarter of every instance.
+pub const RESTARTER: &str = "svc:/system/svc/restarter:default";
+
+/// Everything the commands look at.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// The instances in order.
+    pub instances: BTreeMap<Fmri, Instance>,
+    /// The files among the dependencies that are there.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, Default)]
+pub struct Instance {
+    /// Its property groups as it sees them, but `general` as edited: that counts at once.
+    pub groups: Groups,
+    /// Its dependency groups.
+    pub dependencies: Vec<Dependency>,
+}
+
+impl Host {
+    /// Reads all instances.
+    pub fn load(repo: &Repo) -> Result<Self, RepoError> {
+        let mut host = Self::default();
+        let mut general = repo.pg_of_all("general", &View::Composed)?;
+        for fmri in repo.instances()? {
+            let mut groups = match repo.pgs(&fmri, &View::Running) {
+                // Deleted since.
+                Err(error) if error.is_not_found() => continue,
+                groups => groups?,
+            };
+            groups.remove("general");
+            groups.extend(general.remove(&fmri).map(|group| ("general".to_owned(), group)));
+            host.instances.insert(fmri, Instance::new(groups));
+        }
+        let dependencies = host.instances.values().flat_map(|instance| &instance.dependencies);
+        let files = dependencies.flat_map(|dependency| &dependency.entities).filter_map(|entity| {
+            match entity {
+                Entity::File(path) => Some(path.clone()),
+                Entity::Service(_) => None,
+            }
+        });
+        let there = |path: &PathBuf| path.exists();
+        host.files = files.filter(there).collect();
+        Ok(host)
+    }
+
+    /// The instances that a dependency's FMRI stands for: itself, or all of the service.
+    pub fn named<'a>(
+        &'a self,
+        name: &'a Fmri,
+    ) -> impl Iterator<Item = (&'a Fmri, &'a Instance)> + 'a {
+        self.instances.iter().filter(move |(fmri, _)| is_meant(name, fmri))
+    }
+
+    /// Whether the file of a dependency is there.
+    pub fn has_file(&self, path: &Path) -> bool {
+        self.files.contains(path)
+    }
+
+    /// The instances that depend on `fmri` in any grouping but `exclude_all`.
+    pub fn dependents<'a>(&'a self, fmri: &'a Fmri) -> impl Iterator<Item = &'a Fmri> + 'a {
+        let depends = move |instance: &Instance| {
+            let mut wanted = instance.wanted_services();
+            wanted.any(|name| is_meant(name, fmri))
+        };
+        self.instances.iter().filter(move |(_, instance)| depends(instance)).map(|(fmri, _)| fmri)
+    }
+}
+
+/// Whether the FMRI of a dependency stands for instance `fmri`.
+fn is_meant(name: &Fmri, fmri: &Fmri) -> bool {
+    name == fmri || (!name.is_instance() && name.service == fmri.service)
+}
+
+impl Instance {
+    /// An instance with these property groups.
+    pub fn new(groups: Groups) -> Self {
+        let dependencies = config::read(groups.clone(), true).config.dependencies;
+        Self { groups, dependencies }
+    }
+
+    /// The first value of a property.
+    pub fn first(&self, pg: &str, prop: &str) -> Option<&str> {
+        self.groups.get(pg)?.first(prop)
+    }
+
+    fn boolean(&self, pg: &str, prop: &str) -> Option<bool> {
+        self.groups.get(pg)?.get(prop)?.as_bool()
+    }
+
+    /// The state, unless the restarter published none yet.
+    pub fn state(&self) -> Option<State> {
+        self.first("restarter", "state")?.parse().ok()
+    }
+
+    /// The state that the method now running leads to.
+    pub fn next_state(&self) -> Option<State> {
+        self.first("restarter", "next_state")?.parse().ok()
+    }
+
+    /// Why it is in that state, in the restarter's word.
+    pub fn auxiliary(&self) -> &str {
+        self.first("restarter", "auxiliary_state").unwrap_or("none")
+    }
+
+    /// Since when it is in its state.
+    pub fn since(&self) -> Option<SystemTime> {
+        clock::from_property(self.first("restarter", "state_timestamp")?)
+    }
+
+    /// The numbers of its contracts.
+    pub fn contracts(&self) -> Vec<u64> {
+        let property = self.groups.get("restarter").and_then(|group| group.get("contract"));
+        let values = property.map(|property| property.values.as_slice()).unwrap_or_default();
+        values.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// The path of its log.
+    pub fn logfile(&self) -> Option<&str> {
+        self.first("restarter", "logfile")
+    }
+
+    /// How its start method ended: a status as wait(2) gives it.
+    pub fn start_status(&self) -> Option<i32> {
+        let property = self.groups.get("restarter")?.get("start_method_waitstatus")?;
+        property.as_integer()?.try_into().ok()
+    }
+
+    /// Whether it shall run at the next boot.
+    pub fn is_enabled_for_good(&self) -> bool {
+        self.boolean("general", "enabled").unwrap_or(false)
+    }
+
+    /// Whether it shall run now.
+    pub fn is_enabled(&self) -> bool {
+        self.boolean("general_ovr", "enabled").unwrap_or_else(|| self.is_enabled_for_good())
+    }
+
+    /// Whether that is so until the next boot only.
+    pub fn is_temporary(&self) -> bool {
+        self.is_enabled() != self.is_enabled_for_good()
+    }
+
+    /// Why it is temporarily enabled or disabled.
+    pub fn comment(&self) -> Option<&str> {
+        self.first("general_ovr", "comment").filter(|text| !text.is_empty())
+    }
+
+    /// Whether it switched itself off until the next boot, and said why.
+    pub fn gave_up(&self) -> bool {
+        !self.is_enabled() && self.comment().is_some()
+    }
+
+    /// Its name for humans.
+    pub fn common_name(&self) -> Option<String> {
+        let name = self.first("tm_common_name", "C")?;
+        Some(name.replace('\n', " "))
+    }
+
+    /// The services it depends on, those of `exclude_all` groups left out.
+    pub fn wanted_services(&self) -> impl Iterator<Item = &Fmri> {
+        use crate::restarter::engine::Grouping::ExcludeAll;
+        let wanted = self.dependencies.iter().filter(|group| group.grouping != ExcludeAll);
+        wanted.flat_map(|group| &group.entities).filter_map(|entity| match entity {
+            Entity::Service(fmri) => Some(fmri),
+            Entity::File(_) => None,
+        })
+    }
+
+    /// The manual pages as (title, section, folder).
+    pub fn manual_pages(&self) -> Vec<(&str, &str, &str)> {
+        let pages = self.groups.iter().filter(|(name, _)| name.starts_with("tm_man_"));
+        pages
+            .filter_map(|(_, group)| {
+                let first = |name| group.get(name).and_then(Property::first);
+                Some((first("title")?, first("section")?, first("manpath").unwrap_or(":default")))
+            })
+            .collect()
+    }
+}

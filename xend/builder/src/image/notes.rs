@@ -3,7 +3,7 @@
 use elf::ElfBytes;
 use elf::abi::PT_NOTE;
 use elf::endian::LittleEndian;
-use elf::note::Note;
+use elf::note::{Note, NoteIterator};
 use xen::abi::{PAGE_SIZE, elfnote};
 
 use crate::layout::Needs;
@@ -28,10 +28,10 @@ pub(crate) fn read(elf: &ElfBytes<'_, LittleEndian>) -> Result<Notes, String> {
     let mut notes = Notes::default();
     let table = elf.segments().ok_or("no program headers")?;
     for header in table.iter().filter(|header| header.p_type == PT_NOTE) {
-        let found = elf
-            .segment_data_as_notes(&header)
-            .map_err(|error| format!("damaged ELF notes: {error}"))?;
-        for note in found {
+        let bytes =
+            elf.segment_data(&header).map_err(|error| format!("damaged ELF notes: {error}"))?;
+        // The header's alignment is often wrong; the notes of kernels are always padded to 4.
+        for note in NoteIterator::new(elf.ehdr.endianness, elf.ehdr.class, 4, bytes) {
             if let Note::Unknown(note) = note
                 && matches!(note.name_str(), Ok("Xen"))
             {

@@ -33,7 +33,7 @@ fn kernel(notes: &[(u32, &[u8])], code: &[u8]) -> Vec<u8> {
     let code_len = code.len() as u64;
     for (kind, words) in [
         (1_u32, [CODE, BASE + (16 << 20), 16 << 20, code_len, code_len + 8192, 4096]),
-        (4_u32, [176, 0, 0, len, len, 4]),
+        (4_u32, [176, 0, 0, len, len, 8]),
     ] {
         file.extend_from_slice(&kind.to_le_bytes());
         file.extend_from_slice(&7_u32.to_le_bytes());

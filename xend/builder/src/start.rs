@@ -70,7 +70,6 @@ pub(crate) fn write_shared_info(hypervisor: &Hypervisor, spec: &Spec) -> Result<
     for vcpu in 0..shared_info::VCPUS {
         page.write(vcpu * shared_info::VCPU_INFO_SIZE + shared_info::UPCALL_MASK, &[1]);
     }
-    page.write_plain(shared_info::MAX_PFN, &spec.memory_pages);
     Ok(())
 }
 

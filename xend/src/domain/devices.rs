@@ -260,10 +260,12 @@ fn wait_gone(
 fn close(store: &mut dyn Store, device: &Device) -> Result<Vec<Change>> {
     let backend = device.backend();
     let mut changes = vec![Change::Remove(device.frontend())];
-    let state = store.read(&format!("{backend}/state"))?;
-    if state.is_some_and(|state| state != state::CLOSED) {
+    if let Some(state) = store.read(&format!("{backend}/state"))? {
+        // A guest that shut down has closed it already; nobody wants it any more all the same.
         changes.push(Change::write(format!("{backend}/online"), flag(false)));
-        changes.push(Change::write(format!("{backend}/state"), state::CLOSING));
+        if state != state::CLOSED {
+            changes.push(Change::write(format!("{backend}/state"), state::CLOSING));
+        }
     }
     Ok(changes)
 }

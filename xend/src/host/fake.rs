@@ -98,28 +98,32 @@ impl State {
 
     /// The backends have a look at what changed.
     fn play(&mut self) {
-        let states: Vec<(String, String)> = self
+        let bases: Vec<String> = self
             .store
-            .iter()
-            .filter(|(path, _)| path.starts_with("/local/domain/0/backend/"))
-            .filter_map(|(path, state)| {
-                Some((path.strip_suffix("/state")?.to_owned(), state.clone()))
-            })
+            .keys()
+            .filter(|path| path.starts_with("/local/domain/0/backend/"))
+            .filter_map(|path| path.strip_suffix("/state").map(str::to_owned))
             .collect();
-        for (base, state) in states {
+        for base in bases {
+            let node = |name: &str| format!("{base}/{name}");
+            let state = self.store[&node("state")].clone();
             match (state.as_str(), self.backends) {
                 ("1", Backends::Willing) => {
-                    self.store.insert(format!("{base}/state"), "2".to_owned());
-                    self.store.insert(format!("{base}/hotplug-status"), "connected".to_owned());
+                    self.store.insert(node("state"), "2".to_owned());
+                    self.store.insert(node("hotplug-status"), "connected".to_owned());
                 }
                 ("1", Backends::Failing) => {
-                    self.store.insert(format!("{base}/hotplug-error"), "no such bridge".to_owned());
+                    self.store.insert(node("hotplug-error"), "no such bridge".to_owned());
                 }
                 ("5", _) => {
-                    self.store.insert(format!("{base}/state"), "6".to_owned());
-                    self.store.remove(&format!("{base}/hotplug-status"));
+                    self.store.insert(node("state"), "6".to_owned());
                 }
                 _ => {}
+            }
+            let closed = self.store[&node("state")] == "6";
+            // The hotplug daemon: a device that is closed may be opened again while it is wanted.
+            if closed && self.store[&node("online")] == "0" {
+                self.store.remove(&node("hotplug-status"));
             }
         }
     }
@@ -165,9 +169,17 @@ impl Fake {
         self.with(|state| state.domains.values().cloned().collect())
     }
 
-    /// Lets a domain stop.
+    /// Lets a domain stop; its kernel closes its devices first.
     pub fn stop(&self, domid: DomId, stop: Stop) {
-        self.with(|state| state.domain(domid).unwrap().stopped = Some(stop));
+        self.with(|state| {
+            state.domain(domid).unwrap().stopped = Some(stop);
+            let of_domain = |path: &str| path.contains(&format!("/{domid}/"));
+            for (path, value) in &mut state.store {
+                if path.contains("/backend/") && path.ends_with("/state") && of_domain(path) {
+                    "6".clone_into(value);
+                }
+            }
+        });
     }
 
     /// Takes a domain away behind xend's back.

@@ -8,7 +8,9 @@ pub mod needs;
 pub mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::SystemTime;
 
 use crate::clock;
@@ -169,9 +171,12 @@ impl Instance {
         self.first("general_ovr", "comment").filter(|text| !text.is_empty())
     }
 
-    /// Whether it switched itself off until the next boot, and said why.
+    /// Whether its start method switched it off until the next boot (`SMF_EXIT_TEMP_DISABLE`).
     pub fn gave_up(&self) -> bool {
-        !self.is_enabled() && self.comment().is_some()
+        const TEMP_DISABLE: i32 = 101;
+        let code = self.start_status().and_then(|raw| ExitStatus::from_raw(raw).code());
+        let told = self.comment().is_some() || code == Some(TEMP_DISABLE);
+        !self.is_enabled() && self.is_temporary() && told
     }
 
     /// Its name for humans.

@@ -1,0 +1,139 @@
+//! Blocks of `svcs -x` on made-up hosts.
+
+use super::*;
+use svc::host::sample::{Sample, fmri};
+use svc::value::PropType;
+
+const STORE: &str = "system/xvm/store";
+const XEND: &str = "system/xvm/xend";
+const DOMAINS: &str = "system/xvm/domains";
+
+/// A disabled store, xend that needs it, domains that need xend.
+fn sample() -> Sample {
+    let page = "tm_man_xenstored8";
+    Sample::default()
+        .instance(STORE, "disabled", false)
+        .set(STORE, "tm_common_name", PropType::Ustring, "C", "Xen store daemon")
+        .set(STORE, page, PropType::Astring, "title", "xenstored")
+        .set(STORE, page, PropType::Astring, "section", "8")
+        .set(STORE, page, PropType::Astring, "manpath", "/usr/share/man")
+        .set(STORE, "restarter", PropType::Astring, "logfile", "/var/svc/log/store.log")
+        .instance(XEND, "offline", true)
+        .needs(XEND, "require_all", "svc:/system/xvm/store")
+        .instance(DOMAINS, "offline", true)
+        .needs(DOMAINS, "require_all", "svc:/system/xvm/xend")
+        .instance("other", "disabled", false)
+}
+
+fn since(host: &Host) -> String {
+    clock::long(host.instances[&fmri(STORE)].since().unwrap())
+}
+
+#[test]
+fn the_root_is_blamed_and_only_it() {
+    let host = sample().host();
+    let explanation = Explanation::new(&host);
+    let store = fmri(STORE);
+    assert_eq!(explanation.roots(), [&store]);
+    let since = since(&host);
+    let short = format!(
+        "\
+svc:/system/xvm/store:default (Xen store daemon)
+ State: disabled since {since}
+Reason: Disabled by an administrator.
+   See: http://illumos.org/msg/SMF-8000-05
+   See: xenstored(8)
+   See: /var/svc/log/store.log
+Impact: 2 dependent services are not running.  (Use -v for list.)
+"
+    );
+    assert_eq!(explanation.block(&store, false), short);
+    let verbose = explanation.block(&store, true);
+    let end = "\
+   See: man -M /usr/share/man -s 8 xenstored
+   See: /var/svc/log/store.log
+Impact: 2 dependent services are not running:
+        svc:/system/xvm/domains:default
+        svc:/system/xvm/xend:default
+";
+    assert!(verbose.ends_with(end), "{verbose}");
+}
+
+#[test]
+fn who_waits_is_told_for_whom() {
+    let host = sample().host();
+    let since = since(&host);
+    let expected = format!(
+        "\
+svc:/system/xvm/domains:default (?)
+ State: offline since {since}
+Reason: Service svc:/system/xvm/store:default is disabled.
+  Path: svc:/system/xvm/domains:default
+          svc:/system/xvm/xend:default
+            svc:/system/xvm/store:default
+   See: http://illumos.org/msg/SMF-8000-GE
+Impact: This service is not running.
+"
+    );
+    assert_eq!(Explanation::new(&host).block(&fmri(DOMAINS), true), expected);
+    let xend = Explanation::new(&host).block(&fmri(XEND), false);
+    assert!(xend.ends_with("Impact: 1 dependent service is not running.  (Use -v for list.)\n"));
+}
+
+#[test]
+fn nothing_wrong_is_no_root() {
+    let host = Sample::default().instance("a", "online", true).instance("b", "disabled", false);
+    let host = host.host();
+    let explanation = Explanation::new(&host);
+    assert!(explanation.roots().is_empty());
+    assert!(explanation.block(&fmri("a"), false).ends_with("Impact: None.\n"));
+}
+
+#[test]
+fn one_that_switched_itself_off_is_a_root() {
+    let host = Sample::default()
+        .instance("a", "disabled", true)
+        .set("a", "general_ovr", PropType::Boolean, "enabled", "false")
+        .set("a", "general_ovr", PropType::Astring, "comment", "no hypervisor")
+        .host();
+    assert_eq!(Explanation::new(&host).roots(), [&fmri("a")]);
+}
+
+#[test]
+fn what_is_absent_makes_the_instance_itself_a_root() {
+    let host = Sample::default()
+        .instance("a", "offline", true)
+        .needs("a", "require_all", "svc:/none")
+        .needs("a", "require_all", "file://localhost/etc/none")
+        .instance("b", "online", true)
+        .needs("a", "exclude_all", "svc:/b")
+        .host();
+    let explanation = Explanation::new(&host);
+    assert_eq!(explanation.roots(), [&fmri("a")]);
+    let block = explanation.block(&fmri("a"), false);
+    for reason in [
+        "Reason: Dependency svc:/none is absent.\n",
+        "Reason: Dependency file://localhost/etc/none is absent.\n",
+        "Reason: Service svc:/b:default is running.\n",
+    ] {
+        assert!(block.contains(reason), "{block}");
+    }
+}
+
+#[test]
+fn those_that_wait_for_each_other_end() {
+    let host = Sample::default()
+        .instance("a", "offline", true)
+        .needs("a", "require_all", "svc:/b")
+        .instance("b", "offline", true)
+        .needs("b", "require_all", "svc:/a")
+        .host();
+    assert!(Explanation::new(&host).block(&fmri("a"), true).starts_with("svc:/a:default (?)\n"));
+}
+
+#[test]
+fn long_lines_are_broken() {
+    let long = fmri(&"a".repeat(70));
+    assert!(blame(&long, "is disabled.").ends_with(":default\n        is disabled."));
+    assert_eq!(blame(&fmri("a"), "is disabled."), "Service svc:/a:default is disabled.");
+}

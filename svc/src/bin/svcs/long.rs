@@ -1,0 +1,166 @@
+//! `svcs -l`: everything about an instance (svcs(1)).
+
+use std::fmt::{Display, Write};
+
+use svc::clock;
+use svc::fmri::Fmri;
+use svc::host::{Host, Instance, RESTARTER};
+use svc::restarter::engine::{Dependency, Entity, Grouping, RestartOn};
+
+use crate::processes::Process;
+
+/// What `-l` prints of an instance. `processes` if they are wanted, application groups if
+/// `verbose`.
+pub fn text(
+    host: &Host,
+    (fmri, instance): (&Fmri, &Instance),
+    processes: &[Process],
+    verbose: bool,
+) -> String {
+    let mut text = String::new();
+    let mut add = |label: &str, value: &dyn Display| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{label:13}{value}");
+    };
+    add("fmri", fmri);
+    instance.common_name().iter().for_each(|name| add("name", name));
+    let temporary = if instance.is_temporary() { " (temporary)" } else { "" };
+    add("enabled", &format_args!("{}{temporary}", instance.is_enabled()));
+    instance.comment().iter().for_each(|comment| add("comment", comment));
+    let state = instance.first("restarter", "state");
+    let next = instance.first("restarter", "next_state");
+    add("state", &state.unwrap_or("-"));
+    add("next_state", &next.unwrap_or("none"));
+    instance.since().iter().for_each(|since| add("state_time", &clock::long(*since)));
+    instance.logfile().iter().for_each(|path| add("logfile", path));
+    add("restarter", &RESTARTER);
+    let contracts: String = instance.contracts().iter().map(|id| format!("{id} ")).collect();
+    if !contracts.is_empty() {
+        add("contract_id", &contracts);
+    }
+    for group in &instance.dependencies {
+        add("dependency", &dependency(host, group));
+    }
+    for process in processes {
+        add("process", &format_args!("{} {}", process.pid, process.arguments));
+    }
+    if verbose {
+        text.push_str(&application_groups(instance));
+    }
+    text
+}
+
+fn dependency(host: &Host, group: &Dependency) -> String {
+    let grouping = match group.grouping {
+        Grouping::RequireAll => "require_all",
+        Grouping::RequireAny => "require_any",
+        Grouping::OptionalAll => "optional_all",
+        Grouping::ExcludeAll => "exclude_all",
+    };
+    let restart_on = match group.restart_on {
+        RestartOn::None => "none",
+        RestartOn::Error => "error",
+        RestartOn::Restart => "restart",
+        RestartOn::Refresh => "refresh",
+    };
+    let mut text = format!("{grouping}/{restart_on}");
+    for entity in &group.entities {
+        let _ = match entity {
+            Entity::Service(name) => write!(text, " {name} ({})", service_state(host, name)),
+            Entity::File(path) => {
+                let state = if host.has_file(path) { "online" } else { "absent" };
+                write!(text, " file://localhost{} ({state})", path.display())
+            }
+        };
+    }
+    text
+}
+
+fn service_state<'a>(host: &'a Host, name: &'a Fmri) -> &'a str {
+    let mut found = host.named(name);
+    match (found.next(), found.next()) {
+        (None, _) => "absent",
+        (Some(_), Some(_)) => "multiple",
+        (Some((_, one)), None) => one.state().map_or("uninitialized", |state| state.name()),
+    }
+}
+
+fn application_groups(instance: &Instance) -> String {
+    let mut text = String::new();
+    let groups = instance.groups.iter().filter(|(_, group)| group.ty == "application");
+    for (pg, group) in groups {
+        let _ = writeln!(text, "{pg} ({})", group.ty);
+        for (name, property) in &group.props {
+            let values: String = property.values.iter().map(|value| format!("{value} ")).collect();
+            let _ = writeln!(text, "{pg}/{name} ({}) = {values}", property.ty);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use svc::host::sample::{Sample, fmri};
+    use svc::value::PropType;
+
+    #[test]
+    fn a_block_is_as_in_the_manual() {
+        let xend = "system/xvm/xend";
+        let mut host = Sample::default()
+            .instance("system/xvm/store", "online", true)
+            .instance(xend, "online", true)
+            .set(xend, "restarter", PropType::Astring, "logfile", "/var/svc/log/x.log")
+            .set(xend, "restarter", PropType::Count, "contract", "83")
+            .set(xend, "tm_common_name", PropType::Ustring, "C", "Xen control daemon")
+            .set(xend, "config", PropType::Integer, "dom0-min-mem", "196")
+            .needs(xend, "require_all", "svc:/system/xvm/store")
+            .needs(xend, "optional_all", "file://localhost/etc/xen")
+            .needs(xend, "require_any", "svc:/none")
+            .host();
+        let fmri = fmri(xend);
+        let instance = host.instances.get_mut(&fmri).unwrap();
+        instance.groups.get_mut("config").unwrap().ty = "application".to_owned();
+        host.files.insert("/etc/xen".into());
+        let instance = &host.instances[&fmri];
+        let process = Process {
+            pid: 812,
+            start: None,
+            name: "xend".to_owned(),
+            arguments: "/usr/sbin/xend -v".to_owned(),
+        };
+        let since = clock::long(instance.since().unwrap());
+        let expected = format!(
+            "\
+fmri         svc:/system/xvm/xend:default
+name         Xen control daemon
+enabled      true
+state        online
+next_state   none
+state_time   {since}
+logfile      /var/svc/log/x.log
+restarter    svc:/system/svc/restarter:default
+contract_id  83 
+dependency   require_all/none svc:/system/xvm/store (online)
+dependency   optional_all/none file://localhost/etc/xen (online)
+dependency   require_any/none svc:/none (absent)
+process      812 /usr/sbin/xend -v
+config (application)
+config/dom0-min-mem (integer) = 196 
+"
+        );
+        assert_eq!(text(&host, (&fmri, instance), &[process], true), expected);
+    }
+
+    #[test]
+    fn a_temporary_setting_shows_with_its_reason() {
+        let host = Sample::default()
+            .instance("a", "disabled", true)
+            .set("a", "general_ovr", PropType::Boolean, "enabled", "false")
+            .set("a", "general_ovr", PropType::Astring, "comment", "no hypervisor")
+            .host();
+        let fmri = fmri("a");
+        let text = text(&host, (&fmri, &host.instances[&fmri]), &[], false);
+        assert!(text.contains("enabled      false (temporary)\ncomment      no hypervisor\n"));
+    }
+}

@@ -1,0 +1,162 @@
+//! `svcs`: shows how services are doing, and explains why one isn't well (svcs(1)).
+
+mod columns;
+mod explain;
+mod long;
+mod options;
+mod processes;
+mod reason;
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use svc::fmri::{self, Fmri};
+use svc::glob;
+use svc::host::Host;
+use svc::repo::{Repo, RepoError};
+
+use columns::Row;
+use explain::Explanation;
+use options::{Mode, Options};
+
+/// Why nothing could be shown.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("svcs: {0}")]
+    Failed(String),
+    #[error("svcs: {0}")]
+    Repo(#[from] RepoError),
+    #[error("svcs: cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(misuse) => {
+            eprintln!("{misuse}");
+            return ExitCode::from(misuse.code());
+        }
+    };
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows what is wanted; returns whether every operand meant something.
+fn run(options: &Options) -> Result<bool, Error> {
+    let host = Host::load(&Repo::connect()?)?;
+    let (chosen, complete) = choose(options, &host);
+    let text = match options.mode {
+        Mode::List | Mode::Dependencies | Mode::Dependents => {
+            list(options, rows(&host, &related(options.mode, &host, chosen)))
+        }
+        Mode::Long => long(options, rows(&host, &chosen), &host),
+        Mode::Explain => explain(options, &host, &chosen),
+        Mode::Log => logs(rows(&host, &chosen))?,
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(complete)
+}
+
+/// The instances that the operands mean; without operands those that are shown then.
+fn choose(options: &Options, host: &Host) -> (BTreeSet<Fmri>, bool) {
+    if options.operands.is_empty() {
+        let shown = |(_, instance): &Row| {
+            options.all || instance.is_enabled() || instance.is_enabled_for_good()
+        };
+        let shown = host.instances.iter().filter(shown).map(|(fmri, _)| fmri.clone());
+        return (shown.collect(), true);
+    }
+    let all: Vec<Fmri> = host.instances.keys().cloned().collect();
+    let mut chosen = BTreeSet::new();
+    let mut complete = true;
+    for operand in &options.operands {
+        let found = fmri::matches(operand, &all);
+        if found.is_empty() {
+            complete = false;
+            eprintln!("svcs: {}", unknown(operand));
+        }
+        chosen.extend(found);
+    }
+    (chosen, complete)
+}
+
+fn unknown(operand: &str) -> String {
+    let is_bad =
+        operand.starts_with("svc:") && !glob::is_pattern(operand) && Fmri::parse(operand).is_err();
+    match is_bad {
+        true => format!("FMRI \"{operand}\" is invalid."),
+        false => format!("Pattern '{operand}' doesn't match any instances"),
+    }
+}
+
+/// What `-d` and `-D` show instead of the chosen.
+fn related(mode: Mode, host: &Host, chosen: BTreeSet<Fmri>) -> BTreeSet<Fmri> {
+    match mode {
+        Mode::Dependencies => {
+            let instances = chosen.iter().filter_map(|fmri| host.instances.get(fmri));
+            let wanted = instances.flat_map(|instance| instance.wanted_services());
+            wanted.flat_map(|name| host.named(name)).map(|(fmri, _)| fmri.clone()).collect()
+        }
+        Mode::Dependents => chosen.iter().flat_map(|fmri| host.dependents(fmri)).cloned().collect(),
+        _ => chosen,
+    }
+}
+
+fn rows<'a>(host: &'a Host, chosen: &BTreeSet<Fmri>) -> Vec<Row<'a>> {
+    chosen.iter().filter_map(|fmri| host.instances.get_key_value(fmri)).collect()
+}
+
+fn list(options: &Options, mut rows: Vec<Row>) -> String {
+    let now = SystemTime::now();
+    columns::sort(&mut rows, &options.keys);
+    let mut text = String::new();
+    if options.header {
+        text.push_str(&columns::header(&options.columns));
+    }
+    for row in rows {
+        text.push_str(&columns::row(&options.columns, row, now));
+        if options.processes {
+            let processes = processes::of(row.1);
+            processes.iter().for_each(|process| text.push_str(&processes::line(process, now)));
+        }
+    }
+    text
+}
+
+fn long(options: &Options, rows: Vec<Row>, host: &Host) -> String {
+    let block = |row: Row| {
+        let processes = if options.processes { processes::of(row.1) } else { Vec::new() };
+        long::text(host, row, &processes, options.verbose)
+    };
+    rows.into_iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+fn explain(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>) -> String {
+    let explanation = Explanation::new(host);
+    let shown = match options.operands.as_slice() {
+        [] => explanation.roots(),
+        _ => chosen.iter().collect(),
+    };
+    let blocks = shown.into_iter().map(|fmri| explanation.block(fmri, options.verbose));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn logs(rows: Vec<Row>) -> Result<String, Error> {
+    let mut text = String::new();
+    for (fmri, instance) in rows {
+        let path = instance.logfile();
+        let path = path.ok_or_else(|| Error::Failed(format!("{fmri} has no log file yet.")))?;
+        text.extend([path, "\n"]);
+    }
+    Ok(text)
+}

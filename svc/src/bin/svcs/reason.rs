@@ -1,0 +1,204 @@
+//! Why an instance doesn't run: the sentence and the number of its message (svcs(1)).
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use nix::sys::signal::Signal;
+use svc::host::{Instance, RESTARTER};
+use svc::state::State;
+
+/// A sentence, and what follows `SMF-8000-`.
+pub type Reason = (String, &'static str);
+
+fn say(text: impl Into<String>, code: &'static str) -> Reason {
+    (text.into(), code)
+}
+
+/// Why `instance` is in its state, if the reason is in itself. An offline instance has none of its
+/// own unless a method runs.
+pub fn of(instance: &Instance) -> Option<Reason> {
+    let next = instance.next_state();
+    let reason = match instance.state() {
+        None => match instance.first("restarter", "state") {
+            Some(other) => say(format!("Not in valid state ({other})."), "N3"),
+            None => uninitialized(),
+        },
+        Some(State::Uninitialized) => uninitialized(),
+        Some(State::Online) => return None,
+        Some(State::Offline) if next == Some(State::Online) => {
+            say("Start method is running.", "C4")
+        }
+        Some(_) if next.is_some() => {
+            let next = next.map_or("none", State::name);
+            say(format!("Transitioning to state {next}."), "PH")
+        }
+        Some(State::Offline) => return None,
+        Some(State::Degraded) if instance.auxiliary() == "administrative_request" => {
+            say("Degraded by an administrator.", "DX")
+        }
+        Some(State::Degraded) => unexplained(),
+        Some(State::Maintenance) => maintenance(instance),
+        Some(State::Disabled) => disabled(instance),
+    };
+    Some(reason)
+}
+
+fn uninitialized() -> Reason {
+    say(format!("Restarter {RESTARTER} has not initialized service state."), "4D")
+}
+
+fn unexplained() -> Reason {
+    say(format!("Restarter {RESTARTER} gave no explanation."), "9C")
+}
+
+fn disabled(instance: &Instance) -> Reason {
+    if instance.is_enabled() {
+        return say("Unknown.", "AR");
+    }
+    if instance.gave_up() {
+        let why = instance.comment().map_or(".".to_owned(), |comment| format!(": {comment}"));
+        return say(format!("Temporarily disabled by its start method{why}"), "1S");
+    }
+    match instance.is_temporary() {
+        true => say("Temporarily disabled by an administrator.", "1S"),
+        false => say("Disabled by an administrator.", "05"),
+    }
+}
+
+fn maintenance(instance: &Instance) -> Reason {
+    let method = start_method(instance);
+    match (instance.auxiliary(), method) {
+        ("administrative_request", _) => say("Maintenance requested by an administrator.", "63"),
+        ("service_request", _) => say("Maintenance requested by another service.", "R4"),
+        ("dependency_cycle", _) => say("Completes a dependency cycle.", "HP"),
+        ("invalid_dependency", _) => say("Has invalid dependency.", "JA"),
+        ("restarting_too_quickly", _) => say("Restarting too quickly.", "L5"),
+        ("fault_threshold_reached", Some(how)) => {
+            say(format!("Start method failed repeatedly, last {how}."), "KS")
+        }
+        ("fault_threshold_reached", None) => say("Method failed repeatedly.", "8Q"),
+        ("method_failed", Some(how)) => say(format!("Start method {how}."), "KS"),
+        ("method_failed" | "stop_method_failed", _) => say("Method failed.", "8Q"),
+        _ => unexplained(),
+    }
+}
+
+/// How the start method failed, if it did.
+fn start_method(instance: &Instance) -> Option<String> {
+    let status = ExitStatus::from_raw(instance.start_status()?);
+    if let Some(code) = status.code() {
+        return match code {
+            0 => None,
+            95 => Some("exited with $SMF_EXIT_ERR_FATAL".to_owned()),
+            96 => Some("exited with $SMF_EXIT_ERR_CONFIG".to_owned()),
+            code => Some(format!("exited with status {code}")),
+        };
+    }
+    let number = status.signal()?;
+    let name = Signal::try_from(number).ok().map(Signal::as_str);
+    Some(match (status.core_dumped(), name) {
+        (false, Some(name)) => format!("died on {name} ({number})"),
+        (false, None) => format!("died on signal {number}"),
+        (true, Some(name)) => format!("dumped core on {name} ({number})"),
+        (true, None) => format!("dumped core signal {number}"),
+    })
+}
+
+/// What is the matter with a service that another one waits for: what follows its name.
+pub fn clause(instance: &Instance) -> &'static str {
+    match instance.state() {
+        None => "is in an invalid state.",
+        Some(State::Uninitialized) => "is uninitialized.",
+        Some(State::Disabled) if instance.is_enabled() => "is starting.",
+        Some(State::Disabled) if instance.is_temporary() => "is temporarily disabled.",
+        Some(State::Disabled) => "is disabled.",
+        Some(State::Offline) if instance.next_state().is_some() => "is starting.",
+        // Degraded and online ones are not waited for.
+        Some(State::Offline | State::Online | State::Degraded) => "is offline.",
+        Some(State::Maintenance) => match instance.auxiliary() {
+            "administrative_request" => "was taken down for maintenace by an administrator.",
+            "fault_threshold_reached" => "is not running because a method failed repeatedly.",
+            "method_failed" | "stop_method_failed" => "is not running because a method failed.",
+            "restarting_too_quickly" => "was restarting too quickly.",
+            "dependency_cycle" => "completed a dependency cycle.",
+            "invalid_dependency" => "has an invalid dependency.",
+            _ => "requires maintenance.",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use svc::host::sample::{Sample, fmri};
+    use svc::value::PropType;
+
+    fn reason(sample: Sample) -> Option<Reason> {
+        of(&sample.host().instances[&fmri("a")])
+    }
+
+    fn failed(word: &str, status: i32) -> Sample {
+        let status = status.to_string();
+        Sample::default()
+            .instance("a", "maintenance", true)
+            .set("a", "restarter", PropType::Astring, "auxiliary_state", word)
+            .set("a", "restarter", PropType::Integer, "start_method_waitstatus", &status)
+    }
+
+    #[test]
+    fn failed_methods_are_told_apart() {
+        let text = |word, status| reason(failed(word, status)).unwrap();
+        let (config, kill, abort) = (96 << 8, 9, 0x80 | 6);
+        assert_eq!(
+            text("method_failed", config),
+            say("Start method exited with $SMF_EXIT_ERR_CONFIG.", "KS")
+        );
+        assert_eq!(
+            text("fault_threshold_reached", 1 << 8).0,
+            "Start method failed repeatedly, last exited with status 1."
+        );
+        assert_eq!(text("method_failed", kill).0, "Start method died on SIGKILL (9).");
+        assert_eq!(text("method_failed", abort).0, "Start method dumped core on SIGABRT (6).");
+        assert_eq!(text("method_failed", 0), say("Method failed.", "8Q"));
+        assert_eq!(text("fault_threshold_reached", 0).0, "Method failed repeatedly.");
+        assert_eq!(text("restarting_too_quickly", 0), say("Restarting too quickly.", "L5"));
+        assert_eq!(text("none", 0).1, "9C");
+    }
+
+    #[test]
+    fn who_disabled_it_is_told() {
+        let boolean = PropType::Boolean;
+        let plain = Sample::default().instance("a", "disabled", false);
+        assert_eq!(reason(plain), Some(say("Disabled by an administrator.", "05")));
+        let temporary = Sample::default().instance("a", "disabled", true).set(
+            "a",
+            "general_ovr",
+            boolean,
+            "enabled",
+            "false",
+        );
+        assert_eq!(
+            reason(temporary.clone()),
+            Some(say("Temporarily disabled by an administrator.", "1S"))
+        );
+        let raw = (101 << 8).to_string();
+        let silent =
+            temporary.set("a", "restarter", PropType::Integer, "start_method_waitstatus", &raw);
+        let by = "Temporarily disabled by its start method";
+        assert_eq!(reason(silent.clone()).unwrap().0, format!("{by}."));
+        let told = silent.set("a", "general_ovr", PropType::Astring, "comment", "no hypervisor");
+        assert_eq!(reason(told).unwrap().0, format!("{by}: no hypervisor"));
+    }
+
+    #[test]
+    fn a_method_that_runs_is_the_reason() {
+        let next = |state: &str, next: &str| {
+            let sample = Sample::default().instance("a", state, true);
+            reason(sample.set("a", "restarter", PropType::Astring, "next_state", next))
+        };
+        assert_eq!(next("offline", "online"), Some(say("Start method is running.", "C4")));
+        assert_eq!(next("offline", "disabled").unwrap().1, "PH");
+        assert_eq!(next("offline", "none"), None);
+        assert_eq!(next("broken", "none").unwrap().0, "Not in valid state (broken).");
+    }
+}

@@ -220,12 +220,9 @@ impl Runner {
                 }
             }
             Method::Stop | Method::Refresh => {
-                for contract in
-                    [running.own, running.primary.filter(|_| running.method == Method::Stop)]
-                {
-                    if let Some(contract) = contract {
-                        self.contracts.remove(contract);
-                    }
+                let primary = running.primary.filter(|_| running.method == Method::Stop);
+                for contract in running.own.into_iter().chain(primary) {
+                    self.contracts.remove(contract);
                 }
             }
         }

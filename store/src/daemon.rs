@@ -83,7 +83,7 @@ impl Daemon {
         if let Some(domains) = &mut domains {
             domains.start(&mut store)?;
         }
-        let waiting = domains.iter().flat_map(Domains::connected).map(ConnId::Domain).collect();
+        let waiting = domains.iter().flat_map(Domains::domids).map(ConnId::Domain).collect();
         let mut daemon = Self {
             store,
             journal,
@@ -109,7 +109,8 @@ impl Daemon {
             self.keep();
             self.clients.flush(&mut self.store);
             if let Some(domains) = &mut self.domains {
-                domains.flush(&mut self.store);
+                let more = domains.flush(&mut self.store);
+                self.waiting.extend(more.into_iter().map(ConnId::Domain));
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod daemon;
 mod event;
 pub mod journal;
 pub mod lifecycle;
+pub mod link;
 pub mod operation;
 pub mod path;
 pub mod perms;

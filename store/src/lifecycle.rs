@@ -92,16 +92,14 @@ impl Store {
         outcome
     }
 
-    /// Looks at the bytes that lie on a domain's ring. Answers whole requests among them, and
-    /// records how many bytes were taken; says whether requests are left for another turn.
+    /// Takes the bytes that lie on a domain's ring, the last message of them perhaps in part,
+    /// and answers the whole ones; says whether requests are left there for another turn.
     ///
-    /// A request stays on the ring until it is whole, so that nothing of it can be lost; only
-    /// one that fills the ring (`capacity` bytes) without being whole is taken in pieces.
+    /// If none are left the ring is empty. It has to be: Linux notifies us of more only then.
     pub fn receive_ring(
         &mut self,
         domid: DomId,
         bytes: &[u8],
-        capacity: usize,
         host: &mut dyn Host,
     ) -> Result<bool, Oversized> {
         let conn = ConnId::Domain(domid);
@@ -110,12 +108,12 @@ impl Store {
         let mut stream = [&connection.inbox[..], bytes].concat();
         let whole = stream.len();
         let more = self.answer_some(conn, &mut stream, host)?;
-        let taken = whole - stream.len();
-        let (count, rest) = match taken {
-            0 if bytes.len() == capacity && !more => (bytes.len(), stream),
-            0 => return Ok(more),
-            // What was taken off the stream began with the piece in the inbox.
-            _ => (taken - before, Vec::new()),
+        // The first message began in the inbox; what waits for another turn stays on the ring.
+        let (count, rest) = match (more, whole - stream.len()) {
+            (true, 0) => return Ok(true),
+            (true, taken) => (taken - before, Vec::new()),
+            (false, _) if bytes.is_empty() => return Ok(false),
+            (false, _) => (bytes.len(), stream),
         };
         // A request may have ended the very connection it came on.
         if self.domains.contains_key(&domid) {

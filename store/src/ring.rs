@@ -1,6 +1,8 @@
 //! The ring page that a domain shares with us (`struct xenstore_domain_interface` in
 //! `io/xs_wire.h`; `docs/misc/xenstore-ring.txt`). Whatever it says may be a lie.
 
+use std::sync::atomic::{Ordering, fence};
+
 use xen::abi::xs_wire::{
     CONNECTED, CONNECTION, ERROR, FEATURE_ERROR, FEATURE_RECONNECTION, RECONNECT, REQ, REQ_CONS,
     REQ_PROD, RING_SIZE, RSP, RSP_CONS, RSP_PROD, SERVER_FEATURES,
@@ -68,6 +70,11 @@ impl<P: Page> Ring<P> {
         (self.page.load(REQ_CONS), self.page.load(RSP_PROD))
     }
 
+    /// Does no request wait?
+    pub fn is_idle(&self) -> bool {
+        self.page.load(REQ_PROD) == self.page.load(REQ_CONS)
+    }
+
     /// A copy of the requests that wait.
     pub fn requests(&self) -> Result<Vec<u8>, BadIndexes> {
         let cons = self.page.load(REQ_CONS);
@@ -83,6 +90,8 @@ impl<P: Page> Ring<P> {
     /// Says that requests were taken up to `cons`.
     pub fn take_to(&self, cons: u32) {
         self.page.store(REQ_CONS, cons);
+        // The domain doesn't notify us of what it sent before it saw this: look again.
+        fence(Ordering::SeqCst);
     }
 
     /// Puts as much of `bytes` as there is room for; says how much.
@@ -95,6 +104,8 @@ impl<P: Page> Ring<P> {
         self.page.write(RSP + at, first);
         self.page.write(RSP, second);
         self.page.store(RSP_PROD, prod.wrapping_add(len as u32));
+        // Nor does it notify us of room that it made before: try again until there is none.
+        fence(Ordering::SeqCst);
         Ok(len)
     }
 

@@ -2,8 +2,9 @@
 //!
 //! A transaction remembers which nodes it looked at or changed. It commits if each of them is
 //! in the current tree as it was at the start; its operations are then carried out anew there,
-//! so whatever else happened in between stays. Two transactions that make different children
-//! of one node don't conflict, nor does one conflict with anything it never touched.
+//! so whatever else happened in between stays. The outcome is as if all of it had happened just
+//! then. Two transactions that make different children of one node don't conflict, nor does one
+//! conflict with anything it never touched.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::wire::Errno;
 /// What a transaction depends on at one path, from little to much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Touch {
+    /// The permissions: they say what may be made below, and are inherited there.
+    Perms,
     /// The node's existence, value and permissions.
     Node,
     /// These, and the names of the children.
@@ -71,6 +74,22 @@ impl Transaction {
         caller: Caller,
         quotas: &Quotas,
     ) -> Result<(), Errno> {
+        self.note(path, touch, caller, quotas)?;
+        let mut upwards = std::iter::successors(Some(path.clone()), Path::parent);
+        let nearest = upwards.find(|above| self.tree.get(above).is_some());
+        match nearest {
+            Some(nearest) if nearest != *path => self.note(&nearest, Touch::Perms, caller, quotas),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(
+        &mut self,
+        path: &Path,
+        touch: Touch,
+        caller: Caller,
+        quotas: &Quotas,
+    ) -> Result<(), Errno> {
         if let Some(before) = self.touched.get_mut(path) {
             *before = touch.max(*before);
             return Ok(());
@@ -94,6 +113,12 @@ impl Transaction {
             _ => Touch::Node,
         };
         self.touch(operation.path(), touch, caller, quotas)?;
+        if let (Touch::Subtree, Some(parent)) = (touch, operation.path().parent()) {
+            // Whether it is an error that the node is missing depends on its parent.
+            if self.tree.get(operation.path()).is_none() {
+                self.touch(&parent, Touch::Node, caller, quotas)?;
+            }
+        }
         let edits = operation.plan(View { tree: &self.tree, caller, quotas })?;
         edits.iter().for_each(|edit| self.tree.apply(edit));
         if !edits.is_empty() {
@@ -105,8 +130,8 @@ impl Transaction {
     /// Is everything that it touched in `now` as it was at the start?
     pub fn holds_in(&self, now: &Tree) -> bool {
         let same = |(path, &touch): (&Path, &Touch)| match (self.start.get(path), now.get(path)) {
-            (None, None) => true,
             (Some(then), Some(now)) => Arc::ptr_eq(then, now) || same_node(then, now, touch),
+            (None, None) => self.start.nearest(path).perms() == now.nearest(path).perms(),
             _ => false,
         };
         !self.lost && self.touched.iter().all(same)
@@ -114,18 +139,25 @@ impl Transaction {
 }
 
 fn same_node(then: &Node, now: &Node, touch: Touch) -> bool {
-    let same = then.value() == now.value() && then.perms() == now.perms();
+    let same_perms = then.perms() == now.perms();
+    let same = same_perms && then.value() == now.value();
     match touch {
+        Touch::Perms => same_perms,
         Touch::Node => same,
         Touch::Children => same && then.names().eq(now.names()),
-        // The start version is still held, so whatever was edited since is another node.
-        Touch::Subtree => false,
+        Touch::Subtree => {
+            let below = |(then, now): (&Arc<Node>, &Arc<Node>)| {
+                Arc::ptr_eq(then, now) || same_node(then, now, touch)
+            };
+            same && then.names().eq(now.names()) && then.children().zip(now.children()).all(below)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::perms::Perms;
 
     const DOM0: Caller = Caller { domid: 0, target: None };
 
@@ -160,10 +192,18 @@ mod tests {
             transaction.touch(&path(text), *touch, DOM0, &quotas).unwrap();
         }
         for operation in mine {
-            transaction.perform(operation.clone(), DOM0, &quotas).unwrap();
+            let _ = transaction.perform(operation.clone(), DOM0, &quotas);
         }
         theirs.iter().for_each(|operation| run(&mut tree, operation));
         transaction.holds_in(&tree)
+    }
+
+    #[test]
+    fn what_it_was_refused_must_still_be_refused() {
+        let perms = |text: &str| Arc::new(Perms::new(vec![text.parse().unwrap()]).unwrap());
+        let open = Operation::SetPerms(path("/a"), perms("b0"));
+        assert!(!holds(&[], &[("/a/new", Touch::Node)], &[open.clone()]));
+        assert!(holds(&[], &[("/a/b", Touch::Node)], &[open]));
     }
 
     #[test]
@@ -177,6 +217,7 @@ mod tests {
     fn what_it_read_or_wrote_does() {
         assert!(!holds(&[], &[("/a/b", Touch::Node)], &[write("/a/b", "1")]));
         assert!(!holds(&[], &[("/x", Touch::Node)], &[write("/x", "1")]));
+        assert!(!holds(&[Operation::Rm(path("/x/y"))], &[], &[write("/x", "1")]));
         assert!(!holds(&[write("/a/b", "1")], &[], &[write("/a/b", "2")]));
         assert!(!holds(&[write("/a/b", "1")], &[], &[Operation::Rm(path("/a"))]));
         assert!(!holds(&[], &[("/a", Touch::Children)], &[write("/a/new", "1")]));

@@ -38,6 +38,11 @@ impl Node {
         self.children.keys().map(|name| &**name)
     }
 
+    /// The children, in the order of their names.
+    pub fn children(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.children.values()
+    }
+
     /// Length of the list of children as DIRECTORY answers it, in bytes.
     pub fn names_len(&self) -> usize {
         self.names_len

@@ -6,23 +6,21 @@ use std::os::fd::BorrowedFd;
 
 use xen::abi::evtchn::VIRQ_DOM_EXC;
 use xen::abi::grant::RESERVED_XENSTORE;
-use xen::sys::{Evtchn, Gntdev, Hypervisor, Mapping, Port};
+use xen::sys::{self, Evtchn, Gntdev, Hypervisor, Mapping, Port};
 
-use crate::connection::ConnId;
 use crate::lifecycle::Life;
+use crate::link::Link;
 use crate::perms::DomId;
 use crate::process::Host;
-use crate::ring::{CAPACITY, ERROR_COMM, ERROR_PROTO, ERROR_RINGIDX, Ring};
+use crate::ring::{ERROR_COMM, ERROR_PROTO, ERROR_RINGIDX, Ring};
 use crate::store::Store;
 use crate::wire::Errno;
 
 /// A domain's ring and our end of its event channel.
 #[derive(Debug)]
-struct Link {
-    ring: Ring<Mapping>,
+struct Connected {
+    link: Link<Mapping>,
     port: Port,
-    /// The ring is to be emptied as soon as the journal knows that it is.
-    reset: bool,
 }
 
 /// All domains that are connected.
@@ -32,7 +30,7 @@ pub(super) struct Domains {
     evtchn: Evtchn,
     grants: Gntdev,
     exceptions: Port,
-    links: BTreeMap<DomId, Link>,
+    connected: BTreeMap<DomId, Connected>,
 }
 
 impl Domains {
@@ -41,7 +39,7 @@ impl Domains {
         let evtchn = Evtchn::open()?;
         let exceptions = evtchn.bind_virq(VIRQ_DOM_EXC)?;
         let (hypervisor, grants) = (Hypervisor::open()?, Gntdev::open()?);
-        Ok(Self { hypervisor, evtchn, grants, exceptions, links: BTreeMap::new() })
+        Ok(Self { hypervisor, evtchn, grants, exceptions, connected: BTreeMap::new() })
     }
 
     /// What to poll.
@@ -51,23 +49,23 @@ impl Domains {
 
     /// Connects to domain 0 and to every domain that an earlier daemon talked to.
     pub(super) fn start(&mut self, store: &mut Store) -> io::Result<()> {
-        let (page, port) = xen::sys::store_ring()?;
-        let link = self.link(0, page, port)?;
+        let (page, port) = sys::store_ring()?;
+        let kernel = self.connect_page(0, page, port)?;
         if store.domains().contains_key(&0) {
-            resume(0, &link, store);
+            kernel.link.resume(store);
         } else {
-            let (cons, prod) = link.ring.indexes();
+            let (cons, prod) = kernel.link.ring().indexes();
             store.introduce_domain_0(port, cons, prod);
         }
-        link.ring.connected();
-        self.links.insert(0, link);
+        kernel.link.ring().connected();
+        self.connected.insert(0, kernel);
         let others = store.domains().iter().filter(|(domid, _)| **domid != 0);
         let others: Vec<_> = others.map(|(domid, it)| (*domid, it.gfn, it.port)).collect();
         for (domid, gfn, port) in others {
             match self.connect(domid, gfn, port) {
-                Ok(link) => {
-                    resume(domid, &link, store);
-                    self.links.insert(domid, link);
+                Ok(connected) => {
+                    connected.link.resume(store);
+                    self.connected.insert(domid, connected);
                 }
                 Err(error) => {
                     tracing::warn!("domain {domid} is not connected any more: {error}");
@@ -77,13 +75,13 @@ impl Domains {
         }
         self.check(store);
         // Events that came while nobody listened are lost: both sides look again.
-        self.links.values().for_each(|link| self.notify(link));
+        self.connected.values().for_each(|domain| self.notify(domain));
         Ok(())
     }
 
     /// Every domain that is connected.
-    pub(super) fn connected(&self) -> Vec<DomId> {
-        self.links.keys().copied().collect()
+    pub(super) fn domids(&self) -> Vec<DomId> {
+        self.connected.keys().copied().collect()
     }
 
     /// The domains whose event channels fired. Looks after dead domains on the way.
@@ -94,7 +92,7 @@ impl Domains {
             if port == self.exceptions {
                 self.check(store);
             }
-            let of_port = self.links.iter().find(|(_, link)| link.port == port);
+            let of_port = self.connected.iter().find(|(_, domain)| domain.port == port);
             fired.extend(of_port.map(|(domid, _)| *domid));
         }
         Ok(fired)
@@ -120,22 +118,9 @@ impl Domains {
 
     /// Answers requests of a domain; says whether some are left for another turn.
     pub(super) fn read(&mut self, domid: DomId, store: &mut Store) -> bool {
-        let Some(link) = self.links.get_mut(&domid) else { return false };
-        let Some(domain) = store.domains().get(&domid) else { return false };
-        if link.ring.wants_reconnect() {
-            link.reset = true;
-            store.restart_ring(domid, false);
-            return false;
-        }
-        if domain.broken {
-            return false;
-        }
-        let (cons, prod) = link.ring.indexes();
-        if (cons, prod) != (domain.ring.cons, domain.ring.prod) {
-            store.ring_moved(domid, cons, prod);
-        }
-        match link.ring.requests() {
-            Ok(bytes) => match store.receive_ring(domid, &bytes, CAPACITY, self) {
+        let Some(domain) = self.connected.get_mut(&domid) else { return false };
+        match domain.link.requests(store) {
+            Ok(bytes) => match store.receive_ring(domid, &bytes, self) {
                 Ok(more) => return more,
                 Err(error) => self.give_up(domid, store, ERROR_PROTO, &error.to_string()),
             },
@@ -144,45 +129,51 @@ impl Domains {
         false
     }
 
-    /// Shows the domains what the journal knows by now: requests taken, replies put.
-    pub(super) fn flush(&mut self, store: &mut Store) {
-        for domid in self.connected() {
-            let Some(link) = self.links.get_mut(&domid) else { continue };
-            match flush_one(domid, link, store) {
-                Ok(false) => (),
-                Ok(true) => self.notify(&self.links[&domid]),
+    /// Shows the domains what the journal has by now; gives those that have more to say.
+    pub(super) fn flush(&mut self, store: &mut Store) -> Vec<DomId> {
+        let mut more = Vec::new();
+        for domid in self.domids() {
+            let Some(domain) = self.connected.get_mut(&domid) else { continue };
+            match domain.link.flush(store) {
+                Ok(shown) => {
+                    if shown.notify {
+                        self.notify(&self.connected[&domid]);
+                    }
+                    more.extend(shown.more.then_some(domid));
+                }
                 Err(error) => self.give_up(domid, store, ERROR_RINGIDX, &error.to_string()),
             }
         }
+        more
     }
 
     /// Ends a connection that its domain misused. The domain may ask for a new beginning.
     fn give_up(&mut self, domid: DomId, store: &mut Store, error: u32, reason: &str) {
         tracing::warn!("domain {domid}: its connection is given up: {reason}");
         store.restart_ring(domid, true);
-        if let Some(link) = self.links.get(&domid) {
-            link.ring.fail(error);
-            self.notify(link);
+        if let Some(domain) = self.connected.get(&domid) {
+            domain.link.ring().fail(error);
+            self.notify(domain);
         }
     }
 
-    fn notify(&self, link: &Link) {
-        if let Err(error) = self.evtchn.notify(link.port) {
+    fn notify(&self, domain: &Connected) {
+        if let Err(error) = self.evtchn.notify(domain.port) {
             tracing::warn!("{error}");
-            link.ring.fail(ERROR_COMM);
+            domain.link.ring().fail(ERROR_COMM);
         }
     }
 
-    fn link(&self, domid: DomId, page: Mapping, port: Port) -> xen::sys::Result<Link> {
+    fn connect_page(&self, domid: DomId, page: Mapping, port: Port) -> sys::Result<Connected> {
         let port = self.evtchn.bind_interdomain(domid, port)?;
-        Ok(Link { ring: Ring::new(page), port, reset: false })
+        Ok(Connected { link: Link::new(domid, Ring::new(page)), port })
     }
 
     /// Maps the ring by the grant that the domain builder makes for us, else by its frame.
-    fn connect(&self, domid: DomId, gfn: u64, port: Port) -> xen::sys::Result<Link> {
+    fn connect(&self, domid: DomId, gfn: u64, port: Port) -> sys::Result<Connected> {
         let granted = self.grants.map(domid, RESERVED_XENSTORE, true);
         let page = granted.or_else(|_| self.hypervisor.map_foreign(domid, &[gfn], true))?;
-        self.link(domid, page, port)
+        self.connect_page(domid, page, port)
     }
 }
 
@@ -190,61 +181,23 @@ impl Host for Domains {
     fn introduce(&mut self, domid: DomId, gfn: u64, port: u32) -> Result<(), Errno> {
         // The old port first: a domain that is introduced again may use the same one.
         self.release(domid);
-        let link = self.connect(domid, gfn, port).map_err(|error| {
+        let domain = self.connect(domid, gfn, port).map_err(|error| {
             tracing::warn!("cannot introduce domain {domid}: {error}");
             let name = format!("{:?}", error.errno());
             Errno::from_name(&name).unwrap_or(Errno::Inval)
         })?;
-        link.ring.reset();
-        self.notify(&link);
-        self.links.insert(domid, link);
+        domain.link.ring().reset();
+        self.notify(&domain);
+        self.connected.insert(domid, domain);
         tracing::debug!("domain {domid} is introduced");
         Ok(())
     }
 
     fn release(&mut self, domid: DomId) {
-        let Some(link) = self.links.remove(&domid) else { return };
-        if let Err(error) = self.evtchn.unbind(link.port) {
+        let Some(domain) = self.connected.remove(&domid) else { return };
+        if let Err(error) = self.evtchn.unbind(domain.port) {
             tracing::warn!("domain {domid}: {error}");
         }
         tracing::debug!("domain {domid} is released");
     }
-}
-
-/// Brings ring and store together after a restart.
-fn resume(domid: DomId, link: &Link, store: &mut Store) {
-    let (cons, prod) = link.ring.indexes();
-    store.resume_ring(domid, cons, prod);
-    if let Some(domain) = store.domains().get(&domid).filter(|domain| !domain.broken) {
-        link.ring.take_to(domain.ring.cons);
-    }
-}
-
-/// Says whether anything on the ring changed.
-fn flush_one(
-    domid: DomId,
-    link: &mut Link,
-    store: &mut Store,
-) -> Result<bool, crate::ring::BadIndexes> {
-    let Some(domain) = store.domains().get(&domid).filter(|domain| !domain.broken) else {
-        return Ok(false);
-    };
-    let mut changed = std::mem::take(&mut link.reset);
-    if changed {
-        link.ring.reset();
-    }
-    if link.ring.indexes().0 != domain.ring.cons {
-        link.ring.take_to(domain.ring.cons);
-        changed = true;
-    }
-    let conn = ConnId::Domain(domid);
-    while let Some(connection) = store.connection(conn).filter(|it| !it.outbox.is_empty()) {
-        let len = link.ring.put(connection.outbox.next())?;
-        if len == 0 {
-            break;
-        }
-        store.sent(conn, len);
-        changed = true;
-    }
-    Ok(changed)
 }

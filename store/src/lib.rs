@@ -24,6 +24,8 @@ pub mod quota;
 pub mod request;
 pub mod ring;
 pub mod store;
+#[cfg(test)]
+mod survival;
 pub mod transaction;
 pub mod tree;
 pub mod watch;

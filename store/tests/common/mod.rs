@@ -90,6 +90,11 @@ impl World {
         events_in(&mut self.drain(conn))
     }
 
+    /// Sends a client everything that waits, without looking at it.
+    pub fn events_dropped(&mut self, conn: ConnId) {
+        self.drain(conn);
+    }
+
     /// All bytes that wait for a client.
     fn drain(&mut self, conn: ConnId) -> Vec<u8> {
         let mut bytes = Vec::new();

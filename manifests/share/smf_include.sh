@@ -19,12 +19,13 @@ smf_present() {
 
 # Removes the framework's variables: for shells and others that are not the service itself.
 smf_clear_env() {
-    unset SMF_FMRI SMF_METHOD SMF_RESTARTER SMF_ZONENAME
+    unset SMF_FMRI SMF_METHOD SMF_RESTARTER SMF_ZONENAME SMF_REASON_FILE
 }
 
 # smf_method_exit STATUS TOKEN REASON...
-# Ends the method. The reason goes to the log; with a temporary disable it is also kept where
-# `svcs -x` finds it. The token is the reason in a word, for those who search the scripts.
+# Ends the method. The reason goes to the log and to the framework, which keeps that of a temporary
+# disable where `svcs -x` finds it. The token is the reason in a word, for those who search the
+# scripts.
 smf_method_exit() {
     if [ $# -lt 3 ]; then
         echo "usage: smf_method_exit status token reason..." >&2
@@ -33,15 +34,8 @@ smf_method_exit() {
     smf_status=$1
     shift 2
     echo "$*" >&2
-    if [ "$smf_status" = $SMF_EXIT_TEMP_DISABLE ] && smf_present; then
-        smf_keep_comment "$*"
+    if [ -n "${SMF_REASON_FILE-}" ]; then
+        printf '%s\n' "$*" >"$SMF_REASON_FILE"
     fi
     exit "$smf_status"
-}
-
-smf_keep_comment() {
-    smf_quoted=$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')
-    # The group may be there already.
-    svccfg -s "$SMF_FMRI" addpg general_ovr framework P 2>/dev/null
-    svccfg -s "$SMF_FMRI" setprop general_ovr/comment = astring: "\"$smf_quoted\""
 }

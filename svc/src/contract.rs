@@ -5,6 +5,7 @@
 //! its environment, and `/proc` is searched for it; a process that clears its environment is lost
 //! there. Which of the two is in use is noted in `/run/svc/contracts`, for the commands.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -118,6 +119,34 @@ impl Contracts {
         }
     }
 
+    /// Whether a contract has no processes.
+    pub fn is_empty(&self, id: Id) -> bool {
+        self.populated([id]).is_empty()
+    }
+
+    /// Those of the contracts that have processes.
+    pub fn populated(&self, ids: impl IntoIterator<Item = Id>) -> BTreeSet<Id> {
+        let ids = ids.into_iter();
+        match self {
+            Self::Cgroups(base) => {
+                let lives = |id: &Id| {
+                    let events = Self::cgroup(base, *id).join("cgroup.events");
+                    fs::read_to_string(events).is_ok_and(|text| text.contains("populated 1"))
+                };
+                ids.filter(lives).collect()
+            }
+            Self::Marks(_) => {
+                let asked: BTreeSet<Id> = ids.collect();
+                if asked.is_empty() {
+                    return asked;
+                }
+                let found: BTreeSet<Id> =
+                    processes().into_iter().filter_map(|pid| self.of(pid)).collect();
+                &asked & &found
+            }
+        }
+    }
+
     /// The contract that a process is in.
     pub fn of(&self, pid: i32) -> Option<Id> {
         match self {
@@ -175,13 +204,17 @@ impl Contracts {
 
 /// The processes with a certain setting in their environment.
 fn marked(setting: &str) -> Vec<i32> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let has = |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|line| line == setting.as_bytes())
     };
-    pids.filter(has).collect()
+    processes().into_iter().filter(has).collect()
+}
+
+/// All processes there are.
+fn processes() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 #[cfg(test)]

@@ -12,14 +12,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Groups that the restarter writes itself.
 const OURS: &str = "restarter";
 
+/// What changed, and the generation that it leads to.
+pub(crate) type News = (u64, Vec<Changed>);
+
 /// Passes on what changes after `generation`. `waker` gets a byte whenever there is something.
-pub(crate) fn follow(generation: u64, waker: UnixStream) -> Receiver<Vec<Changed>> {
+pub(crate) fn follow(generation: u64, waker: UnixStream) -> Receiver<News> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || run(generation, &waker, &sender));
     receiver
 }
 
-fn run(mut generation: u64, mut waker: &UnixStream, sender: &Sender<Vec<Changed>>) {
+fn run(mut generation: u64, mut waker: &UnixStream, sender: &Sender<News>) {
     loop {
         let Ok(repo) = Repo::connect_to(&socket_path(), PATIENCE) else {
             super::log::global("the repository is away; is svc.configd running?");
@@ -32,7 +35,7 @@ fn run(mut generation: u64, mut waker: &UnixStream, sender: &Sender<Vec<Changed>
             if foreign.is_empty() {
                 continue;
             }
-            if sender.send(foreign).is_err() || waker.write_all(b"!").is_err() {
+            if sender.send((generation, foreign)).is_err() || waker.write_all(b"!").is_err() {
                 return;
             }
         }

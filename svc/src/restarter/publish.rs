@@ -19,6 +19,8 @@ const GROUP: &str = "restarter";
 pub(crate) struct Processes {
     /// Its contract.
     pub(crate) contract: Option<Id>,
+    /// The contract of a stop or refresh method that runs now.
+    pub(crate) transient: Option<Id>,
     /// The start method's process.
     pub(crate) start_pid: Option<i32>,
     /// When the start method began.
@@ -55,6 +57,11 @@ pub(crate) fn changes(
         set("state_timestamp", PropType::Time, vec![clock::to_property(since)]),
         text("logfile", &log::shown_path(fmri)),
         set("contract", PropType::Count, processes.contract.iter().map(Id::to_string).collect()),
+        set(
+            "transient_contract",
+            PropType::Count,
+            processes.transient.iter().map(Id::to_string).collect(),
+        ),
     ];
     changes.extend(
         processes.start_pid.map(|pid| set("start_pid", PropType::Count, vec![pid.to_string()])),
@@ -90,6 +97,7 @@ pub(crate) fn read(group: &PropertyGroup) -> Option<Earlier> {
         since: time("state_timestamp").unwrap_or_else(SystemTime::now),
         processes: Processes {
             contract: number("contract").map(|id| id as Id),
+            transient: number("transient_contract").map(|id| id as Id),
             start_pid: number("start_pid").map(|pid| pid as i32),
             start_time: time("start_method_timestamp"),
             start_status: number("start_method_waitstatus")

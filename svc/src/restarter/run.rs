@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,17 +18,18 @@ use crate::fmri::Fmri;
 /// How long killed processes may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
 
+/// How much of a method's reason is kept, in bytes.
+const REASON_MAX: u64 = 1024;
+
 /// What came of an attempt to start a method.
 #[derive(Debug)]
 pub(crate) enum Begun {
     /// There is nothing to wait for.
     Over(Outcome),
-    /// A process runs; it is in this contract.
+    /// A process runs.
     Running {
         /// The process.
         pid: i32,
-        /// Its contract.
-        contract: Id,
     },
     /// Processes were signalled; it is over when they are gone.
     Waiting,
@@ -55,6 +57,19 @@ struct Running {
     timeout_retry: bool,
 }
 
+/// A method's process that has ended.
+#[derive(Debug)]
+pub(crate) struct Reaped {
+    /// Whose it was.
+    pub(crate) fmri: Fmri,
+    /// Which it was.
+    pub(crate) method: Method,
+    /// What came of the method, if that is known by now.
+    pub(crate) outcome: Option<Outcome>,
+    /// What it said to the administrator.
+    pub(crate) reason: Option<String>,
+}
+
 /// All methods that run.
 #[derive(Debug)]
 pub(crate) struct Runner {
@@ -67,12 +82,13 @@ impl Runner {
         Ok(Self { contracts: Contracts::open()?, running: BTreeMap::new() })
     }
 
-    /// Starts a method of an instance whose contract is `primary`.
+    /// Starts a method in contract `own`, of an instance whose contract is `primary`.
     pub(crate) fn start(
         &mut self,
         fmri: &Fmri,
         method: Method,
         description: &Description,
+        own: Id,
         primary: Option<Id>,
     ) -> Begun {
         let Some(spec) = description.methods.get(&method) else {
@@ -97,9 +113,10 @@ impl Runner {
             }
             Ok(method::Command::Shell(command)) => {
                 log::write(fmri, &format!("Executing {} method (\"{command}\").", method.name()));
-                match self.spawn(fmri, method, spec, &command) {
-                    Ok(process) => {
-                        self.begin(fmri, method, Some(process), spec.timeout, primary, description)
+                match self.spawn(fmri, method, spec, own, &command) {
+                    Ok(pid) => {
+                        let process = Some((pid, own));
+                        self.begin(fmri, method, process, spec.timeout, primary, description)
                     }
                     Err(error) => {
                         log::write(fmri, &format!("Method cannot be started: {error}"));
@@ -120,11 +137,11 @@ impl Runner {
         description: &Description,
     ) -> Begun {
         let phase = match process {
-            Some((pid, contract))
+            Some((pid, _))
                 if method == Method::Start && description.config.model == Model::Child =>
             {
                 // The process is the service; nobody waits for its end.
-                return Begun::Running { pid, contract };
+                return Begun::Running { pid };
             }
             Some((pid, _)) => Phase::Process(pid),
             None if method == Method::Stop && primary.is_some() => Phase::Emptying,
@@ -141,7 +158,7 @@ impl Runner {
             timeout_retry: description.timeout_retry,
         };
         self.running.insert(fmri.clone(), running);
-        process.map_or(Begun::Waiting, |(pid, contract)| Begun::Running { pid, contract })
+        process.map_or(Begun::Waiting, |(pid, _)| Begun::Running { pid })
     }
 
     fn spawn(
@@ -149,9 +166,9 @@ impl Runner {
         fmri: &Fmri,
         method: Method,
         spec: &MethodSpec,
+        contract: Id,
         command: &str,
-    ) -> io::Result<(i32, Id)> {
-        let contract = next_contract()?;
+    ) -> io::Result<i32> {
         let log = log::of_instance(fmri)?;
         let mut shell = Command::new("/bin/sh");
         shell
@@ -164,7 +181,8 @@ impl Runner {
             .env("SMF_FMRI", fmri.to_string())
             .env("SMF_METHOD", method.name())
             .env("SMF_RESTARTER", RESTARTER)
-            .env("SMF_ZONENAME", "global");
+            .env("SMF_ZONENAME", "global")
+            .env("SMF_REASON_FILE", reason_file(contract));
         for setting in &spec.environment {
             match setting.split_once('=') {
                 Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
@@ -173,20 +191,17 @@ impl Runner {
                 _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
             }
         }
-        credentials(&mut shell, spec)?;
+        let user = credentials(&mut shell, spec)?;
+        offer_reason_file(contract, user)?;
         self.contracts.join(contract, &mut shell)?;
         let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
         // SAFETY: the closure makes one system call, which is safe between fork and exec.
         unsafe { shell.pre_exec(new_session) };
-        Ok((shell.spawn()?.id() as i32, contract))
+        Ok(shell.spawn()?.id() as i32)
     }
 
     /// A process has ended. If it was a method's, says whose, and what is known by now.
-    pub(crate) fn reaped(
-        &mut self,
-        pid: i32,
-        status: ExitStatus,
-    ) -> Option<(Fmri, Method, Option<Outcome>)> {
+    pub(crate) fn reaped(&mut self, pid: i32, status: ExitStatus) -> Option<Reaped> {
         let is_it = |running: &Running| matches!(running.phase, Phase::Process(of) if of == pid);
         let (fmri, running) = self.running.iter_mut().find(|(_, running)| is_it(running))?;
         let (fmri, method) = (fmri.clone(), running.method);
@@ -196,35 +211,27 @@ impl Runner {
             Method::Stop if outcome == Outcome::Ok || running.killed => {
                 if running.primary.is_some() {
                     running.phase = Phase::Emptying;
-                    return Some((fmri, method, None));
+                    return Some(Reaped { fmri, method, outcome: None, reason: None });
                 }
                 outcome = Outcome::Ok;
             }
             Method::Start if running.killed && !running.timeout_retry => outcome = Outcome::Fatal,
             _ => {}
         }
-        self.finish(&fmri, outcome);
-        Some((fmri, method, Some(outcome)))
+        let reason = running.own.and_then(reason);
+        self.finish(&fmri);
+        Some(Reaped { fmri, method, outcome: Some(outcome), reason })
     }
 
-    /// Ends what a method used. A service that did not start leaves no processes behind.
-    fn finish(&mut self, fmri: &Fmri, outcome: Outcome) {
+    /// Ends what a method used.
+    fn finish(&mut self, fmri: &Fmri) {
         let Some(running) = self.running.remove(fmri) else { return };
-        match running.method {
-            Method::Start => {
-                if matches!(outcome, Outcome::Failed | Outcome::Fatal | Outcome::TempDisable)
-                    && let Some(primary) = running.primary
-                {
-                    self.contracts.kill(primary);
-                    self.contracts.remove(primary);
-                }
-            }
-            Method::Stop | Method::Refresh => {
-                let primary = running.primary.filter(|_| running.method == Method::Stop);
-                for contract in running.own.into_iter().chain(primary) {
-                    self.contracts.remove(contract);
-                }
-            }
+        if let Some(own) = running.own {
+            let _ = fs::remove_file(reason_file(own));
+        }
+        if running.method != Method::Start {
+            let primary = running.primary.filter(|_| running.method == Method::Stop);
+            running.own.into_iter().chain(primary).for_each(|id| self.contracts.remove(id));
         }
     }
 
@@ -235,9 +242,7 @@ impl Runner {
         for (fmri, running) in &mut self.running {
             let late = running.deadline.is_some_and(|deadline| now >= deadline);
             let is_empty = match running.phase {
-                Phase::Emptying => {
-                    running.primary.is_none_or(|id| self.contracts.pids(id).is_empty())
-                }
+                Phase::Emptying => running.primary.is_none_or(|id| self.contracts.is_empty(id)),
                 Phase::Process(_) => false,
             };
             if is_empty {
@@ -259,9 +264,7 @@ impl Runner {
                 running.own.into_iter().chain(primary).for_each(|id| self.contracts.kill(id));
             }
         }
-        for (fmri, _, outcome) in &over {
-            self.finish(fmri, *outcome);
-        }
+        over.iter().for_each(|(fmri, ..)| self.finish(fmri));
         over
     }
 
@@ -273,7 +276,7 @@ impl Runner {
 }
 
 /// The next contract's number; it is not given twice until the next boot.
-fn next_contract() -> io::Result<Id> {
+pub(crate) fn next_contract() -> io::Result<Id> {
     let path = crate::root("/run/svc/next_contract");
     let next =
         fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
@@ -283,19 +286,46 @@ fn next_contract() -> io::Result<Id> {
     Ok(next)
 }
 
-/// Sets user and group as the method's context wants them.
-fn credentials(command: &mut Command, spec: &MethodSpec) -> io::Result<()> {
+/// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
+fn reason_file(contract: Id) -> PathBuf {
+    crate::root(&format!("/run/svc/reason/{contract}"))
+}
+
+/// Makes the file that the method of a contract, run by `user`, may leave its reason in.
+fn offer_reason_file(contract: Id, user: Option<u32>) -> io::Result<()> {
+    let file = reason_file(contract);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&file, "")?;
+    user.map_or(Ok(()), |user| std::os::unix::fs::chown(&file, Some(user), None))
+}
+
+/// The reason that the method of a contract has left: one line, not too long.
+fn reason(contract: Id) -> Option<String> {
+    let mut text = Vec::new();
+    fs::File::open(reason_file(contract)).ok()?.take(REASON_MAX).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next_back()?.replace('\0', " ");
+    let line = line.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// Sets user and group as the method's context wants them; returns the user's number.
+fn credentials(command: &mut Command, spec: &MethodSpec) -> io::Result<Option<u32>> {
+    let mut user_id = None;
     if let Some(user) = &spec.user {
         let (uid, gid) = look_up("/etc/passwd", user)
             .ok_or_else(|| io::Error::other(format!("there is no user \"{user}\"")))?;
         command.uid(uid).gid(gid.unwrap_or(uid));
+        user_id = Some(uid);
     }
     if let Some(group) = &spec.group {
         let (gid, _) = look_up("/etc/group", group)
             .ok_or_else(|| io::Error::other(format!("there is no group \"{group}\"")))?;
         command.gid(gid);
     }
-    Ok(())
+    Ok(user_id)
 }
 
 /// The two numbers in a line of passwd(5) or group(5); a number stands for itself. The C library

@@ -1,28 +1,13 @@
 //! `svc.configd` in a private root, and the commands run against it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use svc::repo::Repo;
 use tempfile::TempDir;
 
-/// The repository server is another package's program, so it is built here, once.
-fn configd() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_svccfg")).parent().unwrap().to_owned();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "svc-configd", "--target-dir"]);
-        build.arg(folder.parent().unwrap());
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "svc-configd can't be built");
-        folder.join("svc-configd")
-    })
-}
+use crate::common::configd;
 
 pub struct System {
     root: TempDir,

@@ -1,5 +1,7 @@
 //! svccfg and svcprop from outside, against a `svc.configd` of their own.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod fixture;
 mod import;
 mod methods;

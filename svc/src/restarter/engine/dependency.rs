@@ -108,7 +108,7 @@ impl Engine {
             State::Uninitialized => NotYet,
             State::Disabled | State::Maintenance => Never,
             State::Offline if path.contains(&fmri) => Never,
-            State::Offline if vertex.method.is_some() => NotYet,
+            State::Offline if vertex.is_busy() => NotYet,
             State::Offline => {
                 path.push(fmri);
                 let below = self.satisfaction_below(vertex, exists, path);
@@ -133,14 +133,20 @@ impl Engine {
             .unwrap_or(Yes)
     }
 
+    /// What runs, or would if it could, is not going away by itself.
     fn excluded(&self, entity: &Entity, exists: &dyn Fn(&Path) -> bool) -> Satisfaction {
-        let fine = match entity {
-            Entity::File(file) => !exists(file),
-            Entity::Service(name) => self
-                .named(name)
-                .all(|(_, vertex)| matches!(vertex.state, State::Disabled | State::Maintenance)),
-        };
-        if fine { Yes } else { NotYet }
+        match entity {
+            Entity::File(file) if exists(file) => Never,
+            Entity::File(_) => Yes,
+            Entity::Service(name) => {
+                let each = self.named(name).map(|(_, vertex)| match vertex.state {
+                    State::Disabled | State::Maintenance => Yes,
+                    State::Uninitialized => NotYet,
+                    State::Offline | State::Online | State::Degraded => Never,
+                });
+                each.min().unwrap_or(Yes)
+            }
+        }
     }
 
     /// The cycle that an instance is in, from itself to itself, if there is one.

@@ -1,5 +1,8 @@
 //! The dependency graph as a pure state machine (smf(7), svc.startd(8)).
 //!
+//! A service that could not be started, or not be stopped, is killed; only when its processes are
+//! gone ([`Event::Gone`]) does it go to its next state, so that there is never a second copy.
+//!
 //! Every [`Event`] changes at most its own instance at first; then the graph is settled: what may
 //! start is started, what must stop is stopped, in the order of the dependencies, until nothing
 //! changes any more. At most one method of an instance runs at a time; a wish to stop that comes
@@ -15,6 +18,7 @@
 //! Times are milliseconds since any fixed moment.
 
 mod dependency;
+mod ends;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -159,6 +163,8 @@ pub enum StopReason {
     Core,
     /// One of its processes was killed from outside.
     Signal,
+    /// It said that it can't run like this, or its refresh method failed.
+    Failed,
     /// An administrator put it in maintenance.
     Maintenance,
 }
@@ -167,7 +173,7 @@ impl StopReason {
     /// How the event counts for dependents.
     fn class(self) -> RestartOn {
         match self {
-            StopReason::Core | StopReason::Signal => RestartOn::Error,
+            StopReason::Core | StopReason::Signal | StopReason::Failed => RestartOn::Error,
             _ => RestartOn::Restart,
         }
     }
@@ -187,6 +193,7 @@ impl StopReason {
             StopReason::Signal => {
                 "Stopping because process received fatal signal from outside the service."
             }
+            StopReason::Failed => "Stopping because a method failed.",
             StopReason::Maintenance => "Stopping for maintenance due to administrative_request.",
         }
     }
@@ -197,8 +204,8 @@ impl StopReason {
 pub enum Event {
     /// An instance is new, or its description changed.
     Configure(Fmri, Config),
-    /// An instance that an earlier restarter left, in a stable state.
-    Adopt(Fmri, Config, State, String),
+    /// An instance that an earlier restarter left, and how it looked.
+    Adopt(Fmri, Config, Look),
     /// An instance was deleted.
     Delete(Fmri),
     /// Start it anew.
@@ -213,6 +220,8 @@ pub enum Event {
     Done(Fmri, Method, Outcome),
     /// What had been running does not any more, or had a fault.
     Stopped(Fmri, StopReason),
+    /// What was to be killed has no processes any more.
+    Gone(Fmri),
     /// Stop everything, dependents first, and start nothing.
     Shutdown,
     /// Time has passed.
@@ -224,6 +233,8 @@ pub enum Event {
 pub enum Action {
     /// Run a method, and report with [`Event::Done`].
     Run(Fmri, Method),
+    /// Kill what is left of the instance, and report with [`Event::Gone`].
+    Kill(Fmri),
     /// Write a line to the instance's log.
     Log(Fmri, String),
     /// The instance looks different now.
@@ -243,6 +254,15 @@ pub struct Look {
     pub auxiliary: String,
 }
 
+/// What is to become of an instance when it has been killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It may try again.
+    Retry,
+    /// It goes to maintenance, for this reason.
+    GiveUp(&'static str),
+}
+
 #[derive(Debug)]
 struct Vertex {
     config: Config,
@@ -250,9 +270,11 @@ struct Vertex {
     auxiliary: String,
     method: Option<Method>,
     stop: Option<StopReason>,
+    /// What is left of it is being killed.
+    dying: Option<Verdict>,
     refresh: bool,
-    /// Failures of the start method, in a row.
-    failures: u32,
+    /// The method that failed last, and how often in a row.
+    failures: Option<(Method, u32)>,
     /// When it stopped without being asked to.
     faults: VecDeque<u64>,
     started: Option<u64>,
@@ -267,27 +289,41 @@ impl Vertex {
             auxiliary: "none".to_owned(),
             method: None,
             stop: None,
+            dying: None,
             refresh: false,
-            failures: 0,
+            failures: None,
             faults: VecDeque::new(),
             started: None,
             deleted: false,
         }
     }
 
+    fn failures_of(&self, method: Method) -> u32 {
+        self.failures.filter(|(failed, _)| *failed == method).map_or(0, |(_, often)| often)
+    }
+
     fn forget_failures(&mut self) {
-        self.failures = 0;
+        self.failures = None;
         self.faults.clear();
         self.started = None;
     }
 
+    /// Whether a method runs, or processes are being killed.
+    fn is_busy(&self) -> bool {
+        self.method.is_some() || self.dying.is_some()
+    }
+
     fn next(&self) -> Option<State> {
-        match (self.method?, self.stop) {
-            (Method::Start, _) => Some(State::Online),
-            (Method::Refresh, _) => Some(self.state),
-            (Method::Stop, Some(StopReason::Maintenance)) => Some(State::Maintenance),
-            (Method::Stop, _) if !self.config.enabled => Some(State::Disabled),
-            (Method::Stop, _) => Some(State::Offline),
+        match (self.dying, self.method) {
+            (Some(Verdict::GiveUp(_)), _) => Some(State::Maintenance),
+            (Some(Verdict::Retry), _) | (None, Some(Method::Start)) => Some(State::Online),
+            (None, Some(Method::Refresh)) => Some(self.state),
+            (None, Some(Method::Stop)) => Some(match self.stop {
+                Some(StopReason::Maintenance | StopReason::Failed) => State::Maintenance,
+                _ if !self.config.enabled => State::Disabled,
+                _ => State::Offline,
+            }),
+            (None, None) => None,
         }
     }
 }
@@ -300,8 +336,8 @@ pub struct Engine {
     shutdown: bool,
 }
 
-/// Start methods that fail this often in a row lead to maintenance.
-const START_FAILURES: u32 = 3;
+/// Methods that fail this often in a row lead to maintenance.
+const ATTEMPTS: u32 = 3;
 
 impl Engine {
     /// A graph of nothing.
@@ -327,12 +363,13 @@ impl Engine {
             vertex.state.is_running()
                 && matches!(vertex.method, None | Some(Method::Refresh))
                 && vertex.stop.is_none()
+                && vertex.dying.is_none()
         })
     }
 
     /// Whether nothing runs any more.
     pub fn is_quiet(&self) -> bool {
-        self.vertices.values().all(|vertex| vertex.method.is_none() && !vertex.state.is_running())
+        self.vertices.values().all(|vertex| !vertex.is_busy() && !vertex.state.is_running())
     }
 
     /// Takes an event in at time `now`; `exists` tells which files there are.
@@ -344,11 +381,7 @@ impl Engine {
     ) -> Vec<Action> {
         match event {
             Event::Configure(fmri, config) => self.configure(fmri, config),
-            Event::Adopt(fmri, config, state, auxiliary) => {
-                let vertex = Vertex { state, auxiliary, ..Vertex::new(config) };
-                self.vertices.insert(fmri.clone(), vertex);
-                self.actions.push(Action::Changed(fmri));
-            }
+            Event::Adopt(fmri, config, look) => self.adopt(fmri, config, look),
             Event::Delete(fmri) => self.delete(&fmri),
             Event::Restart(fmri) => self.on_running(&fmri, |vertex| {
                 vertex.forget_failures();
@@ -364,6 +397,7 @@ impl Engine {
                     vertex.stop = Some(reason);
                 });
             }
+            Event::Gone(fmri) => self.gone(&fmri),
             Event::Stopped(..) | Event::Tick => {}
             Event::Shutdown => self.shut_down(),
         }
@@ -396,6 +430,28 @@ impl Engine {
         self.check_description(&fmri);
     }
 
+    /// Takes over where an earlier restarter was interrupted. What it had begun is begun anew.
+    fn adopt(&mut self, fmri: Fmri, config: Config, look: Look) {
+        let mut vertex = Vertex::new(config);
+        (vertex.state, vertex.auxiliary) = (look.state, look.auxiliary);
+        match look.next {
+            Some(State::Maintenance) if look.state.is_running() => {
+                vertex.stop = Some(StopReason::Maintenance);
+            }
+            Some(State::Offline) if look.state.is_running() => {
+                vertex.stop = Some(StopReason::Restart);
+            }
+            Some(next) if next == look.state => vertex.refresh = vertex.config.has_refresh,
+            Some(_) if look.state == State::Offline => vertex.dying = Some(Verdict::Retry),
+            _ => {}
+        }
+        if vertex.dying.is_some() {
+            self.actions.push(Action::Kill(fmri.clone()));
+        }
+        self.vertices.insert(fmri.clone(), vertex);
+        self.actions.push(Action::Changed(fmri));
+    }
+
     /// From uninitialized to where it belongs.
     fn initialize(&mut self, fmri: &Fmri) {
         let enabled = self.vertices[fmri].config.enabled;
@@ -407,14 +463,14 @@ impl Engine {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
         match (vertex.config.enabled, vertex.state) {
             (true, State::Disabled) => self.initialize(fmri),
-            (false, State::Offline) if vertex.method.is_none() => {
+            (false, State::Offline) if !vertex.is_busy() => {
                 vertex.forget_failures();
                 self.initialize(fmri);
             }
             (false, State::Offline) => {
                 vertex.stop.get_or_insert(StopReason::Disable);
             }
-            (false, State::Maintenance) if vertex.method.is_none() => {
+            (false, State::Maintenance) if !vertex.is_busy() => {
                 vertex.forget_failures();
                 self.log(fmri, "Leaving maintenance because disable requested.");
                 self.enter(fmri, State::Disabled, "none");
@@ -424,7 +480,7 @@ impl Engine {
                 vertex.stop.get_or_insert(StopReason::Disable);
             }
             // Disabled and enabled again before anything was done about it.
-            (true, _) if vertex.stop == Some(StopReason::Disable) && vertex.method.is_none() => {
+            (true, _) if vertex.stop == Some(StopReason::Disable) && !vertex.is_busy() => {
                 vertex.stop = None;
             }
             _ => {}
@@ -434,7 +490,7 @@ impl Engine {
     /// A description that can't be followed leads to maintenance, unless the service runs already.
     fn check_description(&mut self, fmri: &Fmri) {
         let vertex = &self.vertices[fmri];
-        if vertex.state != State::Offline || vertex.method.is_some() {
+        if vertex.state != State::Offline || vertex.is_busy() {
             return;
         }
         if vertex.config.invalid {
@@ -448,7 +504,7 @@ impl Engine {
 
     fn delete(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        if vertex.state.is_running() || vertex.method.is_some() {
+        if vertex.state.is_running() || vertex.is_busy() {
             vertex.config.enabled = false;
             vertex.deleted = true;
             vertex.stop.get_or_insert(StopReason::Disable);
@@ -459,12 +515,14 @@ impl Engine {
 
     fn refresh(&mut self, fmri: &Fmri) {
         self.log(fmri, "Rereading configuration.");
-        let mut runs = false;
-        self.on_running(fmri, |vertex| {
-            vertex.refresh = vertex.config.has_refresh;
-            runs = true;
-        });
-        if runs {
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        if !vertex.state.is_running() {
+            return;
+        }
+        if vertex.config.has_refresh {
+            vertex.refresh = true;
+        } else {
+            self.log(fmri, "No 'refresh' method defined.  Treating as :true.");
             self.propagate(fmri, RestartOn::Refresh);
         }
     }
@@ -472,7 +530,7 @@ impl Engine {
     fn clear(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
         match vertex.state {
-            State::Maintenance if vertex.method.is_none() => {
+            State::Maintenance if !vertex.is_busy() => {
                 vertex.forget_failures();
                 self.log(fmri, "Leaving maintenance because clear requested.");
                 self.initialize(fmri);
@@ -485,7 +543,7 @@ impl Engine {
 
     fn mark_maintenance(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        if vertex.state.is_running() || vertex.method.is_some() {
+        if vertex.state.is_running() || vertex.is_busy() {
             vertex.stop = Some(StopReason::Maintenance);
         } else if vertex.state != State::Maintenance {
             self.log(fmri, StopReason::Maintenance.message());
@@ -501,82 +559,6 @@ impl Engine {
             }
             if self.vertices[&fmri].state != State::Maintenance {
                 self.apply_enabled(&fmri);
-            }
-        }
-    }
-
-    fn done(&mut self, fmri: &Fmri, method: Method, outcome: Outcome) {
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        if vertex.method != Some(method) {
-            return;
-        }
-        vertex.method = None;
-        match method {
-            Method::Start => self.started(fmri, outcome),
-            Method::Stop => self.stopped(fmri, outcome),
-            Method::Refresh if matches!(outcome, Outcome::Failed | Outcome::Fatal) => {
-                self.enter(fmri, State::Maintenance, "method_failed");
-            }
-            Method::Refresh => self.actions.push(Action::Changed(fmri.clone())),
-        }
-    }
-
-    fn started(&mut self, fmri: &Fmri, outcome: Outcome) {
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        match outcome {
-            Outcome::Ok | Outcome::NoDaemon | Outcome::Degraded => {
-                vertex.failures = 0;
-                let degraded = outcome == Outcome::Degraded;
-                let state = if degraded { State::Degraded } else { State::Online };
-                return self.enter(fmri, state, "none");
-            }
-            Outcome::TempDisable => {
-                vertex.config.enabled = false;
-                vertex.stop = None;
-                self.actions.push(Action::TempDisable(fmri.clone()));
-                return self.enter(fmri, State::Disabled, "none");
-            }
-            Outcome::Failed => vertex.failures += 1,
-            Outcome::Fatal => vertex.failures = START_FAILURES,
-        }
-        let stop = vertex.stop.take();
-        let given_up = vertex.failures >= START_FAILURES;
-        let fatal = outcome == Outcome::Fatal;
-        match stop {
-            Some(StopReason::Maintenance) => {
-                self.enter(fmri, State::Maintenance, "administrative_request");
-            }
-            _ if !self.vertices[fmri].config.enabled => self.initialize(fmri),
-            _ if given_up => {
-                let why = if fatal { "method_failed" } else { "fault_threshold_reached" };
-                self.enter(fmri, State::Maintenance, why);
-            }
-            _ => self.enter(fmri, State::Offline, "none"),
-        }
-    }
-
-    fn stopped(&mut self, fmri: &Fmri, outcome: Outcome) {
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        let reason = vertex.stop.take();
-        vertex.refresh = false;
-        if vertex.deleted {
-            self.vertices.remove(fmri);
-            return;
-        }
-        match (outcome, reason) {
-            (Outcome::Failed | Outcome::Fatal, _) => {
-                self.enter(fmri, State::Maintenance, "stop_method_failed");
-            }
-            (_, Some(StopReason::Maintenance)) => {
-                self.enter(fmri, State::Maintenance, "administrative_request");
-            }
-            _ if !vertex.config.enabled => self.initialize(fmri),
-            (_, reason) => {
-                if !reason.is_some_and(StopReason::is_fault) {
-                    vertex.forget_failures();
-                }
-                self.enter(fmri, State::Offline, "none");
-                self.check_description(fmri);
             }
         }
     }

@@ -29,7 +29,7 @@ impl Engine {
     /// Does one thing for an instance, if there is one to do.
     fn step(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) -> bool {
         let Some(vertex) = self.vertices.get(fmri) else { return false };
-        if vertex.method.is_some() {
+        if vertex.is_busy() {
             return false;
         }
         match vertex.state {
@@ -63,7 +63,7 @@ impl Engine {
         groups.any(|group| {
             group.entities.iter().any(|entity| match entity {
                 Entity::Service(name) => {
-                    self.named(name).any(|(_, v)| v.state.is_running() || v.method.is_some())
+                    self.named(name).any(|(_, v)| v.state.is_running() || v.is_busy())
                 }
                 Entity::File(_) => false,
             })
@@ -78,8 +78,10 @@ impl Engine {
                 return wanted.fold(false, |any, moved| any | moved);
             }
         }
-        self.log(fmri, reason.message());
-        self.propagate(fmri, reason.class());
+        if self.vertices[fmri].failures_of(Method::Stop) == 0 {
+            self.log(fmri, reason.message());
+            self.propagate(fmri, reason.class());
+        }
         self.run(fmri, Method::Stop);
         true
     }
@@ -105,7 +107,7 @@ impl Engine {
             })
         };
         let runs = self.vertices.iter().filter(|(other, vertex)| {
-            *other != fmri && (vertex.state.is_running() || vertex.method == Some(Method::Start))
+            *other != fmri && (vertex.state.is_running() || vertex.is_busy())
         });
         let relying = runs.filter(|(_, vertex)| {
             vertex.config.dependencies.iter().any(|group| counts(group) && names_it(group))

@@ -1,6 +1,6 @@
 //! The graph on its own: situations from the manual, and random ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -31,23 +31,33 @@ fn config(dependencies: Vec<Dependency>) -> Config {
 struct World {
     engine: Engine,
     running: BTreeMap<Fmri, Method>,
+    dying: BTreeSet<Fmri>,
     order: Vec<(Fmri, Method)>,
     now: u64,
 }
 
 impl World {
     fn new() -> Self {
-        Self { engine: Engine::new(), running: BTreeMap::new(), order: Vec::new(), now: 0 }
+        Self {
+            engine: Engine::new(),
+            running: BTreeMap::new(),
+            dying: BTreeSet::new(),
+            order: Vec::new(),
+            now: 0,
+        }
     }
 
     fn event(&mut self, event: Event) {
         for action in self.engine.handle(event, self.now, &|path| path != Path::new("/missing")) {
-            if let Action::Run(fmri, method) = action {
-                assert!(
-                    self.running.insert(fmri.clone(), method).is_none(),
-                    "two methods of {fmri}"
-                );
-                self.order.push((fmri, method));
+            match action {
+                Action::Run(fmri, method) => {
+                    assert!(!self.dying.contains(&fmri), "{fmri} is being killed");
+                    let before = self.running.insert(fmri.clone(), method);
+                    assert!(before.is_none(), "two methods of {fmri}");
+                    self.order.push((fmri, method));
+                }
+                Action::Kill(fmri) => drop(self.dying.insert(fmri)),
+                _ => {}
             }
         }
     }
@@ -56,16 +66,32 @@ impl World {
         self.event(Event::Configure(fmri(name), config));
     }
 
-    /// Ends methods in the order of their beginning until none runs.
-    fn finish_all(&mut self) {
-        while let Some((fmri, method)) = self.running.pop_first() {
-            self.event(Event::Done(fmri, method, Outcome::Ok));
+    /// Lets everything that was killed be gone.
+    fn bury(&mut self) {
+        while let Some(fmri) = self.dying.pop_first() {
+            self.event(Event::Gone(fmri));
         }
     }
 
+    /// Ends methods until none runs.
+    fn finish_all(&mut self) {
+        self.bury();
+        while let Some((fmri, method)) = self.running.pop_first() {
+            self.event(Event::Done(fmri, method, Outcome::Ok));
+            self.bury();
+        }
+    }
+
+    /// Has the method that runs now end like this.
+    fn finish(&mut self, name: &str, method: Method, outcome: Outcome) {
+        assert_eq!(self.running.remove(&fmri(name)), Some(method));
+        self.event(Event::Done(fmri(name), method, outcome));
+    }
+
     fn fail_start(&mut self, name: &str, outcome: Outcome) {
-        assert_eq!(self.running.remove(&fmri(name)), Some(Method::Start));
-        self.event(Event::Done(fmri(name), Method::Start, outcome));
+        self.finish(name, Method::Start, outcome);
+        assert_ne!(self.state(name), State::Maintenance, "it may have processes");
+        self.bury();
     }
 
     fn state(&self, name: &str) -> State {
@@ -249,6 +275,58 @@ fn a_refresh_runs_the_method_and_stops_those_who_want_that() {
     assert_eq!(world.began(), ["refresh a", "stop b", "start b"]);
 }
 
+#[test]
+fn a_stop_that_fails_is_tried_three_times_and_ends_in_maintenance_with_nothing_left() {
+    let mut world = store_and_xend(RestartOn::Error);
+    world.event(Event::Restart(fmri("store")));
+    for _ in 0..3 {
+        world.finish("store", Method::Stop, Outcome::Failed);
+    }
+    assert_eq!(world.state("store"), State::Online);
+    assert_eq!(world.engine.look(&fmri("store")).unwrap().next, Some(State::Maintenance));
+    assert_eq!(world.state("xend"), State::Online);
+    world.bury();
+    assert_eq!(world.state("store"), State::Maintenance);
+    // That is a fault, unlike the restart.
+    assert_eq!(world.began(), ["stop store", "stop store", "stop store", "stop xend"]);
+}
+
+#[test]
+fn a_refresh_that_fails_for_good_stops_the_service_in_order() {
+    for (outcome, attempts) in [(Outcome::Fatal, 1), (Outcome::Failed, 3)] {
+        let mut world = World::new();
+        world.add("a", Config { has_refresh: true, ..config(vec![]) });
+        world.finish_all();
+        world.event(Event::Refresh(fmri("a")));
+        for _ in 0..attempts {
+            world.finish("a", Method::Refresh, outcome);
+        }
+        world.finish("a", Method::Stop, Outcome::Ok);
+        let look = world.engine.look(&fmri("a")).unwrap();
+        assert_eq!((look.state, look.auxiliary.as_str()), (State::Maintenance, "method_failed"));
+    }
+}
+
+#[test]
+fn what_an_earlier_restarter_had_begun_is_begun_anew() {
+    let adopted = |state, next| {
+        let mut world = World::new();
+        let look = Look { state, next, auxiliary: "none".to_owned() };
+        world.event(Event::Adopt(fmri("a"), config(vec![]), look));
+        world.event(Event::Configure(fmri("a"), config(vec![])));
+        let killed = !world.dying.is_empty();
+        world.finish_all();
+        (killed, world.began().join(", "), world.state("a"))
+    };
+    let none = String::new;
+    use State::{Maintenance, Offline, Online};
+    assert_eq!(adopted(Online, None), (false, none(), Online));
+    assert_eq!(adopted(Maintenance, None), (false, none(), Maintenance));
+    assert_eq!(adopted(Offline, Some(Online)), (true, "start a".into(), Online));
+    assert_eq!(adopted(Online, Some(Offline)), (false, "stop a, start a".into(), Online));
+    assert_eq!(adopted(Online, Some(Maintenance)), (false, "stop a".into(), Maintenance));
+}
+
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn any_dependency(index: usize) -> impl Strategy<Value = Dependency> {
@@ -277,6 +355,7 @@ enum Move {
     Mark(usize),
     Finish(usize, Outcome),
     Die(usize, StopReason),
+    Bury,
     Pass(u64),
 }
 
@@ -296,6 +375,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => which.clone().prop_map(Move::Mark),
         6 => (which.clone(), outcome).prop_map(|(i, outcome)| Move::Finish(i, outcome)),
         2 => (which, reason).prop_map(|(i, reason)| Move::Die(i, reason)),
+        3 => Just(Move::Bury),
         1 => (0_u64..100_000).prop_map(Move::Pass),
     ]
 }
@@ -334,6 +414,7 @@ proptest! {
                 Move::Clear(i) => world.event(Event::Clear(fmri(NAMES[i]))),
                 Move::Mark(i) => world.event(Event::Maintenance(fmri(NAMES[i]))),
                 Move::Die(i, reason) => world.event(Event::Stopped(fmri(NAMES[i]), reason)),
+                Move::Bury => world.bury(),
                 Move::Pass(ms) => { world.now += ms; world.event(Event::Tick); }
                 Move::Finish(i, outcome) => {
                     if let Some(method) = world.running.remove(&fmri(NAMES[i])) {

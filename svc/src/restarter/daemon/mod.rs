@@ -1,0 +1,253 @@
+//! The loop: changes in the repository and ends of processes in, methods and states out.
+
+mod processes;
+mod progress;
+mod record;
+mod repository;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_child_subreaper;
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use svc_daemon::Signals;
+
+use super::config::Description;
+use super::engine::{Action, Engine, Event, Look, Method, Model, Outcome};
+use super::follow::{News, follow};
+use super::log;
+use super::publish::Processes;
+use super::run::{Begun, Runner, next_contract};
+use crate::fmri::Fmri;
+use crate::repo::{Change, Repo, socket_path};
+use progress::Progress;
+use record::temporarily_disabled;
+
+/// How long configd may take to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often killed processes are looked for.
+const AFTER_KILL: Duration = Duration::from_millis(20);
+
+/// What an instance is, beside what the engine knows.
+struct Instance {
+    description: Description,
+    processes: Processes,
+    /// What its method last said to the administrator.
+    reason: Option<String>,
+    shown: Option<Look>,
+    since: SystemTime,
+}
+
+/// The restarter.
+pub struct Daemon {
+    repo: Repo,
+    engine: Engine,
+    runner: Runner,
+    instances: BTreeMap<Fmri, Instance>,
+    events: VecDeque<Event>,
+    changed: BTreeSet<Fmri>,
+    /// What the repository has not taken yet.
+    unsaved: Vec<(Fmri, Vec<Change>)>,
+    /// Methods that wait until the repository knows that they run.
+    to_run: Vec<(Fmri, Method)>,
+    /// Killed, and not gone yet.
+    dying: BTreeMap<Fmri, u64>,
+    progress: Progress,
+    changes: Receiver<News>,
+    wake: UnixStream,
+    signals: Signals,
+    began: Instant,
+    shutdown: bool,
+}
+
+impl Daemon {
+    /// Connects to the repository, imports new manifests, and takes up what an earlier restarter
+    /// left.
+    pub fn open() -> io::Result<Self> {
+        let signals = Signals::new(&[SIGCHLD, SIGTERM, SIGINT])?;
+        set_child_subreaper(true)?;
+        let repo = Repo::connect_to(&socket_path(), PATIENCE).map_err(io::Error::other)?;
+        import(&repo);
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let progress = match Progress::load() {
+            Some(progress) => progress,
+            None => Progress::begin(repo.generation().map_err(io::Error::other)?),
+        };
+        let changes = follow(progress.generation, waker);
+        let mut daemon = Self {
+            repo,
+            engine: Engine::new(),
+            runner: Runner::open()?,
+            instances: BTreeMap::new(),
+            events: VecDeque::new(),
+            changed: BTreeSet::new(),
+            unsaved: Vec::new(),
+            to_run: Vec::new(),
+            dying: BTreeMap::new(),
+            progress,
+            changes,
+            wake,
+            signals,
+            began: Instant::now(),
+            shutdown: false,
+        };
+        for fmri in daemon.repo.instances().map_err(io::Error::other)? {
+            daemon.take_up(fmri).map_err(io::Error::other)?;
+        }
+        daemon.settle();
+        Ok(daemon)
+    }
+
+    /// Serves until SIGTERM; then stops everything, dependents first.
+    pub fn serve(mut self) -> io::Result<()> {
+        loop {
+            self.wait()?;
+            if self.signals.pending().iter().any(|signal| *signal != SIGCHLD) && !self.shutdown {
+                log::global("stopping all services");
+                self.shutdown = true;
+                self.events.push_back(Event::Shutdown);
+            }
+            self.reap();
+            let _ = self.wake.read(&mut [0; 256]);
+            while let Ok((generation, changed)) = self.changes.try_recv() {
+                self.repository_changed(generation, changed);
+            }
+            for (fmri, method, outcome) in self.runner.poll() {
+                self.method_over(fmri, method, outcome);
+            }
+            self.watch_dying();
+            self.watch_contracts();
+            self.events.push_back(Event::Tick);
+            self.settle();
+            if self.shutdown && self.engine.is_quiet() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut fds =
+            [self.wake.as_fd(), self.signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let pause = if self.dying.is_empty() { self.runner.pause() } else { AFTER_KILL };
+        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut fds, pause) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Feeds the engine all events there are, shows the result, and does what it wants. What is
+    /// about to run is on record before it does: should we be killed, the next of us finds it.
+    fn settle(&mut self) {
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                let now = self.began.elapsed().as_millis() as u64;
+                let exists = |path: &Path| crate::root(&path.to_string_lossy()).exists();
+                for action in self.engine.handle(event, now, &exists) {
+                    self.act(action);
+                }
+            }
+            self.show();
+            let is_recorded = self.save() || self.shutdown;
+            if self.to_run.is_empty() || !is_recorded {
+                return;
+            }
+            for (fmri, method) in std::mem::take(&mut self.to_run) {
+                self.run(fmri, method);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Log(fmri, line) => log::write(&fmri, &line),
+            Action::Changed(fmri) => drop(self.changed.insert(fmri)),
+            Action::Run(fmri, method) => self.prepare(fmri, method),
+            Action::Kill(fmri) => self.kill(fmri),
+            Action::TempDisable(fmri) => {
+                let reason = self.instances.get_mut(&fmri).and_then(|i| i.reason.take());
+                self.unsaved.push((fmri.clone(), temporarily_disabled(&fmri, reason)));
+            }
+        }
+    }
+
+    /// Gives a method that is about to run its contract.
+    fn prepare(&mut self, fmri: Fmri, method: Method) {
+        let Some(instance) = self.instances.get_mut(&fmri) else { return };
+        let contract = match next_contract() {
+            Ok(contract) => Some(contract),
+            Err(error) => {
+                log::global(&format!("{fmri}: no contract: {error}"));
+                return self.events.push_back(Event::Done(fmri, method, Outcome::Fatal));
+            }
+        };
+        if method == Method::Start {
+            let start_time = Some(SystemTime::now());
+            instance.processes = Processes { contract, start_time, ..Default::default() };
+        } else {
+            instance.processes.transient = contract;
+        }
+        self.to_run.push((fmri, method));
+    }
+
+    fn run(&mut self, fmri: Fmri, method: Method) {
+        let Some(instance) = self.instances.get_mut(&fmri) else { return };
+        let (service, transient) = (instance.processes.contract, instance.processes.transient);
+        let (own, primary) =
+            if method == Method::Start { (service, None) } else { (transient, service) };
+        let Some(own) = own else { return };
+        match self.runner.start(&fmri, method, &instance.description, own, primary) {
+            Begun::Over(outcome) => self.method_over(fmri, method, outcome),
+            Begun::Running { pid } if method == Method::Start => {
+                instance.processes.start_pid = Some(pid);
+                self.changed.insert(fmri.clone());
+                if instance.description.config.model == Model::Child {
+                    self.method_over(fmri, method, Outcome::Ok);
+                }
+            }
+            Begun::Running { .. } | Begun::Waiting => {}
+        }
+    }
+
+    fn method_over(&mut self, fmri: Fmri, method: Method, outcome: Outcome) {
+        if let Some(instance) = self.instances.get_mut(&fmri) {
+            let untracked = instance.description.config.model == Model::Transient;
+            let processes = &mut instance.processes;
+            let forgets = match (method, outcome) {
+                (Method::Start, Outcome::NoDaemon) => true,
+                (Method::Start, Outcome::Ok | Outcome::Degraded) => untracked,
+                (Method::Stop, outcome) => outcome == Outcome::Ok,
+                _ => false,
+            };
+            if method != Method::Start {
+                processes.transient = None;
+            }
+            if forgets && let Some(contract) = processes.contract.take() {
+                self.runner.contracts.remove(contract);
+            }
+        }
+        self.events.push_back(Event::Done(fmri, method, outcome));
+    }
+}
+
+/// Imports manifests that are new, and says what went wrong; services that are fine go on.
+fn import(repo: &Repo) {
+    let folder = crate::root("/lib/svc/manifest");
+    if !folder.is_dir() {
+        return;
+    }
+    match crate::manifest::import_new(repo, &folder) {
+        Err(error) => log::global(&format!("manifests: {error}")),
+        Ok(report) => {
+            report.warnings.iter().for_each(|warning| log::global(warning));
+            report.failures.iter().for_each(|failure| log::global(&failure.to_string()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the repository says: instances as they are described, and what administrators ask for.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use super::{Daemon, Instance};
+use crate::fmri::Fmri;
+use crate::repo::{Changed, RepoError, View, snapshots};
+use crate::restarter::config::{self, Description};
+use crate::restarter::engine::Event;
+use crate::restarter::log;
+use crate::restarter::publish::{self, Processes};
+
+impl Daemon {
+    /// An instance of the repository, as it is found at start.
+    pub(super) fn take_up(&mut self, fmri: Fmri) -> Result<(), RepoError> {
+        let earlier = self.repo.pg(&fmri, "restarter", &View::Direct)?;
+        let earlier = earlier.as_ref().and_then(publish::read);
+        let Some(description) = self.describe(&fmri)? else { return Ok(()) };
+        let config = description.config.clone();
+        let instance = Instance {
+            description,
+            processes: Processes::default(),
+            reason: None,
+            shown: None,
+            since: SystemTime::now(),
+        };
+        let instance = self.instances.entry(fmri.clone()).or_insert(instance);
+        let Some(earlier) = earlier else {
+            self.events.push_back(Event::Configure(fmri, config));
+            return Ok(());
+        };
+        instance.since = earlier.since;
+        instance.processes = earlier.processes;
+        // A stop or refresh method that was running begins anew, if it is still needed.
+        let leftover = instance.processes.transient.take();
+        leftover.into_iter().for_each(|contract| self.runner.contracts.kill(contract));
+        instance.shown = Some(earlier.look.clone());
+        self.events.push_back(Event::Adopt(fmri.clone(), config.clone(), earlier.look));
+        self.events.push_back(Event::Configure(fmri, config));
+        Ok(())
+    }
+
+    /// Reads an instance's description; `None` if it says nothing of being enabled, which keeps
+    /// it from its restarter (smf(7)).
+    fn describe(&self, fmri: &Fmri) -> Result<Option<Description>, RepoError> {
+        let Some(enabled) = self.enabled(fmri)? else { return Ok(None) };
+        if !self.repo.snapshots(fmri)?.iter().any(|name| name == snapshots::RUNNING) {
+            self.repo.snapshot(fmri, snapshots::RUNNING)?;
+        }
+        let groups = self.repo.pgs(fmri, &View::Running)?;
+        Ok(Some(config::read(groups, enabled)))
+    }
+
+    /// What counts at the moment: the temporary setting before the lasting one.
+    fn enabled(&self, fmri: &Fmri) -> Result<Option<bool>, RepoError> {
+        let read = |group: &str| -> Result<Option<bool>, RepoError> {
+            let group = self.repo.pg(fmri, group, &View::Composed)?;
+            Ok(group.and_then(|group| group.get("enabled")?.as_bool()))
+        };
+        let lasting = read("general")?;
+        Ok(lasting.map(|_| read("general_ovr")).transpose()?.flatten().or(lasting))
+    }
+
+    pub(super) fn repository_changed(&mut self, generation: u64, changed: Vec<Changed>) {
+        let mut changed: BTreeSet<_> = changed.into_iter().map(|c| (c.fmri, c.pg)).collect();
+        let inherited = |fmri: &Fmri, pg: &Option<String>| {
+            let heirs = self.instances.keys().filter(|heir| heir.service == fmri.service);
+            heirs.map(|heir| (heir.clone(), pg.clone())).collect::<Vec<_>>()
+        };
+        let of_services = changed.iter().filter(|(fmri, pg)| !fmri.is_instance() && pg.is_some());
+        let of_heirs: Vec<_> = of_services.flat_map(|(fmri, pg)| inherited(fmri, pg)).collect();
+        changed.retain(|(fmri, _)| fmri.is_instance());
+        changed.extend(of_heirs);
+        for (fmri, pg) in changed {
+            let result = match pg.as_deref() {
+                None => self.came_or_went(&fmri),
+                Some("general" | "general_ovr") => self.enabled_changed(&fmri),
+                Some("restarter_actions") => self.requested(&fmri),
+                Some(_) => Ok(()),
+            };
+            match result {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => self.events.push_back(Event::Delete(fmri)),
+                Err(error) => log::global(&format!("{fmri}: {error}")),
+            }
+        }
+        self.settle();
+        self.progress.generation = generation;
+        self.progress.save();
+    }
+
+    fn came_or_went(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
+        match self.describe(fmri)? {
+            Some(_) if !self.instances.contains_key(fmri) => self.take_up(fmri.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn enabled_changed(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
+        let Some(enabled) = self.enabled(fmri)? else { return Ok(()) };
+        let Some(instance) = self.instances.get_mut(fmri) else {
+            return self.take_up(fmri.clone());
+        };
+        instance.description.config.enabled = enabled;
+        let config = instance.description.config.clone();
+        self.events.push_back(Event::Configure(fmri.clone(), config));
+        Ok(())
+    }
+
+    /// Obeys the requests that are newer than those obeyed before.
+    fn requested(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
+        let group = self.repo.pg(fmri, "restarter_actions", &View::Direct)?;
+        let mut requests = self.progress.news(fmri, group.as_ref());
+        requests.sort_by_key(|(_, time)| *time);
+        for (action, _) in requests {
+            let fmri = fmri.clone();
+            match action.as_str() {
+                "refresh" => self.refresh(fmri)?,
+                "restart" => self.events.push_back(Event::Restart(fmri)),
+                "maint_on" => self.events.push_back(Event::Maintenance(fmri)),
+                "maint_off" | "restore" => self.events.push_back(Event::Clear(fmri)),
+                other => log::global(&format!("{fmri}: unknown request \"{other}\"")),
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, fmri: Fmri) -> Result<(), RepoError> {
+        let Some(description) = self.describe(&fmri)? else { return Ok(()) };
+        let config = description.config.clone();
+        match self.instances.get_mut(&fmri) {
+            Some(instance) => instance.description = description,
+            None => return self.take_up(fmri),
+        }
+        self.events.push_back(Event::Configure(fmri.clone(), config));
+        self.events.push_back(Event::Refresh(fmri));
+        Ok(())
+    }
+}

@@ -80,6 +80,7 @@ impl Daemon {
             Some(progress) => progress,
             None => Progress::begin(repo.generation().map_err(io::Error::other)?),
         };
+        progress.save();
         let changes = follow(progress.generation, waker);
         let mut daemon = Self {
             repo,

@@ -9,6 +9,9 @@ use store::process::Host;
 use store::store::Store;
 use store::wire::{Errno, Op, Packet, fields, split};
 
+/// An event: path and token.
+pub type Event = (String, String);
+
 /// Domains that can always be connected, except those that are said to be missing.
 #[derive(Default)]
 pub struct FakeHost {
@@ -69,7 +72,7 @@ impl World {
         op: Op,
         tx: u32,
         payload: impl Into<Vec<u8>>,
-    ) -> (Result<Vec<u8>, Errno>, Vec<(String, String)>) {
+    ) -> (Result<Vec<u8>, Errno>, Vec<Event>) {
         let before = self.events(conn);
         self.store.handle(conn, &Packet::new(op, 77, tx, payload), &mut self.host);
         self.journal.extend(self.store.take_changes());
@@ -86,7 +89,7 @@ impl World {
     }
 
     /// The events that wait for a client; (path, token).
-    pub fn events(&mut self, conn: ConnId) -> Vec<(String, String)> {
+    pub fn events(&mut self, conn: ConnId) -> Vec<Event> {
         events_in(&mut self.drain(conn))
     }
 
@@ -152,7 +155,7 @@ pub fn domain(domid: u16) -> ConnId {
     ConnId::Domain(domid)
 }
 
-fn events_in(stream: &mut Vec<u8>) -> Vec<(String, String)> {
+fn events_in(stream: &mut Vec<u8>) -> Vec<Event> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let next = || {
         let packet = Packet::take(stream).unwrap()?;

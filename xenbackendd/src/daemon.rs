@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -21,6 +21,10 @@ use xen::abi::xenbus::State;
 use crate::device::{Device, Done, Kind, ROOT, Seen, Step, next_step};
 use crate::record::{Records, Use};
 use crate::{script, vbd, vif};
+
+/// How long the kernel may take to make a network interface, and how often we look.
+const INTERFACE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What came out of preparing a device: nodes for the store.
 type Nodes = Vec<(&'static str, String)>;
@@ -38,6 +42,8 @@ pub struct Daemon {
     records: Records,
     /// Devices that could not be prepared; they are left alone until their nodes are gone.
     failed: BTreeSet<Device>,
+    /// Devices whose interface the kernel has yet to make, and until when we wait for it.
+    awaited: BTreeMap<Device, Instant>,
     /// Devices whose script runs.
     busy: BTreeMap<Device, PathBuf>,
     ended: Receiver<Ended>,
@@ -57,8 +63,9 @@ impl Daemon {
         wake.set_nonblocking(true)?;
         let records = Records::open(records)?;
         store.watch(ROOT, "backend").map_err(io::Error::other)?;
-        let (failed, busy) = Default::default();
-        let mut daemon = Self { store, records, failed, busy, ended, end, wake, waker, signals };
+        let (failed, awaited, busy) = Default::default();
+        let mut daemon =
+            Self { store, records, failed, awaited, busy, ended, end, wake, waker, signals };
         daemon.take_up()?;
         Ok(daemon)
     }
@@ -112,13 +119,20 @@ impl Daemon {
             while let Ok(ended) = self.ended.try_recv() {
                 self.script_ended(ended)?;
             }
+            for device in self.awaited.keys().copied().collect::<Vec<_>>() {
+                self.look_at(device)?;
+            }
         }
     }
 
     fn wait(&self) -> io::Result<()> {
         let mut fds = [self.store.as_fd(), self.signals.as_fd(), self.wake.as_fd()]
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        match poll(&mut fds, PollTimeout::NONE) {
+        let timeout = match self.awaited.is_empty() {
+            true => PollTimeout::NONE,
+            false => PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO),
+        };
+        match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -167,7 +181,10 @@ impl Daemon {
             () => Done::Nothing,
         };
         match next_step(Seen { state, online }, done) {
-            Step::Wait => Ok(()),
+            Step::Wait => {
+                self.awaited.remove(&device);
+                Ok(())
+            }
             Step::Prepare => self.prepare(device),
             Step::PutBack => self.put_back(device),
             Step::Forget => {
@@ -183,11 +200,13 @@ impl Daemon {
             self.start_script(device, script, true);
             return Ok(());
         }
-        let prepared = match device.kind {
-            Kind::Vbd => self.prepare_disk(device)?,
-            Kind::Vif => self.prepare_interface(device)?,
-        };
-        self.report(device, prepared)
+        match device.kind {
+            Kind::Vbd => {
+                let prepared = self.prepare_disk(device)?;
+                self.report(device, prepared)
+            }
+            Kind::Vif => self.prepare_interface(device),
+        }
     }
 
     fn prepare_disk(&mut self, device: Device) -> io::Result<Result<Nodes, String>> {
@@ -203,16 +222,22 @@ impl Daemon {
         }))
     }
 
-    fn prepare_interface(&mut self, device: Device) -> io::Result<Result<Nodes, String>> {
+    fn prepare_interface(&mut self, device: Device) -> io::Result<()> {
         let name = self.node(&device, "vifname")?;
         let Some(bridge) = self.node(&device, "bridge")? else {
-            return Ok(Err("no bridge is named".to_owned()));
+            return self.report(device, Err("no bridge is named".to_owned()));
         };
+        let now = Instant::now();
+        let deadline = *self.awaited.entry(device).or_insert(now + INTERFACE);
+        if !vif::is_there(&device, name.as_deref()) && now < deadline {
+            return Ok(());
+        }
+        self.awaited.remove(&device);
         let prepared = vif::prepare(&device, &vif::Wish { name, bridge });
         if let Ok(name) = &prepared {
             self.records.insert(device, Use::Interface { name: name.clone() })?;
         }
-        Ok(prepared.map(|_| Vec::new()))
+        self.report(device, prepared.map(|_| Vec::new()))
     }
 
     /// Tells the toolstack and the kernel what came of it.

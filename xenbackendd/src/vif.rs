@@ -19,6 +19,11 @@ pub fn kernel_name(device: &Device) -> String {
     format!("vif{}.{}", device.domid, device.devid)
 }
 
+/// Whether the kernel has made the interface yet. It says that it waits for us a little before.
+pub fn is_there(device: &Device, name: Option<&str>) -> bool {
+    net::exists(&kernel_name(device)) || name.is_some_and(net::exists)
+}
+
 /// Names the interface, attaches it to its bridge, takes it up. Returns its name.
 pub fn prepare(device: &Device, wish: &Wish) -> Result<String, String> {
     let original = kernel_name(device);

@@ -1,6 +1,6 @@
 //! The daemon: one thread, one poll loop, a console for each guest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -13,17 +13,21 @@ use svc_daemon::Signals;
 use tracing::{info, warn};
 use xen::sys::{DomId, Hypervisor, Port};
 
-use crate::guest::{Devices, Guest, Nodes};
+use crate::guest::{Departed, Devices, Guest, Nodes};
 use crate::hypervisor::HypervisorLog;
 use crate::log::Log;
+use crate::settings;
+
+/// How often it is looked whether the last words of a guest have been read, in milliseconds.
+const DEPARTING: u16 = 50;
 
 /// What to log, and where.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where logs are kept.
     pub log_dir: PathBuf,
-    /// The size at which a log is put aside, in bytes; 0: never.
-    pub log_limit: u64,
+    /// The size at which a log is put aside, in bytes; 0: never; `None`: as the service says.
+    pub log_limit: Option<u64>,
     /// Keep logs of guests.
     pub log_guests: bool,
     /// Keep a log of the hypervisor.
@@ -34,14 +38,16 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Daemon {
     config: Config,
+    log_limit: u64,
     store: Client,
     hypervisor: Hypervisor,
     devices: Devices,
     guests: BTreeMap<DomId, Guest>,
-    /// Guests whose nodes are not complete yet.
+    /// Guests whose nodes are not complete yet, and what is watched for each.
     awaited: BTreeMap<DomId, String>,
     /// Guests that broke their ring; they get no other before they are gone.
-    dropped: Vec<DomId>,
+    dropped: BTreeSet<DomId>,
+    departed: Vec<Departed>,
     hypervisor_log: Option<HypervisorLog>,
     signals: Signals,
 }
@@ -57,13 +63,15 @@ impl Daemon {
             store.watch(path, path).map_err(io::Error::other)?;
         }
         let mut daemon = Self {
+            log_limit: config.log_limit.unwrap_or_else(settings::log_limit),
             config,
             store,
             hypervisor,
             devices,
             guests: BTreeMap::new(),
             awaited: BTreeMap::new(),
-            dropped: Vec::new(),
+            dropped: BTreeSet::new(),
+            departed: Vec::new(),
             hypervisor_log: None,
             signals,
         };
@@ -77,9 +85,8 @@ impl Daemon {
     /// A host whose hypervisor log can't be had still has consoles.
     fn follow_hypervisor(&mut self) {
         let path = self.config.log_dir.join("hypervisor.log");
-        let opened = Log::open(&path, self.config.log_limit)
-            .and_then(|log| HypervisorLog::open(&self.devices.evtchn, log))
-            .and_then(|mut log| log.serve(&self.hypervisor).map(|()| log));
+        let opened = Log::open(&path, self.log_limit)
+            .and_then(|log| HypervisorLog::open(&self.devices.evtchn, &self.hypervisor, log));
         match opened {
             Ok(log) => self.hypervisor_log = Some(log),
             Err(error) => warn!("no log of the hypervisor: {error}"),
@@ -97,12 +104,10 @@ impl Daemon {
             for signal in self.signals.pending() {
                 match signal {
                     SIGHUP => self.reopen_logs(),
-                    _ => {
-                        info!("stopping; the guests wait until there is a daemon again");
-                        return Ok(());
-                    }
+                    _ => return self.stop(),
                 }
             }
+            self.count_clients();
             while let Some(port) = self.devices.evtchn.pending()? {
                 self.fired(port)?;
             }
@@ -113,14 +118,24 @@ impl Daemon {
         }
     }
 
+    fn stop(&self) -> io::Result<()> {
+        for guest in self.guests.values() {
+            guest.withdraw(&self.store);
+        }
+        info!("stopping; the guests wait until there is a daemon again");
+        Ok(())
+    }
+
     /// Waits until something can be done; says whose terminals can move.
     fn wait(&self) -> io::Result<Vec<DomId>> {
-        let domids: Vec<DomId> = self.guests.keys().copied().collect();
-        let mut fds = vec![
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.devices.evtchn.fd(), PollFlags::POLLIN),
-            PollFd::new(self.store.as_fd(), PollFlags::POLLIN),
+        let others = [
+            self.signals.as_fd(),
+            self.store.as_fd(),
+            self.devices.evtchn.fd(),
+            self.devices.watcher.as_fd(),
         ];
+        let mut fds: Vec<PollFd<'_>> =
+            others.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into_iter().collect();
         fds.extend(self.guests.values().map(Guest::poll_fd));
         match poll(&mut fds, self.timeout()) {
             Ok(_) => {}
@@ -128,15 +143,19 @@ impl Daemon {
             Err(error) => return Err(error.into()),
         }
         let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-        let ready = domids.into_iter().zip(&fds[3..]).filter(|(_, fd)| is_ready(fd));
-        Ok(ready.map(|(domid, _)| domid).collect())
+        let terminals = self.guests.keys().zip(&fds[others.len()..]);
+        Ok(terminals.filter(|(_, fd)| is_ready(fd)).map(|(domid, _)| *domid).collect())
     }
 
     fn timeout(&self) -> PollTimeout {
+        if !self.departed.is_empty() {
+            return PollTimeout::from(DEPARTING);
+        }
         let next = self.guests.values().filter_map(|guest| guest.throttled).min();
         next.map_or(PollTimeout::NONE, |at| {
-            let left = at.saturating_duration_since(Instant::now()).as_millis() as u16;
-            PollTimeout::from(left + 1)
+            let left = at.saturating_duration_since(Instant::now()).as_millis();
+            // Rounded up: a millisecond too late is right, a busy loop is not.
+            PollTimeout::try_from(left + 1).unwrap_or(PollTimeout::MAX)
         })
     }
 
@@ -152,39 +171,47 @@ impl Daemon {
     /// Compares the guests we serve with those there are.
     fn scan(&mut self) -> io::Result<()> {
         let all = self.hypervisor.domain_list()?;
-        let alive: Vec<DomId> = all
+        let alive: BTreeSet<DomId> = all
             .iter()
             .filter(|info| info.domid != 0 && !info.dying)
             .map(|info| info.domid)
             .collect();
-        let gone: Vec<DomId> =
-            self.guests.keys().copied().filter(|domid| !alive.contains(domid)).collect();
-        for domid in gone {
-            if let Some(guest) = self.guests.remove(&domid) {
-                guest.close(&self.devices.evtchn);
-            }
+        let served: Vec<DomId> = self.guests.keys().copied().collect();
+        for domid in served.into_iter().filter(|domid| !alive.contains(domid)) {
+            self.close(domid);
         }
         self.dropped.retain(|domid| alive.contains(domid));
-        let done: Vec<DomId> =
-            self.awaited.keys().copied().filter(|domid| !alive.contains(domid)).collect();
-        for domid in done {
+        let awaited: Vec<DomId> = self.awaited.keys().copied().collect();
+        for domid in awaited.into_iter().filter(|domid| !alive.contains(domid)) {
             self.stop_awaiting(domid);
         }
         for domid in alive {
-            if !self.guests.contains_key(&domid) && !self.dropped.contains(&domid) {
+            if !self.dropped.contains(&domid) {
                 self.take_up(domid);
             }
         }
         Ok(())
     }
 
+    fn close(&mut self, domid: DomId) {
+        if let Some(guest) = self.guests.remove(&domid) {
+            self.departed.push(guest.close(&self.devices.evtchn));
+        }
+    }
+
+    /// Begins to serve a guest, unless that is done already.
     fn take_up(&mut self, domid: DomId) {
         let nodes = match Nodes::read(&self.store, domid) {
             Ok(Some(nodes)) => nodes,
             Ok(None) => return self.await_nodes(domid),
             Err(error) => return warn!("domain {domid}: {error}"),
         };
-        let logs = (self.config.log_dir.as_path(), self.config.log_limit);
+        if self.guests.get(&domid).is_some_and(|guest| guest.nodes == nodes) {
+            return;
+        }
+        // One that was introduced again has another ring.
+        self.close(domid);
+        let logs = (self.config.log_dir.as_path(), self.log_limit);
         let logs = self.config.log_guests.then_some(logs);
         match Guest::open(&self.devices, &self.store, domid, nodes, logs) {
             Ok(guest) => {
@@ -203,7 +230,8 @@ impl Daemon {
     /// Watches the nodes of a guest until they are complete.
     fn await_nodes(&mut self, domid: DomId) {
         let path = format!("/local/domain/{domid}/console");
-        if !self.awaited.contains_key(&domid) && self.store.watch(&path, &path).is_ok() {
+        let is_known = self.awaited.contains_key(&domid) || self.guests.contains_key(&domid);
+        if !is_known && self.store.watch(&path, &path).is_ok() {
             self.awaited.insert(domid, path);
         }
     }
@@ -217,8 +245,7 @@ impl Daemon {
     fn fired(&mut self, port: Port) -> io::Result<()> {
         if let Some(log) = self.hypervisor_log.as_mut().filter(|log| log.port == port) {
             if let Err(error) = log.serve(&self.hypervisor) {
-                warn!("no more log of the hypervisor: {error}");
-                self.hypervisor_log = None;
+                warn!("cannot write the log of the hypervisor: {error}");
             }
             return self.devices.evtchn.unmask(port);
         }
@@ -234,10 +261,25 @@ impl Daemon {
     fn serve_guest(&mut self, domid: DomId) {
         let Some(guest) = self.guests.get_mut(&domid) else { return };
         if let Err(error) = guest.serve(&self.devices.evtchn) {
-            warn!("{}: its console is dropped: {error}", guest.name());
-            self.dropped.push(domid);
-            if let Some(guest) = self.guests.remove(&domid) {
-                let _ = self.devices.evtchn.unbind(guest.port);
+            warn!("{}: domain {domid} gets no console any more: {error}", guest.name());
+            guest.withdraw(&self.store);
+            self.dropped.insert(domid);
+            self.close(domid);
+        }
+    }
+
+    /// Clients came and went; terminals of guests that are gone are closed when nobody needs
+    /// them.
+    fn count_clients(&mut self) {
+        let seen = self.devices.watcher.take();
+        for guest in self.guests.values_mut() {
+            guest.count_clients(&seen);
+        }
+        for mut departed in std::mem::take(&mut self.departed) {
+            if departed.is_over(&seen) {
+                departed.close(&self.devices.watcher);
+            } else {
+                self.departed.push(departed);
             }
         }
     }
@@ -245,30 +287,33 @@ impl Daemon {
     /// Lets guests that had written too much go on.
     fn release_throttled(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        let is_over = |guest: &Guest| guest.throttled.is_some_and(|until| until <= now);
-        let over: Vec<DomId> = self
-            .guests
-            .iter()
-            .filter(|(_, guest)| is_over(guest))
-            .map(|(domid, _)| *domid)
-            .collect();
-        for domid in over {
-            if let Some(guest) = self.guests.get_mut(&domid) {
+        let mut over = Vec::new();
+        for (domid, guest) in &mut self.guests {
+            if guest.throttled.is_some_and(|until| until <= now) {
                 guest.throttled = None;
-                self.devices.evtchn.unmask(guest.port)?;
+                over.push((*domid, guest.port));
             }
+        }
+        for (domid, port) in over {
             self.serve_guest(domid);
+            if self.guests.get(&domid).is_some_and(|guest| guest.throttled.is_none()) {
+                self.devices.evtchn.unmask(port)?;
+            }
         }
         Ok(())
     }
 
-    /// SIGHUP: somebody moved the logs away.
+    /// SIGHUP: somebody moved the logs away, or changed the limit.
     fn reopen_logs(&mut self) {
-        if !self.config.log_guests {
-            return;
-        }
+        self.log_limit = self.config.log_limit.unwrap_or_else(settings::log_limit);
+        info!("logs are opened again; their limit is {} bytes", self.log_limit);
         for guest in self.guests.values_mut() {
-            guest.reopen_log(&self.config.log_dir, self.config.log_limit);
+            guest.reopen_log(self.log_limit);
+        }
+        if let Some(log) = &mut self.hypervisor_log
+            && let Err(error) = log.reopen(self.log_limit)
+        {
+            warn!("cannot open the log of the hypervisor: {error}");
         }
     }
 }

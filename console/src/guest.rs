@@ -1,26 +1,31 @@
 //! One guest's console: ring, event channel, terminal, log.
+//!
+//! Whatever the guest prints is taken out of its ring at once, so a guest never waits for a
+//! client; one that prints too much waits for the others.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFd;
 use store::client::{Client, Tx};
 use tracing::{info, warn};
 use xen::abi::grant::RESERVED_CONSOLE;
 use xen::sys::{DomId, Evtchn, Gntdev, Mapping, Port, Privcmd};
 
-use crate::backlog::Backlog;
 use crate::log::{Log, safe_name};
-use crate::pty::Pty;
-use crate::ring::Ring;
+use crate::ring::{BadIndexes, Ring};
+use crate::terminal::{Seen, Terminal, Watcher};
 
-/// A guest may write this much in [`WINDOW`]; then others come first.
-const WINDOW_BYTES: usize = 256 << 10;
+/// A guest may print this much in [`WINDOW`]; then others come first.
+const WINDOW_BYTES: usize = 64 << 10;
 const WINDOW: Duration = Duration::from_millis(200);
 /// What is kept for a late client where the toolstack sets no limit, in bytes.
 const BACKLOG: usize = 1 << 20;
+/// However much the toolstack wants kept.
+const MOST_BACKLOG: usize = 64 << 20;
+/// How long the last words of a guest wait for a client to read them.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the toolstack wrote of a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +51,11 @@ impl Nodes {
         let (Some(frame), Some(port)) = (number("ring-ref")?, number("port")?) else {
             return Ok(None);
         };
-        let backlog = number("limit")?.map_or(BACKLOG, |limit| (limit as usize).min(BACKLOG));
+        let backlog = match number("limit")? {
+            // As in the historic daemon 0 sets no limit of its own.
+            None | Some(0) => BACKLOG,
+            Some(limit) => usize::try_from(limit).unwrap_or(MOST_BACKLOG).min(MOST_BACKLOG),
+        };
         Ok(u32::try_from(port).ok().map(|port| Self { frame, port, backlog }))
     }
 }
@@ -55,20 +64,26 @@ impl Nodes {
 #[derive(Debug)]
 pub(crate) struct Devices {
     pub(crate) evtchn: Evtchn,
-    pub(crate) privcmd: Privcmd,
-    pub(crate) gntdev: Gntdev,
+    pub(crate) watcher: Watcher,
+    privcmd: Privcmd,
+    /// Kernels can be built without.
+    gntdev: Option<Gntdev>,
 }
 
 impl Devices {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { evtchn: Evtchn::open()?, privcmd: Privcmd::open()?, gntdev: Gntdev::open()? })
+        let gntdev = Gntdev::open().inspect_err(|error| info!("{error}; frames are mapped")).ok();
+        let (evtchn, privcmd) = (Evtchn::open()?, Privcmd::open()?);
+        Ok(Self { evtchn, watcher: Watcher::open()?, privcmd, gntdev })
     }
 
     /// The ring's page: by the grant that builders leave for us, else as the frame itself.
     fn ring(&self, domid: DomId, frame: u64) -> xen::sys::Result<Mapping> {
-        self.gntdev
-            .map(domid, RESERVED_CONSOLE, true)
-            .or_else(|_| self.privcmd.map_foreign(domid, &[frame], true))
+        let granted = self.gntdev.as_ref().map(|dev| dev.map(domid, RESERVED_CONSOLE, true));
+        match granted {
+            Some(Ok(page)) => Ok(page),
+            _ => self.privcmd.map_foreign(domid, &[frame], true),
+        }
     }
 }
 
@@ -76,14 +91,17 @@ impl Devices {
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) port: Port,
+    pub(crate) nodes: Nodes,
+    domid: DomId,
     name: String,
     ring: Ring<Mapping>,
-    pty: Pty,
+    terminal: Terminal,
     log: Option<Log>,
-    backlog: Backlog,
-    /// When the window began, and what was written in it.
+    /// The log could not be written, and that has been said.
+    log_fails: bool,
+    /// When the window began, and what was printed in it.
     window: (Instant, usize),
-    /// The event channel stays masked until then.
+    /// Until then its output stays in the ring, and its event channel masked.
     pub(crate) throttled: Option<Instant>,
 }
 
@@ -96,65 +114,65 @@ impl Guest {
         nodes: Nodes,
         logs: Option<(&Path, u64)>,
     ) -> io::Result<Self> {
-        let home = format!("/local/domain/{domid}");
-        let name =
-            store.read_string(Tx::NONE, &format!("{home}/name")).map_err(io::Error::other)?;
+        let path = format!("/local/domain/{domid}/name");
+        let name = store.read_string(Tx::NONE, &path).map_err(io::Error::other)?;
         let name = name.unwrap_or_else(|| format!("domain-{domid}"));
         let ring = Ring::new(devices.ring(domid, nodes.frame)?);
-        let pty = Pty::open()?;
+        let terminal = Terminal::open(&devices.watcher, nodes.backlog)?;
         let log = logs.map(|(folder, limit)| open_log(folder, &name, limit)).transpose()?;
         let port = devices.evtchn.bind_interdomain(domid, nodes.port)?;
-        let tty = format!("{home}/console/tty");
-        if let Err(error) = store.write(Tx::NONE, &tty, pty.path().display().to_string()) {
+        let tty = terminal.path().display().to_string();
+        // The node's permissions are those of its folder: the guest may read it.
+        if let Err(error) = store.write(Tx::NONE, &tty_node(domid), &tty) {
             let _ = devices.evtchn.unbind(port);
             return Err(io::Error::other(error));
         }
-        info!("{name}: console of domain {domid} is {}", pty.path().display());
+        info!("{name}: console of domain {domid} is {tty}");
         let window = (Instant::now(), 0);
-        let backlog = Backlog::new(nodes.backlog);
-        Ok(Self { port, name, ring, pty, log, backlog, window, throttled: None })
+        let (log_fails, throttled) = (false, None);
+        Ok(Self { port, nodes, domid, name, ring, terminal, log, log_fails, window, throttled })
     }
 
-    /// What to wait for at the terminal.
+    /// What to wait for at the terminal. What the guest has no room for stays there.
     pub(crate) fn poll_fd(&self) -> PollFd<'_> {
-        let mut flags = PollFlags::empty();
-        // What the guest has no room for stays with the terminal.
-        if self.ring.room().is_ok_and(|room| room > 0) {
-            flags |= PollFlags::POLLIN;
-        }
-        if !self.backlog.is_empty() {
-            flags |= PollFlags::POLLOUT;
-        }
-        PollFd::new(self.pty.as_fd(), flags)
+        self.terminal.poll_fd(self.ring.room().is_ok_and(|room| room > 0))
     }
 
     /// Moves everything that can be moved. An error means that the guest broke its ring.
-    pub(crate) fn serve(&mut self, evtchn: &Evtchn) -> io::Result<()> {
-        let moved = self.take_output()? | self.give_input()?;
-        if moved {
-            evtchn.notify(self.port)?;
+    pub(crate) fn serve(&mut self, evtchn: &Evtchn) -> Result<(), BadIndexes> {
+        let printed = self.throttled.is_none() && self.take_output()?;
+        let typed = self.give_input()?;
+        if printed | typed {
+            // It fails only for a guest that is going away, and the store tells us of that.
+            let _ = evtchn.notify(self.port);
         }
-        self.feed_terminal();
+        self.terminal.flush();
         Ok(())
     }
 
-    fn take_output(&mut self) -> io::Result<bool> {
-        let bytes = self.ring.take().map_err(io::Error::other)?;
+    fn take_output(&mut self) -> Result<bool, BadIndexes> {
+        let bytes = self.ring.take()?;
         if bytes.is_empty() {
             return Ok(false);
         }
         self.count(bytes.len());
-        if let Some(log) = &mut self.log
-            && let Err(error) = log.write(&bytes)
-        {
-            warn!("{}: cannot write its log: {error}", self.name);
-            self.log = None;
-        }
-        self.backlog.push(&bytes);
+        self.write_log(&bytes);
+        self.terminal.print(&bytes);
         Ok(true)
     }
 
-    /// Counts what the guest wrote, and holds it back when it was too much.
+    fn write_log(&mut self, bytes: &[u8]) {
+        let Some(log) = &mut self.log else { return };
+        let result = log.write(bytes);
+        if let Err(error) = &result
+            && !self.log_fails
+        {
+            warn!("{}: cannot write its log: {error}", self.name);
+        }
+        self.log_fails = result.is_err();
+    }
+
+    /// Counts what the guest printed, and holds it back when it was too much.
     fn count(&mut self, bytes: usize) {
         let now = Instant::now();
         if now.duration_since(self.window.0) > WINDOW {
@@ -166,41 +184,74 @@ impl Guest {
         }
     }
 
-    fn give_input(&mut self) -> io::Result<bool> {
-        let room = self.ring.room().map_err(io::Error::other)?;
-        let mut typed = vec![0; room];
-        let count = if room > 0 { self.pty.read(&mut typed).unwrap_or(0) } else { 0 };
-        self.ring.give(&typed[..count]).map_err(io::Error::other)?;
+    fn give_input(&mut self) -> Result<bool, BadIndexes> {
+        let mut typed = vec![0; self.ring.room()?];
+        let count = if typed.is_empty() { 0 } else { self.terminal.typed(&mut typed) };
+        self.ring.give(&typed[..count])?;
         Ok(count > 0)
     }
 
-    fn feed_terminal(&mut self) {
-        while !self.backlog.is_empty() {
-            match self.pty.write(self.backlog.front()) {
-                Ok(count) if count > 0 => self.backlog.consume(count),
-                _ => return,
-            }
-        }
+    /// Clients came and went.
+    pub(crate) fn count_clients(&mut self, seen: &Seen) {
+        self.terminal.count_clients(seen);
     }
 
     /// Takes the last words of a guest that is going away.
-    pub(crate) fn close(mut self, evtchn: &Evtchn) {
+    pub(crate) fn close(mut self, evtchn: &Evtchn) -> Departed {
+        self.throttled = None;
         let _ = self.serve(evtchn);
         let _ = evtchn.unbind(self.port);
-        info!("{}: console closed", self.name);
+        info!("{}: console of domain {} closed", self.name, self.domid);
+        Departed { terminal: self.terminal, until: Instant::now() + LAST_WORDS }
+    }
+
+    /// Takes the terminal's name out of the store, which may soon be that of another terminal.
+    pub(crate) fn withdraw(&self, store: &Client) {
+        let (node, ours) = (tty_node(self.domid), self.terminal.path().display().to_string());
+        let withdrawn = store.transaction(|tx| match store.read_string(tx, &node)? {
+            Some(tty) if tty == ours => store.write(tx, &node, ""),
+            _ => Ok(()),
+        });
+        if let Err(error) = withdrawn {
+            warn!("{}: {error}", self.name);
+        }
     }
 
     /// Begins a new log where somebody moved the old one away.
-    pub(crate) fn reopen_log(&mut self, folder: &Path, limit: u64) {
-        match open_log(folder, &self.name, limit) {
-            Ok(log) => self.log = Some(log),
-            Err(error) => warn!("{}: cannot open its log: {error}", self.name),
+    pub(crate) fn reopen_log(&mut self, limit: u64) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.reopen(limit)
+        {
+            warn!("{}: cannot open its log: {error}", self.name);
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// The terminal of a guest that is gone, while a client still reads its last words.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    terminal: Terminal,
+    until: Instant,
+}
+
+impl Departed {
+    /// Whether the terminal need not be kept.
+    pub(crate) fn is_over(&mut self, seen: &Seen) -> bool {
+        self.terminal.count_clients(seen);
+        self.terminal.is_drained() || Instant::now() >= self.until
+    }
+
+    pub(crate) fn close(self, watcher: &Watcher) {
+        self.terminal.close(watcher);
+    }
+}
+
+fn tty_node(domid: DomId) -> String {
+    format!("/local/domain/{domid}/console/tty")
 }
 
 fn open_log(folder: &Path, name: &str, limit: u64) -> io::Result<Log> {

@@ -12,3 +12,5 @@ mod hypervisor;
 pub mod log;
 mod pty;
 pub mod ring;
+pub mod settings;
+mod terminal;

@@ -1,7 +1,8 @@
 //! A log file that does not grow without bound: at its limit it becomes `FILE.1`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A log with a limit.
@@ -20,9 +21,15 @@ impl Log {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = append_to(path)?;
         let size = file.metadata()?.len();
         Ok(Self { path: path.to_owned(), file, size, limit })
+    }
+
+    /// Opens the file again, which somebody may have moved away, with a limit that may be new.
+    pub fn reopen(&mut self, limit: u64) -> io::Result<()> {
+        *self = Self::open(&self.path, limit)?;
+        Ok(())
     }
 
     /// Appends bytes; at the limit the file is put aside first, replacing the one before.
@@ -36,13 +43,43 @@ impl Log {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(".1");
-        std::fs::rename(&self.path, aside)?;
-        self.file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        std::fs::rename(&self.path, self.aside())?;
+        self.file = append_to(&self.path)?;
         self.size = 0;
         Ok(())
     }
+
+    fn aside(&self) -> PathBuf {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(".1");
+        aside.into()
+    }
+
+    /// The last `count` bytes written, across the file that was put aside; fewer if there are
+    /// no more.
+    pub fn tail(&self, count: usize) -> io::Result<Vec<u8>> {
+        let recent = last_bytes(&self.path, count)?;
+        let mut tail = match last_bytes(&self.aside(), count - recent.len()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            older => older?,
+        };
+        tail.extend(recent);
+        Ok(tail)
+    }
+}
+
+/// What a guest prints may be meant for its administrator alone.
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn last_bytes(path: &Path, count: usize) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(count as u64)))?;
+    let mut bytes = Vec::new();
+    file.take(count as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The part of a guest's log name that comes from its own name, which may hold anything.
@@ -55,6 +92,7 @@ pub fn safe_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_limit_holds_and_nothing_recent_is_lost() {
@@ -72,8 +110,47 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_was_moved_away_begins_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guest-a.log");
+        let mut log = Log::open(&path, 0).unwrap();
+        log.write(b"before\n").unwrap();
+        std::fs::rename(&path, folder.path().join("archive")).unwrap();
+        log.reopen(0).unwrap();
+        log.write(b"after\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"after\n");
+        assert_eq!(std::fs::read(folder.path().join("archive")).unwrap(), b"before\n");
+    }
+
+    #[test]
     fn a_guest_can_not_name_another_file() {
         assert_eq!(safe_name("../../etc/passwd"), "_.._etc_passwd");
         assert_eq!(safe_name("ro sa/line\n"), "ro_sa_line_");
+    }
+
+    proptest! {
+        #[test]
+        fn two_files_hold_the_most_recent_bytes(
+            limit in 1_u64..200,
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..90), 1..20),
+            count in 0_usize..300,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.log");
+            let mut written = Vec::new();
+            for piece in pieces {
+                // Each time as after a SIGKILL.
+                Log::open(&path, limit).unwrap().write(&piece).unwrap();
+                written.extend(&piece);
+                prop_assert!(std::fs::metadata(&path).unwrap().len() <= limit.max(piece.len() as u64));
+            }
+            let tail = Log::open(&path, limit).unwrap().tail(count).unwrap();
+            prop_assert!(written.ends_with(&tail));
+            let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len() as usize);
+            let kept = size(&path) + size(&path.with_extension("log.1"));
+            prop_assert_eq!(tail.len(), kept.min(count));
+            // Whatever goes, the file put aside and the piece that had no room fill the limit.
+            prop_assert!(kept as u64 > limit || kept == written.len());
+        }
     }
 }

@@ -23,9 +23,10 @@ struct Cli {
     /// Where to keep logs
     #[arg(long, value_name = "DIR", default_value = "/var/log/xen/console")]
     log_dir: PathBuf,
-    /// Put a log aside when it has this many bytes (0: never)
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
-    log_limit: u64,
+    /// Put a log aside when it has this many bytes, 0 for never [default: the service's property
+    /// config/log-limit]
+    #[arg(long, value_name = "BYTES")]
+    log_limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

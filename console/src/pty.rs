@@ -1,11 +1,12 @@
-//! The pseudo-terminal of one guest.
+//! A pseudo-terminal that passes every byte as it is.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::libc;
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::ttyname;
@@ -14,26 +15,33 @@ use nix::unistd::ttyname;
 #[derive(Debug)]
 pub(crate) struct Pty {
     master: File,
-    _slave: OwnedFd,
+    slave: OwnedFd,
     path: PathBuf,
 }
+
+nix::ioctl_read_bad!(
+    /// Bytes that can be read (tty_ioctl(4)).
+    unread_bytes,
+    libc::FIONREAD,
+    libc::c_int
+);
 
 impl Pty {
     pub(crate) fn open() -> io::Result<Self> {
         let pair = openpty(None, None)?;
         for end in [pair.master.as_fd(), pair.slave.as_fd()] {
-            fcntl(end, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         }
         let mut attributes = tcgetattr(&pair.slave)?;
         cfmakeraw(&mut attributes);
         tcsetattr(&pair.slave, SetArg::TCSANOW, &attributes)?;
         fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_RDWR))?;
         let path = ttyname(&pair.slave)?;
-        Ok(Self { master: File::from(pair.master), _slave: pair.slave, path })
+        Ok(Self { master: File::from(pair.master), slave: pair.slave, path })
     }
 
     /// What a client opens.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -45,6 +53,14 @@ impl Pty {
     /// Reads what was typed, at most a buffer full.
     pub(crate) fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         nothing_if_blocked((&self.master).read(bytes))
+    }
+
+    /// Whether a client has yet to read something that was written.
+    pub(crate) fn is_unread(&self) -> bool {
+        let mut count = 0;
+        // SAFETY: the request writes one int.
+        let asked = unsafe { unread_bytes(self.slave.as_raw_fd(), &mut count) };
+        asked.is_ok() && count > 0
     }
 }
 
@@ -74,8 +90,11 @@ mod tests {
         let mut client = OpenOptions::new().read(true).write(true).open(pty.path()).unwrap();
         assert_eq!(pty.write(b"login: \n\x03").unwrap(), 9);
         let mut bytes = [0; 9];
-        client.read_exact(&mut bytes).unwrap();
+        client.read_exact(&mut bytes[..1]).unwrap();
+        assert!(pty.is_unread());
+        client.read_exact(&mut bytes[1..]).unwrap();
         assert_eq!(&bytes, b"login: \n\x03");
+        assert!(!pty.is_unread());
         client.write_all(b"root\r").unwrap();
         let mut typed = [0; 16];
         assert_eq!(pty.read(&mut typed).unwrap(), 5);

@@ -8,6 +8,7 @@ use agent::host::{Agent, Stream};
 use anyhow::{Context, Result, bail, ensure};
 use xtask::images::{Hypervisor, Toolstack};
 use xtask::qemu::{Console, Machine, Options};
+use xtask::run::WAIT_FOR_SERVICES;
 use xtask::{disk, images, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -70,7 +71,7 @@ pub struct Dom0 {
 }
 
 impl Dom0 {
-    /// Builds what isn't built, boots, and waits until commands can be run.
+    /// Builds what isn't built, boots, and waits until the services have settled.
     pub fn boot(boot: &Boot) -> Result<Self> {
         let lock = project::lock()?;
         let images = images::prepare(Hypervisor::Xen, boot.toolstack)?;
@@ -87,7 +88,10 @@ impl Dom0 {
         let mut machine = Machine::start(&images, &options)?;
         drop(lock);
         let agent = xtask::step::step("boot dom0", || machine.agent(BOOT_TIMEOUT))?;
-        Ok(Self { machine, agent })
+        let mut dom0 = Self { machine, agent };
+        // Services that don't come up are what the cases are about.
+        dom0.run_within(WAIT_FOR_SERVICES, BOOT_TIMEOUT)?;
+        Ok(dom0)
     }
 
     /// Runs a command and gives what it did; an error means that it could not be run to its end.

@@ -253,10 +253,16 @@ impl Client {
     pub fn unwatch(&self, path: &str, token: &str) -> Result<()> {
         let mut connection = self.connection.borrow_mut();
         connection.watches.retain(|watch| watch != &(path.to_owned(), token.to_owned()));
+        let epoch = connection.epoch();
         drop(connection);
-        self.request(Op::Unwatch, Tx::NONE, path, &fields([path, token]))?;
-        self.connection.borrow_mut().forget_events(path, token);
-        Ok(())
+        let outcome = self.request(Op::Unwatch, Tx::NONE, path, &fields([path, token]));
+        let mut connection = self.connection.borrow_mut();
+        connection.forget_events(path, token);
+        match outcome {
+            // A new connection doesn't have the watch in the first place.
+            Err(error) if error.is_not_found() && connection.epoch() != epoch => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     /// The next event; waits for it no longer than `timeout`, or for ever.
@@ -272,7 +278,8 @@ impl Client {
     }
 
     /// Makes the store talk to domain `domid` through the page `gfn` and its event channel
-    /// `port`. Repeating it for a domain that is introduced changes nothing.
+    /// `port`. A domain that is introduced already begins anew: its ring, watches and
+    /// transactions are emptied.
     pub fn introduce(&self, domid: DomId, gfn: u64, port: u32) -> Result<()> {
         let payload = fields([domid.to_string(), gfn.to_string(), port.to_string()]);
         self.request(Op::Introduce, Tx::NONE, &domid.to_string(), &payload).map(drop)

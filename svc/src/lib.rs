@@ -8,6 +8,7 @@ pub mod getopt;
 pub mod glob;
 pub mod host;
 pub mod manifest;
+pub mod rc;
 pub mod repo;
 pub mod restarter;
 mod root;

@@ -115,6 +115,10 @@ fn switch(
     say: &dyn Fn(String),
 ) -> Result<(), Error> {
     repo.commit(changes::switch(fmri, enabled, temporary))?;
+    if !temporary {
+        // rc.conf says the same, where it says anything.
+        svc::rc::note_enabled(fmri, enabled).map_err(|error| Error::Failed(error.to_string()))?;
+    }
     let how = if temporary { "temporarily " } else { "" };
     let what = if enabled { "enabled" } else { "disabled" };
     say(format!("{fmri} {how}{what}."));

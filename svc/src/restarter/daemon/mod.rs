@@ -74,6 +74,7 @@ impl Daemon {
         set_child_subreaper(true)?;
         let repo = Repo::connect_to(&socket_path(), PATIENCE).map_err(io::Error::other)?;
         import(&repo);
+        take_in_rc_conf(&repo);
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let progress = match Progress::load() {
@@ -235,6 +236,17 @@ impl Daemon {
             }
         }
         self.events.push_back(Event::Done(fmri, method, outcome));
+    }
+}
+
+/// Has `/etc/rc.conf` its say, where it says anything (docs/rc.md).
+fn take_in_rc_conf(repo: &Repo) {
+    if !crate::root("/etc/rc.d").is_dir() {
+        return;
+    }
+    match crate::rc::sync(repo) {
+        Ok(warnings) => warnings.iter().for_each(|warning| log::global(warning)),
+        Err(error) => log::global(&format!("rc.conf: {error}")),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{disk, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
-/// Makes xend's milestone come up, or says by its exit status that it can't.
-const WAIT_FOR_SERVICES: &str = "svcadm enable -st svc:/milestone/xvm:default";
+/// Waits in dom0 until everything for guests is up, or says by its exit status that it can't be.
+pub const WAIT_FOR_SERVICES: &str = "svcadm enable -st svc:/milestone/xvm:default";
 /// A day: an interactive command is ended by its user.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(86_400);
 

@@ -1,5 +1,6 @@
 //! `svc.startd` from outside, with real processes, in a private root.
 
+mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod deaths;

@@ -239,4 +239,37 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
+
+    /// A cgroup of our own, where this host lets us have one.
+    fn cgroup() -> Option<PathBuf> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+        let base = Path::new(mount.split(' ').nth(1)?).join(format!("svc{}", std::process::id()));
+        fs::create_dir(&base).ok().map(|()| base)
+    }
+
+    #[test]
+    fn a_cgroup_is_not_left_by_clearing_the_environment() {
+        let Some(base) = cgroup() else { return };
+        let contracts = Contracts::Cgroups(base.clone());
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "env -i setsid sh -c 'sleep 100 & sleep 100 &'"]);
+        contracts.join(7, &mut command).unwrap();
+        let mut child = command.spawn().unwrap();
+        while contracts.pids(7).len() < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(contracts.populated([6, 7, 8]), BTreeSet::from([7]));
+        assert!(contracts.pids(7).iter().all(|pid| contracts.of(*pid) == Some(7)));
+        assert_eq!(contracts.of(std::process::id() as i32), None);
+        contracts.kill(7);
+        while !contracts.is_empty(7) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // Even then it is known whose process that was.
+        assert_eq!(contracts.of(child.id() as i32), Some(7));
+        child.wait().unwrap();
+        contracts.remove(7);
+        fs::remove_dir(base).unwrap();
+    }
 }

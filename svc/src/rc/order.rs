@@ -103,42 +103,47 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// `BEFORE: X` in a file is a requirement of those that provide X.
+    /// `BEFORE: X` in a file is a requirement of those that provide X, if any do.
     fn note_before(&mut self) {
-        for (index, (name, head)) in self.files.iter().enumerate() {
-            for word in &head.before {
-                match self.providers.get(word.as_str()) {
-                    Some(later) => later.iter().for_each(|&at| self.earlier[at].push(index)),
-                    None => self
-                        .result
-                        .problems
-                        .push(format!("file `{name}' is before unknown provision `{word}'")),
-                }
-            }
+        for (index, (_, head)) in self.files.iter().enumerate() {
+            let later = head.before.iter().filter_map(|word| self.providers.get(word.as_str()));
+            later.flatten().for_each(|&at| self.earlier[at].push(index));
         }
     }
 
     fn visit(&mut self, index: usize) {
-        let (name, head) = &self.files[index];
-        match self.marks[index] {
-            Mark::Listed => return,
-            Mark::Open => {
-                return self.result.problems.push(format!("Circular dependency on file `{name}'."));
-            }
-            Mark::New => self.marks[index] = Mark::Open,
+        if self.marks[index] != Mark::New {
+            return;
         }
-        for word in &head.require {
-            match self.providers.get(word.as_str()).cloned() {
-                Some(needed) => needed.into_iter().for_each(|needed| self.visit(needed)),
-                None => self
-                    .result
-                    .problems
-                    .push(format!("requirement `{word}' in file `{name}' has no providers.")),
-            }
+        self.marks[index] = Mark::Open;
+        let files = self.files;
+        for word in &files[index].1.require {
+            self.satisfy(word);
         }
-        std::mem::take(&mut self.earlier[index]).into_iter().for_each(|other| self.visit(other));
+        for other in std::mem::take(&mut self.earlier[index]) {
+            if self.marks[other] == Mark::Open {
+                self.problem(format!("Circular dependency on file {}", files[other].0));
+            }
+            self.visit(other);
+        }
         self.marks[index] = Mark::Listed;
         self.result.order.push(index);
+    }
+
+    fn satisfy(&mut self, word: &str) {
+        let Some(needed) = self.providers.get(word).cloned() else {
+            return self.problem(format!("Requirement {word} has no providers"));
+        };
+        for index in needed {
+            if self.marks[index] == Mark::Open {
+                self.problem(format!("Circular dependency on provision {word}"));
+            }
+            self.visit(index);
+        }
+    }
+
+    fn problem(&mut self, what: String) {
+        self.result.problems.push(format!("{what}, aborting."));
     }
 }
 
@@ -208,10 +213,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_said_and_all_are_listed() {
-        let (names, problems) = ordered(&["a:a/b", "b:b/a", "c:c/x"]);
-        assert_eq!(names, "b a c");
-        let circular = "Circular dependency on file `a'.";
-        assert_eq!(problems, [circular, "requirement `x' in file `c' has no providers."]);
+        let (names, problems) = ordered(&["a:a/b", "b:b/a", "c:c/x", "d:d//e", "e:e//d none"]);
+        assert_eq!(names, "b a c e d");
+        let expected = [
+            "Circular dependency on provision a, aborting.",
+            "Requirement x has no providers, aborting.",
+            "Circular dependency on file d, aborting.",
+        ];
+        assert_eq!(problems, expected);
     }
 
     proptest! {

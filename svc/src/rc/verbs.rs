@@ -119,7 +119,8 @@ pub fn run(call: &Call) -> Result<u8, VerbError> {
     let generation = repo.generation()?;
     let host = Host::load(&repo)?;
     let (fmri, instance) = find(call, &host)?;
-    let chosen = enabled(call, &conf, &repo, &fmri)?;
+    let overrides = matches!(prefix, Prefix::One | Prefix::Force);
+    let chosen = enabled(call, &conf, &repo, &fmri, !overrides)?;
     if verb == Verb::Rcvar {
         let value = if chosen { "YES" } else { "NO" };
         let line = if call.rcvar.is_empty() {
@@ -130,7 +131,7 @@ pub fn run(call: &Call) -> Result<u8, VerbError> {
         write!(io::stdout(), "# {}\n{line}", call.name)?;
         return Ok(0);
     }
-    if !chosen && !matches!(prefix, Prefix::One | Prefix::Force) {
+    if !chosen && !overrides {
         if !call.boots {
             eprintln!("${} is not enabled - see rc.conf(5).", call.rcvar);
             eprintln!("Use the following if you wish to perform the operation:");
@@ -160,14 +161,23 @@ fn find(call: &Call, host: &Host) -> Result<(Fmri, Instance), VerbError> {
     }
 }
 
-/// Whether it shall run: as rc.conf says, or else as the repository does.
-fn enabled(call: &Call, conf: &Conf, repo: &Repo, fmri: &Fmri) -> Result<bool, VerbError> {
+/// Whether it shall run: as rc.conf says, or else as the repository does. With `warns` a value that
+/// means neither is complained about.
+fn enabled(
+    call: &Call,
+    conf: &Conf,
+    repo: &Repo,
+    fmri: &Fmri,
+    warns: bool,
+) -> Result<bool, VerbError> {
     if call.rcvar.is_empty() {
         return Ok(true);
     }
     let Some(value) = conf.set(&call.rcvar) else { return Ok(is_enabled(repo, fmri)?) };
     Ok(conf::checkyesno(value).unwrap_or_else(|| {
-        eprintln!("{}: WARNING: {}", call.script, not_set_properly(&call.rcvar));
+        if warns {
+            eprintln!("{}: WARNING: {}", call.script, not_set_properly(&call.rcvar));
+        }
         false
     }))
 }

@@ -310,7 +310,12 @@ fn both_front_ends_show_one_state(dom0: &mut Dom0) -> Outcome {
     ensure!(said.contains("$xend is not enabled - see rc.conf(5)."), "{said:?}");
     dom0.ok("svcadm enable -s xend")?;
     ensure!(dom0.ok("/etc/rc.d/xend rcvar")? == "# xend\n$xend=YES\n");
-    ensure!(dom0.ok("grep -c '^xend=YES' /etc/rc.conf")? == "1\n");
+    // What rc.conf says once is kept true by svcadm.
+    dom0.ok("echo xend=YES >>/etc/rc.conf")?;
+    dom0.ok("svcadm disable -s xend")?;
+    ensure!(dom0.ok("grep '^xend=' /etc/rc.conf")? == "xend=NO\n");
+    dom0.ok("svcadm enable -s xend")?;
+    ensure!(dom0.ok("grep '^xend=' /etc/rc.conf")? == "xend=YES\n");
     let said = dom0.ok("/etc/rc.d/xend stop")?;
     ensure!(said.starts_with("Stopping xend.\n"), "{said:?}");
     dom0.ok("svcadm enable -s xend")?;

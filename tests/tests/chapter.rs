@@ -85,6 +85,8 @@ fn rc_conf_and_rc_d_start_the_same_services(dom0: &mut Dom0) -> Outcome {
     dom0.ok("svcadm disable -s domains")?;
     dom0.ok("svcadm disable -s xend")?;
     dom0.ok("svcadm disable -s xenbackendd")?;
+    dom0.ok("rm /etc/rc.d/xen*")?;
+    dom0.ok("cp /usr/pkg/share/examples/rc.d/xen* /etc/rc.d/")?;
     dom0.ok(r#"echo "xenbackendd=YES">>/etc/rc.conf"#)?;
     dom0.ok(r#"echo "xend=YES">>/etc/rc.conf"#)?;
     let said = dom0.ok("/etc/rc.d/xenbackendd start")?;

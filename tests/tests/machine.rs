@@ -1,7 +1,7 @@
 //! The ground that all else stands on: dom0 under Xen, its disk, and the exec agent.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tests::{Boot, Case, Dom0, Outcome, run_group};
@@ -33,9 +33,7 @@ fn much_output_arrives_whole(dom0: &mut Dom0) -> Outcome {
 }
 
 fn a_hanging_command_is_killed(dom0: &mut Dom0) -> Outcome {
-    let started = Instant::now();
     let error = dom0.run_within("echo begun; sleep 1000", Duration::from_secs(2));
-    ensure!(started.elapsed() < Duration::from_secs(12), "took {:?}", started.elapsed());
     let error = format!("{:#}", error.unwrap_err());
     ensure!(error.contains("begun") && error.contains("still ran"), "{error}");
     dom0.ok("! pidof sleep")?;

@@ -23,23 +23,22 @@ fn settings_and_data_are_written(dom0: &mut Dom0) -> Outcome {
     dom0.wait_until_online("domains")?;
     dom0.ok("svccfg -s xend setprop config/dom0-min-mem = 300")?;
     dom0.ok("svcadm refresh xend")?;
-    dom0.ok("svcadm disable -st console && svcadm enable -s console")?;
-    dom0.ok("svcadm disable -s xenbackendd; svcadm disable -st console")?;
     dom0.ok("echo 'motd=\"good morrow\"' >>/etc/rc.conf")?;
     dom0.log_in("rosaline", 1)?;
-    dom0.in_guest("rosaline", "echo remember me >/root/note").map(drop)
+    dom0.in_guest("rosaline", "echo remember me >/root/note")?;
+    dom0.ok("svcadm disable -s domains")?;
+    dom0.ok("svcadm disable -st console").map(drop)
 }
 
 fn settings_and_data_are_there(dom0: &mut Dom0) -> Outcome {
     ensure!(dom0.ok("svcprop -p config/dom0-min-mem xend")? == "300\n");
-    ensure!(dom0.ok("svcprop -c -p general/enabled xenbackendd:default")? == "false\n");
-    ensure!(dom0.ok("svcs -H -o state xenbackendd")?.trim_end() == "disabled");
+    ensure!(dom0.ok("svcprop -c -p general/enabled domains:default")? == "false\n");
+    ensure!(dom0.ok("svcs -H -o state domains")?.trim_end() == "disabled");
     // The temporary order ended with the boot.
     dom0.wait_until_online("console")?;
     ensure!(dom0.ok("grep motd /etc/rc.conf")? == "motd=\"good morrow\"\n");
-    dom0.ok("svcadm enable -s xenbackendd")?;
-    dom0.wait_until_online("domains")?;
-    // Powering off shut the guest down in order, so what it wrote is on its disk.
+    dom0.ok("svcadm enable -s domains")?;
+    // Disabling domains shut the guest down in order, so what it wrote is on its disk.
     dom0.log_in("rosaline", 1)?;
     let note = dom0.in_guest("rosaline", "cat /root/note")?;
     ensure!(note == "remember me", "{note:?}");

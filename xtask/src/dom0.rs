@@ -96,7 +96,13 @@ fn services(tree: &mut Tree) -> Result<()> {
         let from = project::root().join("manifests").join(folder);
         tree.copy_folder(&format!("/lib/svc/{folder}"), &from)?;
     }
-    tree.copy_folder("/etc", &project::root().join("rc.d"))?;
+    let rc = project::root().join("rc.d");
+    tree.copy_folder("/etc", &rc)?;
+    // Where pkgsrc leaves the scripts for an administrator to copy.
+    for script in ["xenbackendd", "xend"] {
+        let place = format!("/usr/pkg/share/examples/rc.d/{script}");
+        tree.copy(&place, rc.join("rc.d").join(script), 0o755);
+    }
     Ok(())
 }
 

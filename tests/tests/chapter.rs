@@ -57,6 +57,8 @@ fn the_relocation_address_is_set_as_printed(dom0: &mut Dom0) -> Outcome {
 fn svcs_xv_tells_which_services_are_stopped(dom0: &mut Dom0) -> Outcome {
     let quiet = dom0.ok("svcs -xv")?;
     ensure!(quiet.is_empty(), "something is wrong already:\n{quiet}");
+    // First, because a guest with a full console waits for a daemon that reads it.
+    dom0.ok("svcadm disable -s domains")?;
     dom0.ok("svcadm disable -s console")?;
     let told = dom0.ok("svcs -xv console")?;
     ensure!(told.contains("svc:/system/xvm/console:default"), "{told}");
@@ -66,7 +68,6 @@ fn svcs_xv_tells_which_services_are_stopped(dom0: &mut Dom0) -> Outcome {
 }
 
 fn the_services_are_enabled_one_by_one(dom0: &mut Dom0) -> Outcome {
-    dom0.ok("svcadm disable -s domains")?;
     dom0.ok("svcadm disable -s xend")?;
     dom0.ok("svcadm disable -s store")?;
     for service in ["store", "xend", "domains", "console"] {

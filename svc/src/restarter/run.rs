@@ -1,6 +1,6 @@
 //! Methods as processes: started in their contract, timed, followed to their end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -12,11 +12,14 @@ use super::config::{Description, MethodSpec};
 use super::engine::{Method, Model, Outcome};
 use super::log;
 use super::method::{self, RESTARTER};
-use crate::contract::{Contracts, Id};
+use crate::contract::{Contracts, Id, Watch};
 use crate::fmri::Fmri;
 
 /// How long killed processes may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// How often time limits are looked after.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How much of a method's reason is kept, in bytes.
 const REASON_MAX: u64 = 1024;
@@ -71,15 +74,33 @@ pub(crate) struct Reaped {
 }
 
 /// All methods that run.
-#[derive(Debug)]
 pub(crate) struct Runner {
-    pub(crate) contracts: Contracts,
+    pub(crate) watch: Watch,
     running: BTreeMap<Fmri, Running>,
+    /// Contracts with processes that were not to be killed at once.
+    stubborn: BTreeSet<Id>,
 }
 
 impl Runner {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { contracts: Contracts::open()?, running: BTreeMap::new() })
+        Ok(Self {
+            watch: Watch::open(Contracts::open()?)?,
+            running: BTreeMap::new(),
+            stubborn: BTreeSet::new(),
+        })
+    }
+
+    /// Takes up an instance's contract from an earlier restarter; in a child's, `leader` is the
+    /// process that counts. The method that was left running, if any, is killed.
+    pub(crate) fn adopt(&mut self, contract: Option<Id>, leader: Option<i32>, method: Option<Id>) {
+        if let Some(method) = method {
+            self.kill(BTreeSet::from([method]));
+        }
+        let Some(contract) = contract else { return };
+        self.watch.add(contract, None);
+        if let Some(leader) = leader {
+            self.watch.lead(contract, leader);
+        }
     }
 
     /// Starts a method in contract `own`, of an instance whose contract is `primary`.
@@ -107,7 +128,7 @@ impl Runner {
             Ok(method::Command::Kill(signal)) => {
                 log::write(fmri, &format!("Executing {} method ({}).", method.name(), spec.exec));
                 if let Some(primary) = primary {
-                    self.contracts.signal(primary, signal);
+                    self.watch.contracts().signal(primary, signal);
                 }
                 self.begin(fmri, method, None, spec.timeout, primary, description)
             }
@@ -162,7 +183,7 @@ impl Runner {
     }
 
     fn spawn(
-        &self,
+        &mut self,
         fmri: &Fmri,
         method: Method,
         spec: &MethodSpec,
@@ -193,11 +214,13 @@ impl Runner {
         }
         let user = credentials(&mut shell, spec)?;
         offer_reason_file(contract, user)?;
-        self.contracts.join(contract, &mut shell)?;
+        self.watch.join(contract, &mut shell)?;
         let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
         // SAFETY: the closure makes one system call, which is safe between fork and exec.
         unsafe { shell.pre_exec(new_session) };
-        Ok(shell.spawn()?.id() as i32)
+        let pid = shell.spawn()?.id() as i32;
+        self.watch.add(contract, Some(pid));
+        Ok(pid)
     }
 
     /// A process has ended. If it was a method's, says whose, and what is known by now.
@@ -230,19 +253,22 @@ impl Runner {
             let _ = fs::remove_file(reason_file(own));
         }
         if running.method != Method::Start {
-            let primary = running.primary.filter(|_| running.method == Method::Stop);
-            running.own.into_iter().chain(primary).for_each(|id| self.contracts.remove(id));
+            let stopped = running.primary.filter(|_| running.method == Method::Stop);
+            let primary = stopped.filter(|id| self.watch.is_empty(*id));
+            running.own.into_iter().chain(primary).for_each(|id| self.watch.remove(id));
         }
     }
 
     /// Looks after time limits and contracts that have to become empty.
     pub(crate) fn poll(&mut self) -> Vec<(Fmri, Method, Outcome)> {
+        let stubborn = std::mem::take(&mut self.stubborn);
+        self.kill(stubborn.into_iter().filter(|id| !self.watch.is_empty(*id)).collect());
         let now = Instant::now();
-        let mut over = Vec::new();
+        let (mut over, mut to_kill) = (Vec::new(), BTreeSet::new());
         for (fmri, running) in &mut self.running {
             let late = running.deadline.is_some_and(|deadline| now >= deadline);
             let is_empty = match running.phase {
-                Phase::Emptying => running.primary.is_none_or(|id| self.contracts.is_empty(id)),
+                Phase::Emptying => running.primary.is_none_or(|id| self.watch.is_empty(id)),
                 Phase::Process(_) => false,
             };
             if is_empty {
@@ -261,17 +287,25 @@ impl Runner {
                 running.deadline = Some(now + AFTER_KILL);
                 let with_service = running.method != Method::Refresh;
                 let primary = running.primary.filter(|_| with_service);
-                running.own.into_iter().chain(primary).for_each(|id| self.contracts.kill(id));
+                to_kill.extend(running.own.into_iter().chain(primary));
             }
         }
+        self.kill(to_kill);
         over.iter().for_each(|(fmri, ..)| self.finish(fmri));
         over
     }
 
+    /// Kills what is in these contracts; who can't be killed at once is tried again.
+    pub(crate) fn kill(&mut self, ids: BTreeSet<Id>) {
+        if let Err(error) = self.watch.contracts().kill_all(&ids) {
+            log::global(&format!("contracts {ids:?}: {error}"));
+            self.stubborn.extend(ids);
+        }
+    }
+
     /// How long to sleep at most.
     pub(crate) fn pause(&self) -> Duration {
-        let emptying = self.running.values().any(|r| matches!(r.phase, Phase::Emptying));
-        Duration::from_millis(if emptying { 20 } else { 500 })
+        self.watch.pause().unwrap_or(PAUSE).min(PAUSE)
     }
 }
 

@@ -139,7 +139,7 @@ fn startd_killed_again_and_again_makes_no_second_copy() {
         system.wait_until("a", "online");
         assert!(!lives(pid) && lives(next));
     }
-    let pids = svc::contract::Contracts::Marks(system.path("run/svc").display().to_string());
+    let pids = svc::contract::Contracts::parse(&system.read("run/svc/contracts")).unwrap();
     let contract = system.property("a", "restarter", "contract").unwrap().parse().unwrap();
     assert_eq!(pids.pids(contract), [system.pid("a")]);
 }

@@ -31,8 +31,6 @@ use record::temporarily_disabled;
 
 /// How long configd may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often killed processes are looked for.
-const AFTER_KILL: Duration = Duration::from_millis(20);
 
 /// What an instance is, beside what the engine knows.
 struct Instance {
@@ -121,6 +119,7 @@ impl Daemon {
             while let Ok((generation, changed)) = self.changes.try_recv() {
                 self.repository_changed(generation, changed);
             }
+            self.runner.watch.look();
             for (fmri, method, outcome) in self.runner.poll() {
                 self.method_over(fmri, method, outcome);
             }
@@ -135,10 +134,9 @@ impl Daemon {
     }
 
     fn wait(&self) -> io::Result<()> {
-        let mut fds =
-            [self.wake.as_fd(), self.signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        let pause = if self.dying.is_empty() { self.runner.pause() } else { AFTER_KILL };
-        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
+        let fds = [self.wake.as_fd(), self.signals.as_fd(), self.runner.watch.as_fd()];
+        let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let pause = PollTimeout::try_from(self.runner.pause()).unwrap_or(PollTimeout::ZERO);
         match poll(&mut fds, pause) {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -232,7 +230,7 @@ impl Daemon {
                 processes.transient = None;
             }
             if forgets && let Some(contract) = processes.contract.take() {
-                self.runner.contracts.remove(contract);
+                self.runner.watch.remove(contract);
             }
         }
         self.events.push_back(Event::Done(fmri, method, outcome));

@@ -1,5 +1,6 @@
 //! Processes that end, are killed, or are gone without a word.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -17,7 +18,7 @@ impl Daemon {
     pub(super) fn kill(&mut self, fmri: Fmri) {
         match self.instances.get(&fmri).and_then(|instance| instance.processes.contract) {
             Some(contract) => {
-                self.runner.contracts.kill(contract);
+                self.runner.kill(BTreeSet::from([contract]));
                 self.dying.insert(fmri, contract);
             }
             None => self.events.push_back(Event::Gone(fmri)),
@@ -26,15 +27,10 @@ impl Daemon {
 
     /// Looks whether what was killed is gone.
     pub(super) fn watch_dying(&mut self) {
-        let contracts = &self.runner.contracts;
-        let left = contracts.populated(self.dying.values().copied());
-        left.iter().for_each(|id| contracts.kill(*id));
-        for (fmri, contract) in std::mem::take(&mut self.dying) {
-            if left.contains(&contract) {
-                self.dying.insert(fmri, contract);
-                continue;
-            }
-            self.runner.contracts.remove(contract);
+        let gone = |_: &Fmri, contract: &mut u64| self.runner.watch.is_empty(*contract);
+        let gone: Vec<_> = self.dying.extract_if(.., gone).collect();
+        for (fmri, contract) in gone {
+            self.runner.watch.remove(contract);
             if let Some(instance) = self.instances.get_mut(&fmri) {
                 instance.processes.contract = None;
             }
@@ -48,7 +44,7 @@ impl Daemon {
         while let Ok(status) = waitid(WaitId::All, look) {
             let Some(pid) = status.pid() else { return };
             // As long as it isn't collected, its contract can be found out.
-            let contract = self.runner.contracts.of(pid.as_raw());
+            let contract = self.runner.watch.contracts().of(pid.as_raw());
             let _ = waitpid(pid, None);
             self.ended(pid, status, contract);
         }
@@ -94,22 +90,15 @@ impl Daemon {
 
     /// Notices services whose last process has gone; of a child, the one that is the service.
     pub(super) fn watch_contracts(&mut self) {
-        let watched = self.instances.iter().filter_map(|(fmri, instance)| {
-            let contract = instance.processes.contract.filter(|_| self.engine.is_watched(fmri))?;
-            Some((fmri, instance, contract))
-        });
-        let watched: Vec<_> = watched.collect();
-        let contracts = &self.runner.contracts;
-        let populated = contracts.populated(watched.iter().map(|(.., contract)| *contract));
-        for (fmri, instance, contract) in watched {
-            let is_there = |pid| contracts.of(pid) == Some(contract);
-            let child = match instance.description.config.model {
-                Model::Child => instance.processes.start_pid,
-                _ => None,
-            };
-            if !populated.contains(&contract) || child.is_some_and(|pid| !is_there(pid)) {
-                self.events.push_back(Event::Stopped(fmri.clone(), StopReason::Exited));
-            }
+        let over: BTreeSet<u64> = self.runner.watch.over().collect();
+        if over.is_empty() {
+            return;
         }
+        let is_over = |contract: Option<u64>| contract.is_some_and(|id| over.contains(&id));
+        let stopped = self.instances.iter().filter(|(fmri, instance)| {
+            is_over(instance.processes.contract) && self.engine.is_watched(fmri)
+        });
+        let events = stopped.map(|(fmri, _)| Event::Stopped(fmri.clone(), StopReason::Exited));
+        self.events.extend(events);
     }
 }

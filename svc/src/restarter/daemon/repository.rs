@@ -7,7 +7,7 @@ use super::{Daemon, Instance};
 use crate::fmri::Fmri;
 use crate::repo::{Changed, RepoError, View, snapshots};
 use crate::restarter::config::{self, Description};
-use crate::restarter::engine::Event;
+use crate::restarter::engine::{Event, Model};
 use crate::restarter::log;
 use crate::restarter::publish::{self, Processes};
 
@@ -32,9 +32,11 @@ impl Daemon {
         };
         instance.since = earlier.since;
         instance.processes = earlier.processes;
+        let is_child = instance.description.config.model == Model::Child;
+        let leader = instance.processes.start_pid.filter(|_| is_child);
         // A stop or refresh method that was running begins anew, if it is still needed.
         let leftover = instance.processes.transient.take();
-        leftover.into_iter().for_each(|contract| self.runner.contracts.kill(contract));
+        self.runner.adopt(instance.processes.contract, leader, leftover);
         instance.shown = Some(earlier.look.clone());
         self.events.push_back(Event::Adopt(fmri.clone(), config.clone(), earlier.look));
         self.events.push_back(Event::Configure(fmri, config));

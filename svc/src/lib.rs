@@ -9,6 +9,7 @@ pub mod glob;
 pub mod host;
 pub mod manifest;
 pub mod rc;
+pub mod reap;
 pub mod repo;
 pub mod restarter;
 mod root;

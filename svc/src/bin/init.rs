@@ -1,25 +1,34 @@
-//! `init`: process 1. It collects orphans, keeps `svc.configd` and `svc.startd` running, and takes
+//! `init`: collects orphans and keeps `svc.configd` and `svc.startd` running. As process 1 it takes
 //! the system down when it is asked to, by the signals that busybox's halt, poweroff and reboot
-//! send. Everything else is somebody else's job.
+//! send; as a child of another init, or of anyone in a private root, the same signals stop the
+//! services and end it. Everything else is somebody else's job.
 
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitid};
 use nix::unistd::{Pid, sync};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use svc::reap;
 use svc_daemon::Signals;
 
 /// The order in which they are started.
 const DAEMONS: [&str; 2] = ["/lib/svc/bin/svc.configd", "/lib/svc/bin/svc.startd"];
+const CONFIGD: usize = 0;
 const STARTD: usize = 1;
+/// Held as long as we run, so that there is one of us only.
+const LOCK: &str = "/run/svc/init.lock";
 /// A daemon that dies at once is started again after this long.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the services may take to stop.
@@ -42,25 +51,46 @@ impl Daemon {
             return;
         }
         self.started = Some(Instant::now());
-        match Command::new(self.path).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").spawn() {
-            Ok(child) => self.pid = Some(Pid::from_raw(child.id() as i32)),
+        match self.start() {
+            Ok(pid) => self.pid = Some(pid),
             Err(error) => eprintln!("init: {}: {error}", self.path),
         }
+    }
+
+    fn start(&self) -> io::Result<Pid> {
+        let private = svc::root(self.path);
+        let program = if private.exists() { private } else { PathBuf::from(self.path) };
+        let mut command = Command::new(program);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        // Who comes after us must not find others at work; both bear to be killed at any time.
+        let die_with_us = || Ok(set_pdeathsig(Signal::SIGKILL)?);
+        // SAFETY: the closure makes one system call, which is safe between fork and exec.
+        unsafe { command.pre_exec(die_with_us) };
+        Ok(Pid::from_raw(command.spawn()?.id() as i32))
     }
 }
 
 fn main() -> ExitCode {
-    if std::process::id() != 1 {
-        eprintln!("init: only the kernel starts this; to stop the system use poweroff or reboot");
-        return ExitCode::FAILURE;
-    }
-    let mut signals = match Signals::new(&[SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2]) {
-        Ok(signals) => signals,
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("init: cannot catch signals: {error}");
-            return ExitCode::FAILURE;
+            eprintln!("init: {error}");
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+fn run() -> io::Result<()> {
+    let is_first = std::process::id() == 1;
+    if !is_first && std::env::args().len() > 1 {
+        return Err(io::Error::other("no arguments; to stop the system use poweroff or reboot"));
+    }
+    let mut signals = Signals::new(&[SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
+    let _lock = if is_first { None } else { Some(lock()?) };
+    if !is_first {
+        // What is orphaned while startd is away comes to us, not to the other init.
+        set_child_subreaper(true)?;
+    }
     let mut daemons = DAEMONS.map(|path| Daemon { path, pid: None, started: None });
     loop {
         daemons.iter_mut().for_each(Daemon::keep_running);
@@ -69,9 +99,23 @@ fn main() -> ExitCode {
         collect(&mut daemons);
         if let Some(mode) = came.into_iter().find_map(wanted) {
             stop_services(&mut daemons, &mut signals);
-            end(mode);
+            if is_first {
+                end(mode);
+            }
+            stop_daemons(&mut daemons, &signals);
+            return Ok(());
         }
     }
+}
+
+fn lock() -> io::Result<Flock<fs::File>> {
+    let path = svc::root(LOCK);
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let file = fs::File::create(&path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::Error::EAGAIN => io::Error::other(format!("another one holds {}", path.display())),
+        error => error.into(),
+    })
 }
 
 /// What a signal asks for.
@@ -92,9 +136,9 @@ fn wait(signals: &Signals, at_most: Duration) {
 
 /// Collects whatever has ended.
 fn collect(daemons: &mut [Daemon]) {
-    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        let Some(pid) = status.pid() else { return };
-        for daemon in daemons.iter_mut().filter(|daemon| daemon.pid == Some(pid)) {
+    while let Some(pid) = reap::ended() {
+        reap::collect(pid);
+        for daemon in daemons.iter_mut().filter(|daemon| daemon.pid == Some(Pid::from_raw(pid))) {
             daemon.pid = None;
         }
     }
@@ -107,10 +151,26 @@ fn stop_services(daemons: &mut [Daemon; 2], signals: &mut Signals) {
     let deadline = Instant::now() + STOP_SERVICES;
     while daemons[STARTD].pid.is_some() && Instant::now() < deadline {
         // The repository has to last until the services are down.
-        daemons[0].keep_running();
+        daemons[CONFIGD].keep_running();
         wait(signals, Duration::from_millis(100));
         signals.pending();
         collect(daemons);
+    }
+}
+
+/// Ends the daemons themselves: startd, should it still be at it, first.
+fn stop_daemons(daemons: &mut [Daemon; 2], signals: &Signals) {
+    for at in [STARTD, CONFIGD] {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let deadline = Instant::now() + LAST_WORDS;
+            if let Some(pid) = daemons[at].pid {
+                let _ = kill(pid, signal);
+            }
+            while daemons[at].pid.is_some() && Instant::now() < deadline {
+                wait(signals, Duration::from_millis(20));
+                collect(daemons);
+            }
+        }
     }
 }
 
@@ -119,7 +179,7 @@ fn end(mode: RebootMode) -> ! {
     let everyone = Pid::from_raw(-1);
     let _ = kill(everyone, Signal::SIGTERM);
     let deadline = Instant::now() + LAST_WORDS;
-    while Instant::now() < deadline && waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok() {
+    while Instant::now() < deadline && has_children() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let _ = kill(everyone, Signal::SIGKILL);
@@ -136,6 +196,16 @@ fn end(mode: RebootMode) -> ! {
     loop {
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Whether there is anyone left, after collecting who has ended.
+fn has_children() -> bool {
+    while let Some(pid) = reap::ended() {
+        reap::collect(pid);
+    }
+    let any = nix::sys::wait::Id::All;
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(any, flags) != Err(nix::Error::ECHILD)
 }
 
 /// Unmounts, the newest mount first; what is busy becomes read-only.

@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod daemon;
+mod death;
 pub mod engine;
 mod follow;
 mod log;

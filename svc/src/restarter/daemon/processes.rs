@@ -1,14 +1,12 @@
 //! Processes that end, are killed, or are gone without a word.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-
-use nix::sys::wait::{Id as WaitId, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
 
 use super::Daemon;
 use crate::fmri::Fmri;
+use crate::reap;
+use crate::restarter::death::{self, Death};
 use crate::restarter::engine::{Event, Method, Model, StopReason};
 
 /// A child that exits with this is not to be started again (SMF_EXIT_ERR_CONFIG).
@@ -40,28 +38,22 @@ impl Daemon {
 
     /// Collects ended children: methods, and daemons that have nobody else.
     pub(super) fn reap(&mut self) {
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while let Ok(status) = waitid(WaitId::All, look) {
-            let Some(pid) = status.pid() else { return };
+        while let Some(pid) = reap::ended() {
             // As long as it isn't collected, its contract can be found out.
-            let contract = self.runner.watch.contracts().of(pid.as_raw());
-            let _ = waitpid(pid, None);
-            self.ended(pid, status, contract);
+            let contract = self.runner.watch.contracts().of(pid);
+            match reap::collect(pid) {
+                Some(status) => self.ended(pid, status, contract),
+                None => return,
+            }
         }
     }
 
-    fn ended(&mut self, pid: Pid, status: WaitStatus, contract: Option<u64>) {
-        let (raw, core) = match status {
-            WaitStatus::Exited(_, code) => (code << 8, None),
-            WaitStatus::Signaled(_, signal, core) => (signal as i32, Some(core)),
-            _ => return,
-        };
-        let exit = ExitStatus::from_raw(raw);
-        if let Some(reaped) = self.runner.reaped(pid.as_raw(), exit) {
+    fn ended(&mut self, pid: i32, status: ExitStatus, contract: Option<u64>) {
+        if let Some(reaped) = self.runner.reaped(pid, status) {
             if reaped.method == Method::Start
                 && let Some(instance) = self.instances.get_mut(&reaped.fmri)
             {
-                instance.processes.start_status = Some(exit);
+                instance.processes.start_status = Some(status);
                 instance.reason = reaped.reason;
             }
             if let Some(outcome) = reaped.outcome {
@@ -70,20 +62,26 @@ impl Daemon {
             return;
         }
         let owner = self.instances.iter_mut().find(|(_, instance)| {
-            instance.processes.start_pid == Some(pid.as_raw())
+            instance.processes.start_pid == Some(pid)
                 || (contract.is_some() && instance.processes.contract == contract)
         });
         let Some((fmri, instance)) = owner else { return };
-        let is_child = instance.description.config.model == Model::Child;
-        let reason = match core {
-            _ if is_child && instance.processes.start_pid == Some(pid.as_raw()) => {
-                instance.processes.start_status = Some(exit);
-                let misconfigured = exit.code() == Some(MISCONFIGURED);
-                if misconfigured { StopReason::Failed } else { StopReason::Exited }
+        let description = &instance.description;
+        let reason = if description.config.model == Model::Child {
+            // Only the end of the process that is the service counts.
+            if instance.processes.start_pid != Some(pid) {
+                return;
             }
-            Some(true) if !is_child && !instance.description.ignore_core => StopReason::Core,
-            Some(false) if !is_child && !instance.description.ignore_signal => StopReason::Signal,
-            _ => return,
+            instance.processes.start_status = Some(status);
+            let is_misconfigured = status.code() == Some(MISCONFIGURED);
+            if is_misconfigured { StopReason::Failed } else { StopReason::Exited }
+        } else {
+            match death::of(pid, status) {
+                Death::Hardware => StopReason::Hardware,
+                Death::Core if !description.ignore_core => StopReason::Core,
+                Death::Signal if !description.ignore_signal => StopReason::Signal,
+                _ => return,
+            }
         };
         self.events.push_back(Event::Stopped(fmri.clone(), reason));
     }

@@ -163,6 +163,10 @@ pub enum StopReason {
     Core,
     /// One of its processes was killed from outside.
     Signal,
+    /// One of its processes was killed for broken memory.
+    Hardware,
+    /// Its check method failed too often in a row.
+    Unhealthy,
     /// It said that it can't run like this, or its refresh method failed.
     Failed,
     /// An administrator put it in maintenance.
@@ -173,13 +177,15 @@ impl StopReason {
     /// How the event counts for dependents.
     fn class(self) -> RestartOn {
         match self {
-            StopReason::Core | StopReason::Signal | StopReason::Failed => RestartOn::Error,
+            StopReason::Core | StopReason::Signal | StopReason::Hardware => RestartOn::Error,
+            StopReason::Unhealthy | StopReason::Failed => RestartOn::Error,
             _ => RestartOn::Restart,
         }
     }
 
     fn is_fault(self) -> bool {
-        matches!(self, StopReason::Exited | StopReason::Core | StopReason::Signal)
+        use StopReason::{Core, Exited, Hardware, Signal, Unhealthy};
+        matches!(self, Exited | Core | Signal | Hardware | Unhealthy)
     }
 
     /// What the log says.
@@ -193,6 +199,10 @@ impl StopReason {
             StopReason::Signal => {
                 "Stopping because process received fatal signal from outside the service."
             }
+            StopReason::Hardware => {
+                "Stopping because process killed due to uncorrectable hardware error."
+            }
+            StopReason::Unhealthy => "Stopping because check method failed repeatedly.",
             StopReason::Failed => "Stopping because a method failed.",
             StopReason::Maintenance => "Stopping for maintenance due to administrative_request.",
         }

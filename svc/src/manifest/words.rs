@@ -26,7 +26,7 @@ pub const GROUPINGS: [&str; 4] = ["require_all", "require_any", "optional_all", 
 pub const RESTART_ON: [&str; 4] = ["none", "error", "restart", "refresh"];
 
 /// What a method's context can hold, in `method_context` or in a method's own group.
-pub const CONTEXT: [&str; 7] = [
+pub const CONTEXT: [&str; 8] = [
     "user",
     "group",
     "supp_groups",
@@ -34,6 +34,7 @@ pub const CONTEXT: [&str; 7] = [
     "limit_privileges",
     "working_directory",
     "environment",
+    "limits",
 ];
 
 /// The properties of a method's group besides its context.

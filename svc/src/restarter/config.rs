@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::context::Context;
 use super::engine::{self, Dependency, Entity, Grouping, Method, Model, RestartOn};
 use crate::fmri::Fmri;
 use crate::value::{Groups, PropertyGroup};
@@ -19,14 +20,8 @@ pub struct MethodSpec {
     pub exec: String,
     /// How long it may take; `None`: for ever.
     pub timeout: Option<Duration>,
-    /// User, by name or number.
-    pub user: Option<String>,
-    /// Group, by name or number.
-    pub group: Option<String>,
-    /// Where it runs.
-    pub directory: Option<String>,
-    /// `NAME=value`.
-    pub environment: Vec<String>,
+    /// Who runs it, where, and with what.
+    pub context: Context,
 }
 
 /// Everything about an instance.
@@ -130,22 +125,13 @@ fn methods(groups: &Groups) -> BTreeMap<Method, MethodSpec> {
     let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
     let spec = |method: Method| {
         let group = groups.get(method.name()).filter(|group| group.ty == "method")?;
-        // The method's own context overrides the common one.
-        let wish = |name: &str| {
-            let value = group.first(name).or_else(|| context?.first(name))?;
-            (!value.is_empty() && !value.starts_with(':')).then(|| value.to_owned())
-        };
-        let environment = group.get("environment").or_else(|| context?.get("environment"));
         // 0 and the deprecated -1 stand for no limit.
         let seconds =
             group.first("timeout_seconds").and_then(|text| text.parse().ok()).unwrap_or(0);
         let spec = MethodSpec {
             exec: group.first("exec")?.to_owned(),
             timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
-            user: wish("user"),
-            group: wish("group"),
-            directory: wish("working_directory"),
-            environment: environment.map(|values| values.values.clone()).unwrap_or_default(),
+            context: Context::read(group, context),
         };
         Some((method, spec))
     };
@@ -190,7 +176,7 @@ mod tests {
         assert_eq!(entities, [Entity::File("/etc/x".into()), service]);
         let spec = &description.methods[&Method::Start];
         assert_eq!(spec.timeout, Some(Duration::from_secs(5)));
-        assert_eq!(spec.user.as_deref(), Some("nobody"));
+        assert_eq!(spec.context.user.as_deref(), Some("nobody"));
         groups.insert("bad".to_owned(), group("dependency", &[("grouping", "some")]));
         assert!(read(groups, true).config.invalid);
     }

@@ -6,6 +6,7 @@
 //! `restarter` property groups that the commands show.
 
 pub mod config;
+pub mod context;
 pub mod daemon;
 mod death;
 pub mod engine;

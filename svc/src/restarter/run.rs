@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::config::{Description, MethodSpec};
+use super::context::MISCONFIGURED;
 use super::engine::{Method, Model, Outcome};
 use super::log;
 use super::method::{self, RESTARTER};
@@ -17,6 +18,9 @@ use crate::fmri::Fmri;
 
 /// How long killed processes may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// What the process that can't execute a method ends with (smf_method(7)).
+const EXEC_FAILED: i32 = 10;
 
 /// How often time limits are looked after.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,6 +33,8 @@ const REASON_MAX: u64 = 1024;
 pub(crate) enum Begun {
     /// There is nothing to wait for.
     Over(Outcome),
+    /// It counts as if its process had ended like this.
+    Failed(ExitStatus),
     /// A process runs.
     Running {
         /// The process.
@@ -36,6 +42,26 @@ pub(crate) enum Begun {
     },
     /// Processes were signalled; it is over when they are gone.
     Waiting,
+}
+
+/// Why a method's process could not be made.
+#[derive(Debug, thiserror::Error)]
+enum CannotStart {
+    #[error("{0}")]
+    Context(String),
+    #[error("Method cannot be executed: {0}.")]
+    Exec(#[from] io::Error),
+}
+
+impl CannotStart {
+    /// How the process would have ended.
+    fn status(&self) -> ExitStatus {
+        let code = match self {
+            Self::Context(_) => MISCONFIGURED,
+            Self::Exec(_) => EXEC_FAILED,
+        };
+        ExitStatus::from_raw(code << 8)
+    }
 }
 
 #[derive(Debug)]
@@ -140,8 +166,10 @@ impl Runner {
                         self.begin(fmri, method, process, spec.timeout, primary, description)
                     }
                     Err(error) => {
-                        log::write(fmri, &format!("Method cannot be started: {error}"));
-                        Begun::Over(Outcome::Fatal)
+                        let status = error.status();
+                        log::write(fmri, &error.to_string());
+                        log::write(fmri, &method::describe(method, status));
+                        Begun::Failed(status)
                     }
                 }
             }
@@ -189,7 +217,9 @@ impl Runner {
         spec: &MethodSpec,
         contract: Id,
         command: &str,
-    ) -> io::Result<i32> {
+    ) -> Result<i32, CannotStart> {
+        let context = spec.context.resolve().map_err(CannotStart::Context)?;
+        context.notes.iter().for_each(|note| log::write(fmri, note));
         let log = log::of_instance(fmri)?;
         let mut shell = Command::new("/bin/sh");
         shell
@@ -197,14 +227,8 @@ impl Runner {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .current_dir(spec.directory.as_deref().unwrap_or("/"))
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("SMF_FMRI", fmri.to_string())
-            .env("SMF_METHOD", method.name())
-            .env("SMF_RESTARTER", RESTARTER)
-            .env("SMF_ZONENAME", "global")
-            .env("SMF_REASON_FILE", reason_file(contract));
-        for setting in &spec.environment {
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        for setting in &spec.context.environment {
             match setting.split_once('=') {
                 Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
                     shell.env(name, value);
@@ -212,12 +236,18 @@ impl Runner {
                 _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
             }
         }
-        let user = credentials(&mut shell, spec)?;
-        offer_reason_file(contract, user)?;
+        shell
+            .env("SMF_FMRI", fmri.to_string())
+            .env("SMF_METHOD", method.name())
+            .env("SMF_RESTARTER", RESTARTER)
+            .env("SMF_ZONENAME", "global")
+            .env("SMF_REASON_FILE", reason_file(contract));
+        offer_reason_file(contract, context.user())?;
         self.watch.join(contract, &mut shell)?;
         let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
         // SAFETY: the closure makes one system call, which is safe between fork and exec.
         unsafe { shell.pre_exec(new_session) };
+        context.apply(&mut shell);
         let pid = shell.spawn()?.id() as i32;
         self.watch.add(contract, Some(pid));
         Ok(pid)
@@ -343,39 +373,4 @@ fn reason(contract: Id) -> Option<String> {
     let line = text.lines().next_back()?.replace('\0', " ");
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
-}
-
-/// Sets user and group as the method's context wants them; returns the user's number.
-fn credentials(command: &mut Command, spec: &MethodSpec) -> io::Result<Option<u32>> {
-    let mut user_id = None;
-    if let Some(user) = &spec.user {
-        let (uid, gid) = look_up("/etc/passwd", user)
-            .ok_or_else(|| io::Error::other(format!("there is no user \"{user}\"")))?;
-        command.uid(uid).gid(gid.unwrap_or(uid));
-        user_id = Some(uid);
-    }
-    if let Some(group) = &spec.group {
-        let (gid, _) = look_up("/etc/group", group)
-            .ok_or_else(|| io::Error::other(format!("there is no group \"{group}\"")))?;
-        command.gid(gid);
-    }
-    Ok(user_id)
-}
-
-/// The two numbers in a line of passwd(5) or group(5); a number stands for itself. The C library
-/// is not asked: a static program can't load its modules.
-fn look_up(path: &str, name: &str) -> Option<(u32, Option<u32>)> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let number = name.parse::<u32>().ok();
-    let found = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
-        let id = fields.get(2).and_then(|id| id.parse::<u32>().ok());
-        fields.first() == Some(&name) || (number.is_some() && id == number)
-    });
-    match found {
-        Some(fields) => {
-            let id = |at: usize| fields.get(at).and_then(|id| id.parse::<u32>().ok());
-            Some((id(2)?, id(3)))
-        }
-        None => number.map(|number| (number, None)),
-    }
 }

@@ -3,6 +3,7 @@
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod context;
 mod deaths;
 mod dependencies;
 mod fixture;

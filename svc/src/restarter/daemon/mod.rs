@@ -22,6 +22,7 @@ use super::config::Description;
 use super::engine::{Action, Engine, Event, Look, Method, Model, Outcome};
 use super::follow::{News, follow};
 use super::log;
+use super::method;
 use super::publish::Processes;
 use super::run::{Begun, Runner, next_contract};
 use crate::fmri::Fmri;
@@ -205,6 +206,12 @@ impl Daemon {
         let Some(own) = own else { return };
         match self.runner.start(&fmri, method, &instance.description, own, primary) {
             Begun::Over(outcome) => self.method_over(fmri, method, outcome),
+            Begun::Failed(status) => {
+                if method == Method::Start {
+                    instance.processes.start_status = Some(status);
+                }
+                self.method_over(fmri, method, method::outcome(method, status));
+            }
             Begun::Running { pid } if method == Method::Start => {
                 instance.processes.start_pid = Some(pid);
                 self.changed.insert(fmri.clone());

@@ -6,11 +6,9 @@ use std::process::ExitStatus;
 use super::Daemon;
 use crate::fmri::Fmri;
 use crate::reap;
+use crate::restarter::context::MISCONFIGURED;
 use crate::restarter::death::{self, Death};
 use crate::restarter::engine::{Event, Method, Model, StopReason};
-
-/// A child that exits with this is not to be started again (SMF_EXIT_ERR_CONFIG).
-const MISCONFIGURED: i32 = 96;
 
 impl Daemon {
     pub(super) fn kill(&mut self, fmri: Fmri) {

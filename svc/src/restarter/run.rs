@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::config::{Description, MethodSpec};
 use super::context::MISCONFIGURED;
 use super::engine::{Method, Model, Outcome};
@@ -21,6 +23,9 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 
 /// What the process that can't execute a method ends with (smf_method(7)).
 const EXEC_FAILED: i32 = 10;
+
+/// How long another restarter is waited for that is about to be gone.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often time limits are looked after.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -105,14 +110,18 @@ pub(crate) struct Runner {
     running: BTreeMap<Fmri, Running>,
     /// Contracts with processes that were not to be killed at once.
     stubborn: BTreeSet<Id>,
+    /// Held as long as we run: two restarters would start everything twice.
+    _lock: Flock<fs::File>,
 }
 
 impl Runner {
     pub(crate) fn open() -> io::Result<Self> {
+        let lock = lock()?;
         Ok(Self {
             watch: Watch::open(Contracts::open()?)?,
             running: BTreeMap::new(),
             stubborn: BTreeSet::new(),
+            _lock: lock,
         })
     }
 
@@ -336,6 +345,27 @@ impl Runner {
     /// How long to sleep at most.
     pub(crate) fn pause(&self) -> Duration {
         self.watch.pause().unwrap_or(PAUSE).min(PAUSE)
+    }
+}
+
+/// Makes sure that no other restarter runs here. One that was just killed may have left a child
+/// between fork and exec, which holds the lock for a moment.
+fn lock() -> io::Result<Flock<fs::File>> {
+    let path = crate::root("/run/svc/startd.lock");
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut file = fs::File::create(&path)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, nix::Error::EAGAIN)) if Instant::now() < deadline => file,
+            Err((_, nix::Error::EAGAIN)) => {
+                let message = format!("another svc.startd holds {}", path.display());
+                return Err(io::Error::other(message));
+            }
+            Err((_, error)) => return Err(error.into()),
+        };
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use crate::common::configd;
 
+const STARTD: &str = env!("CARGO_BIN_EXE_svc-startd");
+
 /// How long anything may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,6 +25,8 @@ pub const A_WHILE: Duration = Duration::from_millis(1500);
 
 pub struct System {
     root: TempDir,
+    /// How contracts are kept: `marks` or `cgroups`.
+    contracts: &'static str,
     configd: Child,
     startd: Child,
     pub repo: Repo,
@@ -40,10 +44,14 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn spawn(program: &Path, root: &Path) -> Child {
+fn spawn(program: &Path, root: &Path, contracts: &str) -> Child {
     let log = fs::File::options().append(true).create(true).open(root.join("daemons.log"));
     let mut command = Command::new(program);
-    command.env("SVC_ROOT", root).stdin(Stdio::null()).stderr(log.unwrap());
+    command
+        .env("SVC_ROOT", root)
+        .env("SVC_CONTRACTS", contracts)
+        .stdin(Stdio::null())
+        .stderr(log.unwrap());
     command.spawn().unwrap()
 }
 
@@ -54,6 +62,17 @@ fn fmri(name: &str) -> Fmri {
 impl System {
     /// With the services of these manifests, all of them there at the first start of startd.
     pub fn with(manifests: &[&str]) -> Self {
+        Self::keeping("marks", manifests)
+    }
+
+    /// The same with contracts kept as cgroups, too, where this host lets us make some.
+    pub fn with_either(manifests: &[&str]) -> Vec<Self> {
+        let [marks, cgroups] = ["marks", "cgroups"].map(|kind| Self::keeping(kind, manifests));
+        let has_cgroups = cgroups.read("run/svc/contracts").starts_with("cgroups");
+        if has_cgroups { vec![marks, cgroups] } else { vec![marks] }
+    }
+
+    fn keeping(contracts: &'static str, manifests: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("lib/svc/manifest");
         fs::create_dir_all(&folder).unwrap();
@@ -64,11 +83,13 @@ impl System {
         fs::create_dir_all(&share).unwrap();
         let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/share/smf_include.sh");
         fs::copy(include, share.join("smf_include.sh")).unwrap();
-        let configd = spawn(configd(), root.path());
+        let configd = spawn(configd(), root.path(), contracts);
         let socket = root.path().join("run/svc/repository.sock");
         let repo = Repo::connect_to(&socket, PATIENCE).unwrap();
-        let startd = spawn(Path::new(env!("CARGO_BIN_EXE_svc-startd")), root.path());
-        Self { root, configd, startd, repo }
+        let startd = spawn(Path::new(STARTD), root.path(), contracts);
+        let system = Self { root, contracts, configd, startd, repo };
+        wait_for("contracts", || (!system.read("run/svc/contracts").is_empty()).then_some(()));
+        system
     }
 
     /// A path in the private root, where the services of a test leave traces.
@@ -158,7 +179,7 @@ impl System {
     }
 
     pub fn start_startd(&mut self) {
-        self.startd = spawn(Path::new(env!("CARGO_BIN_EXE_svc-startd")), self.root.path());
+        self.startd = spawn(Path::new(STARTD), self.root.path(), self.contracts);
     }
 
     pub fn kill_configd(&mut self) {
@@ -167,7 +188,7 @@ impl System {
     }
 
     pub fn start_configd(&mut self) {
-        self.configd = spawn(configd(), self.root.path());
+        self.configd = spawn(configd(), self.root.path(), self.contracts);
     }
 
     /// Has startd stop everything; returns whether it ended well.
@@ -192,15 +213,39 @@ impl Drop for System {
         let _ = self.startd.wait();
         let _ = self.configd.kill();
         let _ = self.configd.wait();
-        // Services outlive startd; what belongs to this root carries it in its environment.
-        let mark = format!("SVC_ROOT={}", self.root.path().display());
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|line| line == mark.as_bytes())
-                && let Some(Ok(pid)) = entry.file_name().to_str().map(str::parse)
-            {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
+        kill_all_of(self.root.path());
+        remove_cgroups(&self.read("run/svc/contracts"));
+    }
+}
+
+/// Services outlive startd; what belongs to this root carries it in its environment.
+pub fn kill_all_of(root: &Path) {
+    let mark = format!("SVC_ROOT={}", root.display());
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|line| line == mark.as_bytes())
+            && let Some(Ok(pid)) = entry.file_name().to_str().map(str::parse)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// The cgroups that are noted here, if there are any, with whom they still hold.
+fn remove_cgroups(note: &str) {
+    let mut words = note.split_whitespace();
+    let (Some("cgroups"), Some(mount), Some(name)) = (words.next(), words.next(), words.next())
+    else {
+        return;
+    };
+    let base = Path::new(mount).join(name.trim_start_matches('/'));
+    let _ = fs::write(base.join("cgroup.kill"), "1");
+    let remove = || {
+        for inner in fs::read_dir(&base).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(inner.path());
+        }
+        let _ = fs::remove_dir(&base);
+        (!base.exists()).then_some(())
+    };
+    wait_for("the end of the cgroups", remove);
 }

@@ -8,6 +8,8 @@ mod deaths;
 mod dependencies;
 mod fixture;
 mod methods;
+mod modes;
+mod phases;
 mod survival;
 
 /// A service whose start method leaves one process behind, whose id is in the file of its name.

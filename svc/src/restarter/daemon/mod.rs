@@ -71,6 +71,7 @@ impl Daemon {
     pub fn open() -> io::Result<Self> {
         let signals = Signals::new(&[SIGCHLD, SIGTERM, SIGINT])?;
         set_child_subreaper(true)?;
+        let runner = Runner::open()?;
         let repo = Repo::connect_to(&socket_path(), PATIENCE).map_err(io::Error::other)?;
         import(&repo);
         take_in_rc_conf(&repo);
@@ -85,7 +86,7 @@ impl Daemon {
         let mut daemon = Self {
             repo,
             engine: Engine::new(),
-            runner: Runner::open()?,
+            runner,
             instances: BTreeMap::new(),
             events: VecDeque::new(),
             changed: BTreeSet::new(),

@@ -2,6 +2,7 @@
 //!
 //! The tests that boot use the same parts, so what they boot is what `cargo xtask run` boots.
 
+pub mod bench;
 pub mod cpio;
 pub mod disk;
 pub mod dom0;

@@ -17,12 +17,15 @@ enum Task {
     Run(xtask::run::Arguments),
     /// Run every test, those that boot dom0 included
     Test(xtask::test::Arguments),
+    /// Measure, with the peers in the same run
+    Bench(xtask::bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(arguments) => xtask::run::run(&arguments),
         Task::Test(arguments) => xtask::test::test(&arguments),
+        Task::Bench(arguments) => xtask::bench::bench(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -1,0 +1,31 @@
+//! `cargo xtask bench`: measurements, each with its peers in the same run.
+
+mod arrivals;
+mod peers;
+mod processes;
+mod svc;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What `cargo xtask bench` was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Supervisors of many services: ours, s6, runit, supervisord, systemd
+    Svc(svc::Arguments),
+}
+
+/// Measures and prints a table.
+pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.what {
+        What::Svc(arguments) => svc::bench(arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

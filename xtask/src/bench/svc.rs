@@ -1,0 +1,185 @@
+//! `cargo xtask bench svc`: many trivial services under our supervisor and under others.
+//!
+//! Every supervisor runs the same program, which tells a pipe when it starts, so what is measured
+//! is when services run and not when a supervisor says so.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::arrivals::Arrivals;
+use super::peers::{self, Peer, Services};
+use super::processes;
+use crate::{host, programs, project};
+
+const NEEDED: &[host::Needed] = &[
+    host::Needed { file: "s6-svscan", package: "s6" },
+    host::Needed { file: "runsvdir", package: "runit" },
+    host::Needed { file: "supervisord", package: "supervisor" },
+    host::Needed { file: "/lib/systemd/systemd", package: "systemd" },
+];
+/// The table that docs/ keeps.
+const TABLE: &str = "docs/bench-svc.md";
+/// A supervisor that starts nothing for so long won't.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For what a supervisor does after its last start.
+const SETTLE: Duration = Duration::from_secs(3);
+/// How many services are killed, one after the other, and how often a list is asked for.
+const KILLS: usize = 21;
+const LISTS: usize = 3;
+
+/// What `cargo xtask bench svc` was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// How many services
+    #[arg(value_name = "COUNT", default_values_t = [500, 10_000])]
+    counts: Vec<usize>,
+    /// Only these supervisors
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Write the table to docs/bench-svc.md, too
+    #[arg(long)]
+    write: bool,
+}
+
+/// What was measured of one supervisor with one number of services.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    start: Duration,
+    restart: Duration,
+    /// KiB of the supervisor's processes for one service.
+    memory: f64,
+    list: Duration,
+}
+
+/// Measures, and prints a table.
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    host::install_missing(NEEDED)?;
+    let programs = programs::build()?;
+    let program = programs.iter().find(|program| program.file.ends_with("svc-startd"));
+    let folder = program.and_then(|program| program.file.parent()).context("no svc-startd")?;
+    let service = build_service()?;
+    processes::adopt_orphans()?;
+    processes::allow_files()?;
+    let mut text = String::from(HEAD);
+    for &count in &arguments.counts {
+        let mut rows = Vec::new();
+        for peer in peers::all(folder) {
+            if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == peer.name())
+            {
+                continue;
+            }
+            eprintln!("{}, {count} services", peer.name());
+            let row = measure(peer.as_ref(), count, &service);
+            processes::end_all()?;
+            rows.push((peer.name(), row));
+        }
+        text += &table(count, &rows);
+    }
+    println!("{text}");
+    if arguments.write {
+        std::fs::write(project::root().join(TABLE), text)?;
+    }
+    Ok(())
+}
+
+/// The program that all supervisors run.
+fn build_service() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--package", "xtask", "--bin", "bench-service"]);
+    host::output(build.current_dir(project::root()))?;
+    let here = std::env::current_exe()?;
+    Ok(here.with_file_name("bench-service"))
+}
+
+fn measure(peer: &dyn Peer, count: usize, service: &Path) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let mut arrivals = Arrivals::new(folder.path())?;
+    let command = format!("{} {}", service.display(), arrivals.path().display());
+    let services = Services { count, command };
+    let own = folder.path().join("supervisor");
+    std::fs::create_dir(&own)?;
+    peer.prepare(&own, &services)?;
+    let started = Instant::now();
+    for mut command in peer.start(&own) {
+        command.spawn().with_context(|| format!("cannot start {}", peer.name()))?;
+    }
+    arrivals.wait_for_all(count, PATIENCE)?;
+    let start = started.elapsed();
+    std::thread::sleep(SETTLE);
+    let all = processes::descendants()?;
+    let supervisors = all.iter().filter(|(_, name)| *name != "bench-service");
+    let memory = processes::memory(supervisors.map(|(pid, _)| *pid)) as f64 / count as f64;
+    let restart = restarts(&mut arrivals, count)?;
+    let list = (0..LISTS).map(|_| listing(peer, &own)).collect::<Result<Vec<_>>>()?;
+    let list = list.into_iter().min().context("no list")?;
+    Ok(Row { start, restart, memory, list })
+}
+
+/// The median time from SIGKILL to a new process.
+fn restarts(arrivals: &mut Arrivals, count: usize) -> Result<Duration> {
+    let mut times = Vec::new();
+    for number in 0..KILLS {
+        let index = number * count / KILLS;
+        let pid = arrivals.pid(index).context("a service is missing")?;
+        let started = Instant::now();
+        processes::kill(pid)?;
+        arrivals.wait_for_another(index, pid, PATIENCE)?;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    Ok(times[times.len() / 2])
+}
+
+fn listing(peer: &dyn Peer, folder: &Path) -> Result<Duration> {
+    let started = Instant::now();
+    let status = peer.list(folder).status()?;
+    // supervisorctl and sv say by their status how services are.
+    if status.code().is_none() {
+        bail!("{} could not list its services: {status}", peer.name());
+    }
+    Ok(started.elapsed())
+}
+
+const HEAD: &str = "# Supervisors of many services\n\n\
+Written by `cargo xtask bench svc --write`. All run the same trivial program on the same machine,\n\
+one supervisor after the other. Start: from the supervisor's start until the last service runs.\n\
+Restart: from SIGKILL of a service to its next process, the median. Memory: of all processes of\n\
+the supervisor, shared pages in parts, for one service. List: the states of all services. In\n\
+brackets: how many times ours. Ours and systemd start services in the order of a tree of\n\
+dependencies, the others have none. `-`: it can't run that many here.\n";
+
+fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
+    let mut text = format!(
+        "\n## {count} services\n\n| supervisor | start | restart | memory | list |\n\
+         | --- | --- | --- | --- | --- |\n"
+    );
+    let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok()).copied();
+    for (name, row) in rows {
+        let (Ok(row), Some(ours)) = (row, ours) else {
+            if let Err(error) = row {
+                eprintln!("{name}: {error:#}");
+            }
+            let _ = writeln!(text, "| {name} | - | - | - | - |");
+            continue;
+        };
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+        let _ = writeln!(
+            text,
+            "| {name} | {:.2} s ({:.1}) | {:.1} ms ({:.1}) | {:.1} KiB ({:.1}) | {:.0} ms ({:.1}) |",
+            row.start.as_secs_f64(),
+            ratio(row.start, ours.start),
+            row.restart.as_secs_f64() * 1e3,
+            ratio(row.restart, ours.restart),
+            row.memory,
+            row.memory / ours.memory,
+            row.list.as_secs_f64() * 1e3,
+            ratio(row.list, ours.list),
+        );
+    }
+    text
+}

@@ -224,7 +224,7 @@ impl Peer for Supervisord {
     fn prepare(&self, folder: &Path, services: &Services) -> Result<()> {
         let at = folder.display();
         let mut text = format!(
-            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds=60000\nminprocs=20000\n\
+            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds=16384\nminprocs=16384\n\
              [unix_http_server]\nfile={at}/socket\n\
              [rpcinterface:supervisor]\n\
              supervisor.rpcinterface_factory=\
@@ -277,7 +277,7 @@ impl Peer for Systemd {
         fs::create_dir_all(&wanted)?;
         for index in 0..services.count {
             let parent = Services::parent(index).map(|parent| {
-                format!("Requires=bench{parent}.service\nAfter=bench{parent}.service\n")
+                format!("Wants=bench{parent}.service\nAfter=bench{parent}.service\n")
             });
             let unit = units.join(format!("bench{index}.service"));
             let text = format!(

@@ -8,22 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-
-/// Open files that a process may have.
-const FILES: u64 = 65_536;
 
 /// Has orphans of what is started become children of this process, so that none is lost.
 pub fn adopt_orphans() -> Result<()> {
     prctl::set_child_subreaper(true).context("cannot adopt orphans")
 }
 
-/// Lets supervisors have pipes to all their services.
+/// Lets supervisors have as many pipes to their services as this process may allow.
 pub fn allow_files() -> Result<()> {
-    setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).context("cannot raise the limit of open files")
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
 }
 
 /// All descendants, and their names.

@@ -127,7 +127,8 @@ fn restarts(arrivals: &mut Arrivals, count: usize) -> Result<Duration> {
         let index = number * count / KILLS;
         let pid = arrivals.pid(index).context("a service is missing")?;
         let started = Instant::now();
-        processes::kill(pid)?;
+        processes::kill(pid)
+            .with_context(|| format!("service {index}, process {pid}, kill {number}"))?;
         arrivals.wait_for_another(index, pid, PATIENCE)?;
         times.push(started.elapsed());
     }

@@ -202,7 +202,11 @@ impl Runner {
                 return Begun::Running { pid };
             }
             Some((pid, _)) => Phase::Process(pid),
-            None if method == Method::Stop && primary.is_some() => Phase::Emptying,
+            None if method == Method::Stop
+                && primary.is_some_and(|id| !self.watch.is_empty(id)) =>
+            {
+                Phase::Emptying
+            }
             None => return Begun::Over(Outcome::Ok),
         };
         let own = process.map(|(_, contract)| contract);

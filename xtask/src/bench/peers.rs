@@ -75,7 +75,8 @@ struct Escalus {
 impl Escalus {
     fn program(&self, name: &str, folder: &Path) -> Command {
         let mut command = quiet(self.programs.join(name));
-        command.env("SVC_ROOT", folder);
+        // As on a host of its own, where a private root would do without.
+        command.env("SVC_ROOT", folder).env("SVC_CONTRACTS", "cgroups");
         command
     }
 

@@ -127,8 +127,7 @@ fn restarts(arrivals: &mut Arrivals, count: usize) -> Result<Duration> {
         let index = number * count / KILLS;
         let pid = arrivals.pid(index).context("a service is missing")?;
         let started = Instant::now();
-        processes::kill(pid)
-            .with_context(|| format!("service {index}, process {pid}, kill {number}"))?;
+        processes::kill(pid)?;
         arrivals.wait_for_another(index, pid, PATIENCE)?;
         times.push(started.elapsed());
     }

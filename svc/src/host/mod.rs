@@ -19,9 +19,9 @@ use crate::repo::{Repo, RepoError, View};
 use crate::restarter::config;
 use crate::restarter::engine::{Dependency, Entity};
 use crate::state::State;
-use crate::value::{Groups, Property};
+use crate::value::{Groups, PropertyGroup};
 
-/// The restarter of every instance.
+/// The restarter of every instance that names no other.
 pub const RESTARTER: &str = "svc:/system/svc/restarter:default";
 
 /// Everything the commands look at.
@@ -69,12 +69,29 @@ impl Host {
         Ok(host)
     }
 
+    /// Reads of all instances only what a list shows: four questions, however many there are.
+    pub fn overview(repo: &Repo) -> Result<Self, RepoError> {
+        let mut host = Self::default();
+        for fmri in repo.instances()? {
+            host.instances.insert(fmri, Instance::default());
+        }
+        for pg in ["general", "general_ovr", "restarter", "tm_common_name"] {
+            for (fmri, group) in repo.pg_of_all(pg, &View::Composed)? {
+                let instance = host.instances.entry(fmri).or_default();
+                instance.groups.insert(pg.to_owned(), group);
+            }
+        }
+        Ok(host)
+    }
+
     /// The instances that a dependency's FMRI stands for: itself, or all of the service.
     pub fn named<'a>(
         &'a self,
         name: &'a Fmri,
     ) -> impl Iterator<Item = (&'a Fmri, &'a Instance)> + 'a {
-        self.instances.iter().filter(move |(fmri, _)| is_meant(name, fmri))
+        // The instances of a service follow each other, after the service itself.
+        let candidates = self.instances.range(name..);
+        candidates.take_while(move |(fmri, _)| is_meant(name, fmri))
     }
 
     /// Whether the file of a dependency is there.
@@ -140,6 +157,22 @@ impl Instance {
         values.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
+    /// Who starts and stops it, as its description says.
+    pub fn restarter(&self) -> &str {
+        let named = self.first("general", "restarter").filter(|name| !name.is_empty());
+        named.unwrap_or(RESTARTER)
+    }
+
+    /// Who asked for its maintenance, if a service did.
+    pub fn requester(&self) -> Option<&str> {
+        self.first("restarter", "auxiliary_fmri")
+    }
+
+    /// The paths of its logs: that of early boot, then the one in use.
+    pub fn logfiles(&self) -> impl Iterator<Item = &str> {
+        ["alt_logfile", "logfile"].into_iter().filter_map(|prop| self.first("restarter", prop))
+    }
+
     /// The path of its log.
     pub fn logfile(&self) -> Option<&str> {
         self.first("restarter", "logfile")
@@ -197,12 +230,22 @@ impl Instance {
 
     /// The manual pages as (title, section, folder).
     pub fn manual_pages(&self) -> Vec<(&str, &str, &str)> {
-        let pages = self.groups.iter().filter(|(name, _)| name.starts_with("tm_man_"));
+        let pages = self.template("tm_man_");
         pages
-            .filter_map(|(_, group)| {
-                let first = |name| group.get(name).and_then(Property::first);
-                Some((first("title")?, first("section")?, first("manpath").unwrap_or(":default")))
+            .filter_map(|group| {
+                let folder = group.first("manpath").unwrap_or(":default");
+                Some((group.first("title")?, group.first("section")?, folder))
             })
             .collect()
+    }
+
+    /// Where there is more to read.
+    pub fn documents(&self) -> impl Iterator<Item = &str> {
+        self.template("tm_doc_").filter_map(|group| group.first("uri"))
+    }
+
+    fn template(&self, prefix: &str) -> impl Iterator<Item = &PropertyGroup> {
+        let groups = self.groups.iter().filter(move |(name, _)| name.starts_with(prefix));
+        groups.map(|(_, group)| group)
     }
 }

@@ -9,22 +9,22 @@ use crate::fixture::{System, signal};
 use crate::{daemon, needs, service};
 
 /// What a command did: status, standard output, standard error.
-type Done = (i32, String, String);
+pub type Done = (i32, String, String);
 
-fn run(system: &System, program: &str, arguments: &[&str]) -> Done {
+pub fn run(system: &System, program: &str, arguments: &[&str]) -> Done {
     let mut command = Command::new(program);
     let output = command.args(arguments).env("SVC_ROOT", system.path("")).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn svcs(system: &System, arguments: &[&str]) -> String {
+pub fn svcs(system: &System, arguments: &[&str]) -> String {
     let (status, out, err) = run(system, env!("CARGO_BIN_EXE_svcs"), arguments);
     assert_eq!((status, err.as_str()), (0, ""), "svcs {arguments:?}");
     out
 }
 
-fn svcadm(system: &System, arguments: &[&str]) -> Done {
+pub fn svcadm(system: &System, arguments: &[&str]) -> Done {
     run(system, env!("CARGO_BIN_EXE_svcadm"), arguments)
 }
 

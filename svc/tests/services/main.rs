@@ -11,6 +11,7 @@ mod methods;
 mod modes;
 mod phases;
 mod survival;
+mod svcs;
 
 /// A service whose start method leaves one process behind, whose id is in the file of its name.
 /// `more` is the rest of the manifest.

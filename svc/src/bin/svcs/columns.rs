@@ -58,14 +58,14 @@ pub const VERBOSE: [Column; 5] =
 
 impl Column {
     /// Reads a name in any case.
-    pub fn parse(name: &str) -> Result<Self, String> {
+    pub fn parse(name: &str) -> Option<Self> {
         let known = COLUMNS.iter().find(|(_, known, _)| known.eq_ignore_ascii_case(name));
-        known.map(|(column, ..)| *column).ok_or_else(|| format!("Unknown column \"{name}\"."))
+        known.map(|(column, ..)| *column)
     }
 
-    /// Reads a list of names with commas between.
-    pub fn parse_list(names: &str) -> Result<Vec<Self>, String> {
-        names.split(',').map(Self::parse).collect()
+    /// The names of all columns.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        COLUMNS.iter().map(|(_, name, _)| *name)
     }
 
     /// Name and width.
@@ -207,9 +207,10 @@ mod tests {
             row(&VERBOSE, one, since),
             format!("offline        online        {time}     83 svc:/system/xvm/xend:default\n")
         );
-        let short = Column::parse_list("s,STA,inst,desc").unwrap();
+        let columns = |names: [&str; 3]| names.map(|name| Column::parse(name).unwrap());
+        let short = [Column::S, Column::Sta, Column::Inst, Column::Desc];
         assert_eq!(row(&short, one, since), "0* OFF* default              -\n");
-        assert_eq!(row(&Column::parse_list("sn,nsta,n").unwrap(), one, since), "01 ON   1\n");
+        assert_eq!(row(&columns(["sn", "NSTA", "n"]), one, since), "01 ON   1\n");
     }
 
     #[test]
@@ -223,11 +224,5 @@ mod tests {
         assert_eq!(names(&rows), ["virtd", "store", "xend"]);
         sort(&mut rows, &[(Column::Stime, false), (Column::Fmri, true)]);
         assert_eq!(names(&rows), ["xend", "virtd", "store"]);
-    }
-
-    #[test]
-    fn an_unknown_column_is_named() {
-        let error = Column::parse_list("fmri,foo").unwrap_err();
-        assert_eq!(error, "Unknown column \"foo\".");
     }
 }

@@ -17,6 +17,9 @@ const BASE: &str = "http://illumos.org/msg/";
 /// A line with a reason that is longer than this is broken.
 const WIDTH: usize = 80;
 
+/// Where manual pages are that name no folder.
+const MANUAL: &str = "/usr/share/man";
+
 /// Why an instance doesn't run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cause<'a> {
@@ -27,10 +30,12 @@ struct Cause<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What<'a> {
-    /// The last of the path, by itself.
+    /// The last of the path doesn't run, by itself.
     Own(Reason),
-    /// What the last of the path depends on.
-    Obstacle(Obstacle<'a>),
+    /// The last of the path runs, and the one before it excludes that.
+    Runs,
+    /// The last of the path needs what isn't there, or excludes a file that is.
+    Missing(Obstacle<'a>),
 }
 
 /// All that was found out about a host.
@@ -46,9 +51,7 @@ impl<'a> Explanation<'a> {
     pub fn new(host: &'a Host) -> Self {
         let mut explanation = Self { host, causes: BTreeMap::new(), impact: BTreeMap::new() };
         for (fmri, instance) in &host.instances {
-            let mut causes = Vec::new();
-            find(host, fmri, instance, &mut Vec::new(), &mut causes);
-            explanation.causes.insert(fmri, causes);
+            explanation.causes.insert(fmri, Search::causes_of(host, fmri));
             if instance.is_enabled() {
                 for culprit in blockers(host, instance) {
                     explanation.impact.entry(culprit).or_default().insert(fmri);
@@ -67,14 +70,14 @@ impl<'a> Explanation<'a> {
 
     fn is_root(&self, fmri: &Fmri) -> bool {
         let instance = &self.host.instances[fmri];
+        let hurts = !self.impact_of(fmri).is_empty();
         match instance.state() {
-            Some(State::Online | State::Degraded) => false,
-            Some(State::Disabled) => {
-                instance.is_enabled() || instance.gave_up() || !self.impact_of(fmri).is_empty()
-            }
+            Some(State::Disabled) => instance.is_enabled() || instance.gave_up() || hurts,
             Some(State::Maintenance) => true,
             // Held up by another instance it is no root; that one is.
-            _ => self.causes[fmri].iter().any(|cause| cause.path.len() == 1),
+            Some(State::Offline) => self.causes[fmri].iter().any(|cause| cause.path.len() == 1),
+            // What runs may be in the way of another.
+            _ => hurts,
         }
     }
 
@@ -95,52 +98,50 @@ impl<'a> Explanation<'a> {
         for cause in self.causes.get(fmri).into_iter().flatten() {
             self.cause(cause, verbose, &mut text);
         }
-        for (title, section, path) in instance.manual_pages() {
-            let _ = match (verbose, path) {
-                (false, _) => writeln!(text, "   See: {title}({section})"),
-                (true, ":default") => writeln!(text, "   See: man -s {section} {title}"),
-                (true, path) => writeln!(text, "   See: man -M {path} -s {section} {title}"),
+        for (title, section, folder) in instance.manual_pages() {
+            let folder = if folder == ":default" { MANUAL } else { folder };
+            let _ = match verbose {
+                false => writeln!(text, "   See: {title}({section})"),
+                true => writeln!(text, "   See: man -M {folder} -s {section} {title}"),
             };
         }
-        if let Some(log) = instance.logfile() {
-            let _ = writeln!(text, "   See: {log}");
+        for place in instance.documents().chain(instance.logfiles()) {
+            let _ = writeln!(text, "   See: {place}");
         }
         self.impact_line(fmri, instance, verbose, &mut text);
         text
     }
 
     fn cause(&self, cause: &Cause, verbose: bool, text: &mut String) {
+        let culprit = cause.path[cause.path.len() - 1];
+        let instance = &self.host.instances[culprit];
+        let is_own = cause.path.len() == 1;
         let (reason, code) = match &cause.what {
-            What::Own(reason) if cause.path.len() == 1 => reason.clone(),
-            What::Own(_) => {
-                let culprit = cause.path[cause.path.len() - 1];
-                let clause = reason::clause(&self.host.instances[culprit]);
-                (blame(culprit, clause), "GE")
-            }
-            What::Obstacle(Obstacle::Running(other)) => {
-                (format!("Service {other} is running."), "FJ")
-            }
-            What::Obstacle(Obstacle::Stopped(other) | Obstacle::Absent(other)) => {
-                (format!("Dependency {other} is absent."), "E2")
-            }
-            What::Obstacle(Obstacle::NoFile(path)) => {
-                (format!("Dependency file://localhost{} is absent.", path.display()), "E2")
-            }
-            What::Obstacle(Obstacle::File(path)) => {
-                (format!("File {} is present.", path.display()), "FJ")
-            }
+            What::Own(reason) if is_own => reason.clone(),
+            What::Own(_) => (blame(culprit, reason::clause(instance)), "GE"),
+            What::Runs => (format!("Service {culprit} is running."), "FJ"),
+            What::Missing(obstacle) if is_own => missing(*obstacle),
+            What::Missing(_) => (blame(culprit, "has missing dependencies."), "GE"),
         };
         let _ = writeln!(text, "Reason: {reason}");
-        if verbose && cause.path.len() > 1 {
+        if is_own && instance.auxiliary() == "service_request" {
+            let requester = instance.requester().and_then(|name| self.instance(name));
+            for log in requester.into_iter().flat_map(Instance::logfiles) {
+                let _ = writeln!(text, "   See: {log}");
+            }
+        }
+        let base = self.instance(RESTARTER).and_then(|restarter| restarter.first("msg", "base"));
+        let _ = writeln!(text, "   See: {}SMF-8000-{code}", base.unwrap_or(BASE));
+        if verbose && !is_own {
             for (depth, hop) in cause.path.iter().enumerate() {
                 let label = if depth == 0 { "  Path: " } else { "        " };
                 let _ = writeln!(text, "{label}{:indent$}{hop}", "", indent = 2 * depth);
             }
         }
-        let restarter = Fmri::parse(RESTARTER).ok();
-        let restarter = restarter.and_then(|fmri| self.host.instances.get(&fmri));
-        let base = restarter.and_then(|it| it.first("msg", "base")).unwrap_or(BASE);
-        let _ = writeln!(text, "   See: {base}SMF-8000-{code}");
+    }
+
+    fn instance(&self, name: &str) -> Option<&'a Instance> {
+        self.host.instances.get(&Fmri::parse(name).ok()?)
     }
 
     fn impact_line(&self, fmri: &Fmri, instance: &Instance, verbose: bool, text: &mut String) {
@@ -166,6 +167,20 @@ fn is_running(instance: &Instance) -> bool {
     instance.state().is_some_and(State::is_running)
 }
 
+/// What isn't there, or is and should not.
+fn missing(obstacle: Obstacle) -> Reason {
+    match obstacle {
+        Obstacle::Running(fmri) => (format!("Service {fmri} is running."), "FJ"),
+        Obstacle::Stopped(fmri) | Obstacle::Absent(fmri) => {
+            (format!("Dependency {fmri} is absent."), "E2")
+        }
+        Obstacle::NoFile(path) => {
+            (format!("Dependency file://localhost{} is absent.", path.display()), "E2")
+        }
+        Obstacle::File(path) => (format!("File {} is present.", path.display()), "FJ"),
+    }
+}
+
 /// That a service is to blame, on two lines if one would be too long.
 fn blame(culprit: &Fmri, clause: &str) -> String {
     let line = format!("Service {culprit} {clause}");
@@ -180,11 +195,11 @@ fn blockers<'a>(host: &'a Host, instance: &'a Instance) -> BTreeSet<&'a Fmri> {
     let mut found = BTreeSet::new();
     let mut open = vec![instance];
     while let Some(instance) = open.pop() {
-        if is_running(instance) || reason::of(instance).is_some() {
+        if is_running(instance) || reason::of(host, instance).is_some() {
             continue;
         }
         for obstacle in host.obstacles(instance) {
-            if let Obstacle::Stopped(next) = obstacle
+            if let Obstacle::Stopped(next) | Obstacle::Running(next) = obstacle
                 && found.insert(next)
             {
                 open.push(&host.instances[next]);
@@ -194,47 +209,65 @@ fn blockers<'a>(host: &'a Host, instance: &'a Instance) -> BTreeSet<&'a Fmri> {
     found
 }
 
-/// Appends what keeps `instance` from running, following others to the end. `path` leads to it.
-fn find<'a>(
+/// The search for what keeps an instance from running.
+struct Search<'a> {
     host: &'a Host,
-    fmri: &'a Fmri,
-    instance: &'a Instance,
-    path: &mut Vec<&'a Fmri>,
-    causes: &mut Vec<Cause<'a>>,
-) {
-    path.push(fmri);
-    let known = causes.iter().any(|cause| cause.path.last() == path.last());
-    if !known {
-        explore(host, instance, path, causes);
-    }
-    path.pop();
+    /// From the instance to the one that is looked at.
+    path: Vec<&'a Fmri>,
+    seen: BTreeSet<&'a Fmri>,
+    causes: Vec<Cause<'a>>,
 }
 
-fn explore<'a>(
-    host: &'a Host,
-    instance: &'a Instance,
-    path: &mut Vec<&'a Fmri>,
-    causes: &mut Vec<Cause<'a>>,
-) {
-    if let Some(reason) = reason::of(instance) {
-        causes.push(Cause { path: path.clone(), what: What::Own(reason) });
-        return;
+impl<'a> Search<'a> {
+    fn causes_of(host: &'a Host, fmri: &'a Fmri) -> Vec<Cause<'a>> {
+        let mut search = Self { host, path: Vec::new(), seen: BTreeSet::new(), causes: Vec::new() };
+        search.visit(fmri);
+        search.causes
     }
-    if is_running(instance) {
-        return;
-    }
-    let satisfied = host.satisfaction(instance) == Satisfaction::Yes;
-    for obstacle in host.obstacles(instance) {
-        match obstacle {
-            Obstacle::Stopped(next) if path.contains(&next) => {}
-            Obstacle::Stopped(next) => find(host, next, &host.instances[next], path, causes),
-            obstacle => causes.push(Cause { path: path.clone(), what: What::Obstacle(obstacle) }),
+
+    /// Looks at an instance, the first time that it is met.
+    fn visit(&mut self, fmri: &'a Fmri) {
+        if self.seen.insert(fmri) {
+            self.path.push(fmri);
+            self.explore(&self.host.instances[fmri]);
+            self.path.pop();
         }
     }
-    if satisfied {
-        // It is about to start, or its restarter is not there.
-        let what = What::Own(("Unknown.".to_owned(), "AR"));
-        causes.push(Cause { path: path.clone(), what });
+
+    fn explore(&mut self, instance: &'a Instance) {
+        if let Some(reason) = reason::of(self.host, instance) {
+            return self.blame(What::Own(reason));
+        }
+        if is_running(instance) {
+            return;
+        }
+        let mut missing = false;
+        for obstacle in self.host.obstacles(instance) {
+            match obstacle {
+                Obstacle::Stopped(next) => self.visit(next),
+                Obstacle::Running(next) => {
+                    self.path.push(next);
+                    self.blame(What::Runs);
+                    self.path.pop();
+                }
+                // Of another instance it is enough to say that something is missing.
+                _ if missing && self.path.len() > 1 => {}
+                obstacle => {
+                    missing = true;
+                    self.blame(What::Missing(obstacle));
+                }
+            }
+        }
+        if self.host.satisfaction(instance) == Satisfaction::Yes {
+            // It is about to start, or its restarter is not there.
+            let unknown = || ("Unknown.".to_owned(), "AR");
+            let reason = reason::restarter(self.host, instance).unwrap_or_else(unknown);
+            self.blame(What::Own(reason));
+        }
+    }
+
+    fn blame(&mut self, what: What<'a>) {
+        self.causes.push(Cause { path: self.path.clone(), what });
     }
 }
 

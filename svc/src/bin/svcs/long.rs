@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use svc::clock;
 use svc::fmri::Fmri;
-use svc::host::{Host, Instance, RESTARTER};
+use svc::host::{Host, Instance};
 use svc::restarter::engine::{Dependency, Entity, Grouping, RestartOn};
 
 use crate::processes::Process;
@@ -32,8 +32,10 @@ pub fn text(
     add("state", &state.unwrap_or("-"));
     add("next_state", &next.unwrap_or("none"));
     instance.since().iter().for_each(|since| add("state_time", &clock::long(*since)));
-    instance.logfile().iter().for_each(|path| add("logfile", path));
-    add("restarter", &RESTARTER);
+    for prop in ["alt_logfile", "logfile"] {
+        instance.first("restarter", prop).iter().for_each(|path| add(prop, path));
+    }
+    add("restarter", &instance.restarter());
     let contracts: String = instance.contracts().iter().map(|id| format!("{id} ")).collect();
     if !contracts.is_empty() {
         add("contract_id", &contracts);

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use svc::fmri::{self, Fmri};
 use svc::glob;
-use svc::host::Host;
+use svc::host::{Host, Instance};
 use svc::repo::{Repo, RepoError};
 
 use columns::Row;
@@ -24,8 +24,6 @@ use options::{Mode, Options};
 /// Why nothing could be shown.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("svcs: {0}")]
-    Failed(String),
     #[error("svcs: {0}")]
     Repo(#[from] RepoError),
     #[error("svcs: cannot write: {0}")]
@@ -53,15 +51,21 @@ fn main() -> ExitCode {
 
 /// Shows what is wanted; returns whether every operand meant something.
 fn run(options: &Options) -> Result<bool, Error> {
-    let host = Host::load(&Repo::connect()?)?;
+    if options.mode == Mode::Help {
+        io::stdout().write_all(options::help().as_bytes())?;
+        return Ok(true);
+    }
+    let repo = Repo::connect()?;
+    let host = match options.mode {
+        Mode::List => Host::overview(&repo)?,
+        _ => Host::load(&repo)?,
+    };
     let (chosen, complete) = choose(options, &host);
     let text = match options.mode {
-        Mode::List | Mode::Dependencies | Mode::Dependents => {
-            list(options, rows(&host, &related(options.mode, &host, chosen)))
-        }
         Mode::Long => long(options, rows(&host, &chosen), &host),
         Mode::Explain => explain(options, &host, &chosen),
-        Mode::Log => logs(rows(&host, &chosen))?,
+        Mode::Log => logs(&rows(&host, &chosen)),
+        _ => list(options, rows(&host, &related(options.mode, &host, chosen))),
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(complete)
@@ -69,13 +73,6 @@ fn run(options: &Options) -> Result<bool, Error> {
 
 /// The instances that the operands mean; without operands those that are shown then.
 fn choose(options: &Options, host: &Host) -> (BTreeSet<Fmri>, bool) {
-    if options.operands.is_empty() {
-        let shown = |(_, instance): &Row| {
-            options.all || instance.is_enabled() || instance.is_enabled_for_good()
-        };
-        let shown = host.instances.iter().filter(shown).map(|(fmri, _)| fmri.clone());
-        return (shown.collect(), true);
-    }
     let all: Vec<Fmri> = host.instances.keys().cloned().collect();
     let mut chosen = BTreeSet::new();
     let mut complete = true;
@@ -87,7 +84,22 @@ fn choose(options: &Options, host: &Host) -> (BTreeSet<Fmri>, bool) {
         }
         chosen.extend(found);
     }
+    if options.operands.is_empty() {
+        chosen.extend(all.into_iter().filter(|fmri| is_listed(options, &host.instances[fmri])));
+    }
+    chosen.retain(|fmri| has_restarter(options, &host.instances[fmri]));
     (chosen, complete)
+}
+
+/// Whether an instance is shown if none is named.
+fn is_listed(options: &Options, instance: &Instance) -> bool {
+    let all = options.all || !options.restarters.is_empty();
+    all || instance.is_enabled() || instance.is_enabled_for_good()
+}
+
+fn has_restarter(options: &Options, instance: &Instance) -> bool {
+    let Ok(restarter) = Fmri::parse(instance.restarter()) else { return false };
+    options.restarters.is_empty() || options.restarters.contains(&restarter)
 }
 
 fn unknown(operand: &str) -> String {
@@ -151,12 +163,7 @@ fn explain(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>) -> String {
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-fn logs(rows: Vec<Row>) -> Result<String, Error> {
-    let mut text = String::new();
-    for (fmri, instance) in rows {
-        let path = instance.logfile();
-        let path = path.ok_or_else(|| Error::Failed(format!("{fmri} has no log file yet.")))?;
-        text.extend([path, "\n"]);
-    }
-    Ok(text)
+fn logs(rows: &[Row]) -> String {
+    let files = rows.iter().flat_map(|(_, instance)| instance.logfiles());
+    files.map(|path| format!("{path}\n")).collect()
 }

@@ -1,15 +1,48 @@
 //! The command line of svcs(1).
 
+use svc::fmri::Fmri;
 use svc::getopt;
 
 use crate::columns::{Column, Key, PLAIN, VERBOSE};
 
 const USAGE: &str = "\
-Usage: svcs [-aHpv] [-o col[,col ... ]] [-sS col] [<FMRI or pattern> ...]
-       svcs -d|-D [-Hpv] [-o col[,col ... ]] [-sS col] <FMRI or pattern> ...
-       svcs -l [-pv] <FMRI or pattern> ...
-       svcs -L <FMRI or pattern> ...
-       svcs -x [-v] [<FMRI or pattern> ...]";
+Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
+       svcs -d | -D [-Hpv] [-o col[,col ... ]] [-sS col] <service> ...
+       svcs -l [-pv] <service> ...
+       svcs -L <service> ...
+       svcs -x [-v] [<service> ...]
+       svcs -?";
+
+/// What `-?` prints below the usage.
+pub const HELP: &str = "
+\t-a  list all service instances rather than only those that are enabled
+\t-d  list dependencies of the specified service(s)
+\t-D  list dependents of the specified service(s)
+\t-H  omit header line from output
+\t-l  list detailed information about the specified service(s)
+\t-L  list the log file associated with the specified service(s)
+\t-o  list only the specified columns in the output
+\t-p  list process IDs and names associated with each service
+\t-R  list only those services with the specified restarter
+\t-s  sort output in ascending order by the specified column(s)
+\t-S  sort output in descending order by the specified column(s)
+\t-v  list verbose information appropriate to the type of output
+\t-x  explain the status of services that might require maintenance,
+\t    or explain the status of the specified service(s)
+
+\tServices can be specified using an FMRI, abbreviation, or fnmatch(5)
+\tpattern, as shown in these examples for svc:/network/smtp:sendmail
+
+\tsvcs [opts] svc:/network/smtp:sendmail
+\tsvcs [opts] network/smtp:sendmail
+\tsvcs [opts] network/*mail
+\tsvcs [opts] network/smtp
+\tsvcs [opts] smtp:sendmail
+\tsvcs [opts] smtp
+\tsvcs [opts] sendmail
+
+\tColumns for output or sorting can be specified using these names:
+";
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +53,36 @@ pub enum Mode {
     Long,
     Log,
     Explain,
+    Help,
+}
+
+impl Mode {
+    fn of(letter: char) -> Option<Self> {
+        Some(match letter {
+            'd' => Self::Dependencies,
+            'D' => Self::Dependents,
+            'l' => Self::Long,
+            'L' => Self::Log,
+            'x' => Self::Explain,
+            _ => return None,
+        })
+    }
+
+    /// The options that go with it.
+    fn options(self) -> &'static str {
+        match self {
+            Self::List => "aHopRsSv",
+            Self::Dependencies | Self::Dependents => "HopsSv",
+            Self::Long => "pv",
+            Self::Log => "Hopv",
+            Self::Explain => "v",
+            Self::Help => "",
+        }
+    }
+
+    fn needs_operand(self) -> bool {
+        matches!(self, Self::Dependencies | Self::Dependents | Self::Long | Self::Log)
+    }
 }
 
 /// Everything that was said.
@@ -32,6 +95,7 @@ pub struct Options {
     pub verbose: bool,
     pub columns: Vec<Column>,
     pub keys: Vec<Key>,
+    pub restarters: Vec<Fmri>,
     pub operands: Vec<String>,
 }
 
@@ -43,56 +107,52 @@ pub enum Misuse {
     #[error("svcs: {0}\n{USAGE}")]
     Option(String),
     #[error("svcs: {0}")]
-    Column(String),
+    Argument(String),
 }
 
 impl Misuse {
     /// The exit status.
     pub fn code(&self) -> u8 {
-        if matches!(self, Self::Column(_)) { 1 } else { 2 }
+        if matches!(self, Self::Argument(_)) { 1 } else { 2 }
     }
+}
+
+/// The usage, as `-?` prints it.
+pub fn help() -> String {
+    let names: String = Column::names().map(|name| format!("\t{name}\n")).collect();
+    format!("{USAGE}\n{HELP}\n{names}")
 }
 
 /// Reads the command line, warning of what has no effect.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
-    let (given, operands) = getopt::parse(args, "aDdHLlo:pS:s:vx").map_err(Misuse::Option)?;
+    let (given, operands) = getopt::parse(args, "?aDdHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
+    let mode = mode(&given)?;
     let mut options = Options {
-        mode: Mode::List,
+        mode,
         all: false,
         header: true,
         processes: false,
         verbose: false,
         columns: Vec::new(),
         keys: Vec::new(),
+        restarters: Vec::new(),
         operands,
     };
-    let mut modes = Vec::new();
     for (letter, argument) in given {
         let argument = argument.unwrap_or_default();
-        let column = || Column::parse(&argument).map_err(Misuse::Column);
         match letter {
             'a' => options.all = true,
             'H' => options.header = false,
             'p' => options.processes = true,
             'v' => options.verbose = true,
-            'o' => options.columns.extend(Column::parse_list(&argument).map_err(Misuse::Column)?),
-            's' => options.keys.push((column()?, false)),
-            'S' => options.keys.push((column()?, true)),
-            'd' => modes.push(Mode::Dependencies),
-            'D' => modes.push(Mode::Dependents),
-            'l' => modes.push(Mode::Long),
-            'L' => modes.push(Mode::Log),
-            _ => modes.push(Mode::Explain),
+            'o' => options.columns.extend(columns(&argument)?),
+            's' => options.keys.push((sort_column(&argument)?, false)),
+            'S' => options.keys.push((sort_column(&argument)?, true)),
+            'R' => options.restarters.push(restarter(&argument)?),
+            _ => {}
         }
     }
-    modes.dedup();
-    options.mode = match modes.as_slice() {
-        [] => Mode::List,
-        [mode] => *mode,
-        _ => return Err(Misuse::Usage),
-    };
-    let needs_operand = !matches!(options.mode, Mode::List | Mode::Explain);
-    if needs_operand && options.operands.is_empty() {
+    if mode.needs_operand() && options.operands.is_empty() {
         return Err(Misuse::Usage);
     }
     if options.all && !options.operands.is_empty() {
@@ -107,6 +167,41 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
     Ok(options)
 }
 
+/// The one mode that was asked for, with options that go with it.
+fn mode(given: &[(char, Option<String>)]) -> Result<Mode, Misuse> {
+    let mut letters = given.iter().map(|(letter, _)| *letter);
+    if letters.clone().any(|letter| letter == '?') {
+        return Ok(Mode::Help);
+    }
+    let mut modes = letters.clone().filter_map(Mode::of);
+    let mode = modes.next().unwrap_or(Mode::List);
+    let fits = |letter| Mode::of(letter).is_some() || mode.options().contains(letter);
+    if modes.next().is_some() || !letters.all(fits) {
+        return Err(Misuse::Usage);
+    }
+    Ok(mode)
+}
+
+fn columns(names: &str) -> Result<Vec<Column>, Misuse> {
+    let unknown = |name: &str| Misuse::Argument(format!("Unknown column \"{name}\"."));
+    names.split(',').map(|name| Column::parse(name).ok_or_else(|| unknown(name))).collect()
+}
+
+fn sort_column(name: &str) -> Result<Column, Misuse> {
+    let unknown = || Misuse::Argument(format!("Unrecognized sort column \"{name}\"."));
+    Column::parse(name).ok_or_else(unknown)
+}
+
+fn restarter(name: &str) -> Result<Fmri, Misuse> {
+    let fmri = Fmri::parse(name)
+        .map_err(|_| Misuse::Argument(format!("Restarter FMRI \"{name}\" is invalid.")))?;
+    if !fmri.is_instance() {
+        let line = format!("Restarter FMRI \"{name}\" does not designate an instance.");
+        return Err(Misuse::Argument(line));
+    }
+    Ok(fmri)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,11 +213,35 @@ mod tests {
     #[test]
     fn one_thing_is_shown() {
         assert_eq!(parsed(&["-xv"]).unwrap().mode, Mode::Explain);
-        assert_eq!(parsed(&["-d", "-d", "x"]).unwrap().mode, Mode::Dependencies);
-        for words in [&["-d", "-D", "x"][..], &["-l"], &["-d"], &["-L"], &["-q"], &["-o"]] {
-            assert_eq!(parsed(words).unwrap_err().code(), 2, "{words:?}");
+        assert_eq!(parsed(&["-Hd", "x"]).unwrap().mode, Mode::Dependencies);
+        assert_eq!(parsed(&["-a", "-?"]).unwrap().mode, Mode::Help);
+        for line in ["-d -D x", "-dd x", "-l", "-d", "-L", "-q", "-o", "-xl x"] {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(parsed(&words).unwrap_err().code(), 2, "{line}");
         }
-        assert_eq!(parsed(&["-o", "foo"]).unwrap_err().code(), 1);
+    }
+
+    #[test]
+    fn options_must_go_together() {
+        for line in ["-ax", "-xp", "-xH", "-x -s fmri", "-lH x", "-l -o fmri x"] {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert!(matches!(parsed(&words), Err(Misuse::Usage)), "{line}");
+        }
+        assert!(matches!(parsed(&["-d", "-R", "svc:/a:b", "x"]), Err(Misuse::Usage)));
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        let said = |words: &[&str]| {
+            let error = parsed(words).unwrap_err();
+            (error.code(), error.to_string())
+        };
+        let failed = |line: &str| (1, format!("svcs: {line}"));
+        assert_eq!(said(&["-o", "fmri,foo"]), failed("Unknown column \"foo\"."));
+        assert_eq!(said(&["-s", "foo"]), failed("Unrecognized sort column \"foo\"."));
+        assert_eq!(said(&["-R", "foo"]), failed("Restarter FMRI \"foo\" is invalid."));
+        let line = "Restarter FMRI \"svc:/a\" does not designate an instance.";
+        assert_eq!(said(&["-R", "svc:/a"]), failed(line));
     }
 
     #[test]

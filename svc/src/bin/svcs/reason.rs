@@ -1,10 +1,12 @@
 //! Why an instance doesn't run: the sentence and the number of its message (svcs(1)).
 
+use std::ffi::CStr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use nix::sys::signal::Signal;
-use svc::host::{Instance, RESTARTER};
+use nix::libc;
+use svc::fmri::Fmri;
+use svc::host::{Host, Instance, RESTARTER};
 use svc::state::State;
 
 /// A sentence, and what follows `SMF-8000-`.
@@ -16,14 +18,14 @@ fn say(text: impl Into<String>, code: &'static str) -> Reason {
 
 /// Why `instance` is in its state, if the reason is in itself. An offline instance has none of its
 /// own unless a method runs.
-pub fn of(instance: &Instance) -> Option<Reason> {
+pub fn of(host: &Host, instance: &Instance) -> Option<Reason> {
     let next = instance.next_state();
     let reason = match instance.state() {
         None => match instance.first("restarter", "state") {
             Some(other) => say(format!("Not in valid state ({other})."), "N3"),
-            None => uninitialized(),
+            None => uninitialized(host, instance),
         },
-        Some(State::Uninitialized) => uninitialized(),
+        Some(State::Uninitialized) => uninitialized(host, instance),
         Some(State::Online) => return None,
         Some(State::Offline) if next == Some(State::Online) => {
             say("Start method is running.", "C4")
@@ -36,19 +38,36 @@ pub fn of(instance: &Instance) -> Option<Reason> {
         Some(State::Degraded) if instance.auxiliary() == "administrative_request" => {
             say("Degraded by an administrator.", "DX")
         }
-        Some(State::Degraded) => unexplained(),
+        Some(State::Degraded) => unexplained(instance),
         Some(State::Maintenance) => maintenance(instance),
         Some(State::Disabled) => disabled(instance),
     };
     Some(reason)
 }
 
-fn uninitialized() -> Reason {
-    say(format!("Restarter {RESTARTER} has not initialized service state."), "4D")
+fn uninitialized(host: &Host, instance: &Instance) -> Reason {
+    let name = instance.restarter();
+    restarter(host, instance).unwrap_or_else(|| {
+        say(format!("Restarter {name} has not initialized service state."), "4D")
+    })
 }
 
-fn unexplained() -> Reason {
-    say(format!("Restarter {RESTARTER} gave no explanation."), "9C")
+/// What is wrong with the restarter. The master restarter need not be in the repository.
+pub fn restarter(host: &Host, instance: &Instance) -> Option<Reason> {
+    let name = instance.restarter();
+    let Ok(fmri) = Fmri::parse(name) else {
+        return Some(say(format!("Restarter \"{name}\" is invalid."), "2A"));
+    };
+    match host.instances.get(&fmri) {
+        None if name == RESTARTER => None,
+        None => Some(say(format!("Restarter \"{name}\" does not exist."), "3P")),
+        Some(restarter) if restarter.state().is_some_and(State::is_running) => None,
+        Some(_) => Some(say(format!("Restarter {name} is not running."), "5H")),
+    }
+}
+
+fn unexplained(instance: &Instance) -> Reason {
+    say(format!("Restarter {} gave no explanation.", instance.restarter()), "9C")
 }
 
 fn disabled(instance: &Instance) -> Reason {
@@ -69,9 +88,15 @@ fn maintenance(instance: &Instance) -> Reason {
     let method = start_method(instance);
     match (instance.auxiliary(), method) {
         ("administrative_request", _) => say("Maintenance requested by an administrator.", "63"),
-        ("service_request", _) => say("Maintenance requested by another service.", "R4"),
+        ("service_request", _) => match instance.requester() {
+            Some(fmri) => say(format!("Maintenance requested by \"{fmri}\""), "R4"),
+            None => say("Maintenance requested by another service.", "R4"),
+        },
         ("dependency_cycle", _) => say("Completes a dependency cycle.", "HP"),
         ("invalid_dependency", _) => say("Has invalid dependency.", "JA"),
+        ("invalid_restarter", _) => {
+            say(format!("Restarter \"{}\" is invalid.", instance.restarter()), "2A")
+        }
         ("restarting_too_quickly", _) => say("Restarting too quickly.", "L5"),
         ("fault_threshold_reached", Some(how)) => {
             say(format!("Start method failed repeatedly, last {how}."), "KS")
@@ -79,7 +104,8 @@ fn maintenance(instance: &Instance) -> Reason {
         ("fault_threshold_reached", None) => say("Method failed repeatedly.", "8Q"),
         ("method_failed", Some(how)) => say(format!("Start method {how}."), "KS"),
         ("method_failed" | "stop_method_failed", _) => say("Method failed.", "8Q"),
-        _ => unexplained(),
+        ("none", _) => unexplained(instance),
+        _ => say("Unknown.", "AR"),
     }
 }
 
@@ -95,13 +121,19 @@ fn start_method(instance: &Instance) -> Option<String> {
         };
     }
     let number = status.signal()?;
-    let name = Signal::try_from(number).ok().map(Signal::as_str);
-    Some(match (status.core_dumped(), name) {
-        (false, Some(name)) => format!("died on {name} ({number})"),
-        (false, None) => format!("died on signal {number}"),
-        (true, Some(name)) => format!("dumped core on {name} ({number})"),
-        (true, None) => format!("dumped core signal {number}"),
+    let name = signal_name(number);
+    Some(match status.core_dumped() {
+        false => format!("died on {name} ({number})"),
+        true => format!("dumped core on {name} ({number})"),
     })
+}
+
+/// A signal's name for people, as strsignal(3) has it.
+fn signal_name(number: i32) -> String {
+    // SAFETY: strsignal takes any number, and returns a string that is valid until the next call
+    // in this thread; it is copied before.
+    let name = unsafe { CStr::from_ptr(libc::strsignal(number)) };
+    name.to_string_lossy().into_owned()
 }
 
 /// What is the matter with a service that another one waits for: what follows its name.
@@ -122,6 +154,8 @@ pub fn clause(instance: &Instance) -> &'static str {
             "restarting_too_quickly" => "was restarting too quickly.",
             "dependency_cycle" => "completed a dependency cycle.",
             "invalid_dependency" => "has an invalid dependency.",
+            "invalid_restarter" => "has an invalid restarter.",
+            "none" => "is not running for an unknown reason.",
             _ => "requires maintenance.",
         },
     }
@@ -134,7 +168,8 @@ mod tests {
     use svc::value::PropType;
 
     fn reason(sample: Sample) -> Option<Reason> {
-        of(&sample.host().instances[&fmri("a")])
+        let host = sample.host();
+        of(&host, &host.instances[&fmri("a")])
     }
 
     fn failed(word: &str, status: i32) -> Sample {
@@ -157,12 +192,13 @@ mod tests {
             text("fault_threshold_reached", 1 << 8).0,
             "Start method failed repeatedly, last exited with status 1."
         );
-        assert_eq!(text("method_failed", kill).0, "Start method died on SIGKILL (9).");
-        assert_eq!(text("method_failed", abort).0, "Start method dumped core on SIGABRT (6).");
+        assert_eq!(text("method_failed", kill).0, "Start method died on Killed (9).");
+        assert_eq!(text("method_failed", abort).0, "Start method dumped core on Aborted (6).");
         assert_eq!(text("method_failed", 0), say("Method failed.", "8Q"));
         assert_eq!(text("fault_threshold_reached", 0).0, "Method failed repeatedly.");
         assert_eq!(text("restarting_too_quickly", 0), say("Restarting too quickly.", "L5"));
         assert_eq!(text("none", 0).1, "9C");
+        assert_eq!(text("something_new", 0), say("Unknown.", "AR"));
     }
 
     #[test]
@@ -200,5 +236,22 @@ mod tests {
         assert_eq!(next("offline", "disabled").unwrap().1, "PH");
         assert_eq!(next("offline", "none"), None);
         assert_eq!(next("broken", "none").unwrap().0, "Not in valid state (broken).");
+    }
+
+    #[test]
+    fn restarters_that_are_not_there_are_blamed() {
+        let told = |restarter: &str| {
+            let sample = Sample::default().instance("a", "uninitialized", true);
+            let sample = sample.instance("off", "disabled", false);
+            reason(sample.set("a", "general", PropType::Fmri, "restarter", restarter)).unwrap()
+        };
+        let line = "Restarter svc:/system/svc/restarter:default has not initialized service state.";
+        assert_eq!(told(""), say(line, "4D"));
+        assert_eq!(told("x"), say("Restarter \"x\" is invalid.", "2A"));
+        assert_eq!(told("svc:/x:y"), say("Restarter \"svc:/x:y\" does not exist.", "3P"));
+        assert_eq!(
+            told("svc:/off:default"),
+            say("Restarter svc:/off:default is not running.", "5H")
+        );
     }
 }

@@ -68,10 +68,10 @@ fn who_waits_is_told_for_whom() {
 svc:/system/xvm/domains:default (?)
  State: offline since {since}
 Reason: Service svc:/system/xvm/store:default is disabled.
+   See: http://illumos.org/msg/SMF-8000-GE
   Path: svc:/system/xvm/domains:default
           svc:/system/xvm/xend:default
             svc:/system/xvm/store:default
-   See: http://illumos.org/msg/SMF-8000-GE
 Impact: This service is not running.
 "
     );
@@ -105,8 +105,8 @@ fn what_is_absent_makes_the_instance_itself_a_root() {
         .instance("a", "offline", true)
         .needs("a", "require_all", "svc:/none")
         .needs("a", "require_all", "file://localhost/etc/none")
-        .instance("b", "online", true)
-        .needs("a", "exclude_all", "svc:/b")
+        .instance("b", "offline", true)
+        .needs("b", "require_all", "svc:/a")
         .host();
     let explanation = Explanation::new(&host);
     assert_eq!(explanation.roots(), [&fmri("a")]);
@@ -114,10 +114,62 @@ fn what_is_absent_makes_the_instance_itself_a_root() {
     for reason in [
         "Reason: Dependency svc:/none is absent.\n",
         "Reason: Dependency file://localhost/etc/none is absent.\n",
-        "Reason: Service svc:/b:default is running.\n",
     ] {
         assert!(block.contains(reason), "{block}");
     }
+    let other = explanation.block(&fmri("b"), false);
+    assert_eq!(other.matches("Reason: ").count(), 1, "{other}");
+    assert!(other.contains("Reason: Service svc:/a:default has missing dependencies.\n"));
+}
+
+#[test]
+fn what_runs_against_the_wish_of_another_is_a_root() {
+    let host = Sample::default()
+        .instance("a", "offline", true)
+        .needs("a", "exclude_all", "svc:/b")
+        .instance("b", "online", true)
+        .host();
+    let explanation = Explanation::new(&host);
+    assert_eq!(explanation.roots(), [&fmri("b")]);
+    let block = explanation.block(&fmri("a"), true);
+    let reason = "\
+Reason: Service svc:/b:default is running.
+   See: http://illumos.org/msg/SMF-8000-FJ
+  Path: svc:/a:default
+          svc:/b:default
+";
+    assert!(block.contains(reason), "{block}");
+    let end = "Impact: 1 dependent service is not running:\n        svc:/a:default\n";
+    assert!(explanation.block(&fmri("b"), true).ends_with(end));
+}
+
+#[test]
+fn what_its_restarter_never_saw_hurts_nobody() {
+    let host = Sample::default().set("a", "tm_common_name", PropType::Ustring, "C", "a").host();
+    let explanation = Explanation::new(&host);
+    assert!(explanation.roots().is_empty());
+    assert!(explanation.block(&fmri("a"), false).contains(" State: uninitialized\nReason: "));
+}
+
+#[test]
+fn the_service_that_asked_for_maintenance_is_named_with_its_log() {
+    let astring = PropType::Astring;
+    let host = Sample::default()
+        .instance("a", "maintenance", true)
+        .set("a", "restarter", astring, "auxiliary_state", "service_request")
+        .set("a", "restarter", astring, "auxiliary_fmri", "svc:/b:default")
+        .set("a", "tm_doc_x", PropType::Ustring, "uri", "http://x.example")
+        .instance("b", "online", true)
+        .set("b", "restarter", astring, "logfile", "/b.log")
+        .host();
+    let block = Explanation::new(&host).block(&fmri("a"), false);
+    let reason = "\
+Reason: Maintenance requested by \"svc:/b:default\"
+   See: /b.log
+   See: http://illumos.org/msg/SMF-8000-R4
+   See: http://x.example
+";
+    assert!(block.contains(reason), "{block}");
 }
 
 #[test]

@@ -1,0 +1,202 @@
+//! svcs: every option, the reasons that it finds, its messages and its exit codes.
+
+use std::fs;
+
+use svc::value::PropType;
+
+use crate::commands::{Done, run, svcadm, svcs};
+use crate::fixture::{System, wait_for};
+use crate::{daemon, needs, service, transient};
+
+const SVCS: &str = env!("CARGO_BIN_EXE_svcs");
+
+/// What svcs complains of: its status and what it says on standard error.
+fn complaint(system: &System, line: &str) -> (i32, String) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (status, out, err) = run(system, SVCS, &words);
+    assert_eq!(out, "", "svcs {line}");
+    (status, err)
+}
+
+fn disabled(name: &str) -> String {
+    daemon(name, "").replace("= true", "= false")
+}
+
+#[test]
+fn misuse_is_answered_with_the_usage() {
+    let system = System::with(&[&daemon("a", "")]);
+    system.wait_until("a", "online");
+    for line in ["-q", "-o", "-d", "-D", "-l", "-L", "-dl a", "-xl", "-ax", "-xp", "-lH a", "-f"] {
+        let (status, said) = complaint(&system, line);
+        assert_eq!(status, 2, "{line}");
+        assert!(said.contains("Usage: svcs [-aHpv] "), "{said}");
+    }
+    let failed = |line: &str| (1, format!("svcs: {line}\n"));
+    assert_eq!(complaint(&system, "-o state,foo"), failed("Unknown column \"foo\"."));
+    assert_eq!(complaint(&system, "-s foo"), failed("Unrecognized sort column \"foo\"."));
+    assert_eq!(complaint(&system, "-R foo"), failed("Restarter FMRI \"foo\" is invalid."));
+    let help = svcs(&system, &["-?"]);
+    assert!(help.starts_with("Usage: svcs ") && help.ends_with("\tSVC\n"), "{help}");
+}
+
+#[test]
+fn operands_choose_and_unknown_ones_are_named() {
+    let system =
+        System::with(&[&daemon("x/one", "").replace("x/one\"'", "one\"'"), &disabled("two")]);
+    system.wait_until("x/one", "online");
+    system.wait_until("two", "disabled");
+    let shown = |words: &[&str]| svcs(&system, &[&["-H", "-o", "fmri"], words].concat());
+    let (one, two) = ("svc:/x/one:default\n", "svc:/two:default\n");
+    assert_eq!(shown(&[]), one, "the enabled ones");
+    assert_eq!(shown(&["-a"]), format!("{two}{one}"));
+    assert_eq!(shown(&["two"]), two, "what is named is shown");
+    for word in ["one", "x/one", ":default", "svc:/x/one", "svc:/x/one:default", "*one*", "x/*"] {
+        assert!(shown(&[word]).contains(one), "{word}");
+    }
+    assert_eq!(shown(&["one", "two", "one"]), format!("{two}{one}"), "each once");
+    let none = "svcs: Pattern 'nobody' doesn't match any instances\n";
+    assert_eq!(run(&system, SVCS, &["-Ho", "fmri", "nobody", "two"]), (1, two.into(), none.into()));
+    for mode in ["-d", "-D", "-l", "-L", "-x"] {
+        let (status, _, said) = run(&system, SVCS, &[mode, "nobody"]);
+        assert_eq!((status, said.as_str()), (1, none), "{mode}");
+    }
+    let invalid = "svcs: FMRI \"svc:/a b\" is invalid.\n";
+    assert_eq!(run(&system, SVCS, &["-H", "svc:/a b"]), (1, String::new(), invalid.into()));
+    let ignored = "svcs: -a ignored when used with arguments.\n";
+    assert_eq!(run(&system, SVCS, &["-aHo", "fmri", "two"]), (0, two.into(), ignored.into()));
+}
+
+#[test]
+fn lists_have_columns_and_an_order() {
+    let system = System::with(&[&daemon("a", ""), &disabled("b"), &disabled("c")]);
+    system.wait_until("a", "online");
+    system.wait_until("b", "disabled");
+    system.wait_until("c", "disabled");
+    let header = svcs(&system, &["-v"]).lines().next().map(str::to_owned);
+    assert_eq!(header.as_deref(), Some("STATE          NSTATE        STIME    CTID   FMRI"));
+    let all = "ctid,desc,inst,N,nsta,nstate,S,scope,sn,sta,state,stime,svc";
+    let line = svcs(&system, &["-H", "-o", all, "b"]);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let start = ["-", "-", "default", "-", "-", "-", "d", "localhost", "d-", "DIS", "disabled"];
+    assert_eq!(words[..11], start, "{line}");
+    assert_eq!(words.last(), Some(&"b"));
+    let order = |words: &[&str]| svcs(&system, &[&["-aHo", "inst,svc"], words].concat());
+    let services = |text: String| text.split_whitespace().skip(1).step_by(2).collect::<String>();
+    assert_eq!(services(order(&["-S", "fmri"])), "cba");
+    assert_eq!(services(order(&["-s", "state", "-S", "fmri"])), "cba");
+    assert_eq!(services(order(&["-S", "state", "-s", "fmri"])), "abc");
+}
+
+#[test]
+fn a_restarter_chooses_its_instances() {
+    let other = daemon("other", "").replacen('\n', "\nrestarter = \"svc:/mine:default\"\n", 1);
+    let system = System::with(&[&daemon("a", ""), &other]);
+    system.wait_until("a", "online");
+    let of = |restarter: &str| svcs(&system, &["-H", "-o", "fmri", "-R", restarter]);
+    assert_eq!(of("svc:/mine:default"), "svc:/other:default\n");
+    let master = of("svc:/system/svc/restarter:default");
+    assert!(master.contains("svc:/a:default\n") && !master.contains("other"), "{master}");
+    assert!(svcs(&system, &["-l", "other"]).contains("\nrestarter    svc:/mine:default\n"));
+}
+
+#[test]
+fn each_reason_is_found() {
+    let file = "[dependency.file]\ngrouping = \"require_all\"\nrestart_on = \"none\"\n\
+                type = \"path\"\nentities = [\"file://localhost/no/such/file\"]\n";
+    let system = System::with(&[
+        &disabled("off"),
+        &daemon("waits", &needs(&["off"], "require_all", "none")),
+        &daemon("either", &needs(&["off", "none"], "require_any", "none")),
+        &daemon("lonely", &needs(&["none"], "require_all", "none")),
+        &daemon("fileless", file),
+        &daemon("behind", &needs(&["fileless"], "require_all", "none")),
+        &daemon("runs", ""),
+        &daemon("excludes", &needs(&["runs"], "exclude_all", "none"))
+            .replace("enabled = true", "enabled = false"),
+        &service(
+            "milestone/all",
+            ":true",
+            &(needs(&["waits"], "require_all", "none") + transient()),
+        ),
+        &service("slow", "/bin/sleep 1000", "")
+            .replace("timeout_seconds = 20", "timeout_seconds = 0"),
+    ]);
+    system.wait_until("runs", "online");
+    system.enable("excludes", true);
+    for name in ["waits", "either", "lonely", "fileless", "behind", "excludes", "milestone/all"] {
+        system.wait_until(name, "offline");
+    }
+    system.wait_until("off", "disabled");
+    system.wait_until("slow", "offline*");
+    let reasons = |name: &str| -> Vec<String> {
+        let told = svcs(&system, &["-x", &format!("svc:/{name}")]);
+        let reasons = told.lines().filter_map(|line| line.strip_prefix("Reason: "));
+        reasons.map(str::to_owned).collect()
+    };
+    assert_eq!(reasons("off"), ["Disabled by an administrator."]);
+    assert_eq!(reasons("waits"), ["Service svc:/off:default is disabled."]);
+    assert_eq!(
+        reasons("either"),
+        ["Service svc:/off:default is disabled.", "Dependency svc:/none is absent."]
+    );
+    assert_eq!(reasons("lonely"), ["Dependency svc:/none is absent."]);
+    assert_eq!(reasons("fileless"), ["Dependency file://localhost/no/such/file is absent."]);
+    assert_eq!(reasons("behind"), ["Service svc:/fileless:default has missing dependencies."]);
+    assert_eq!(reasons("excludes"), ["Service svc:/runs:default is running."]);
+    assert_eq!(reasons("milestone/all"), ["Service svc:/off:default is disabled."]);
+    assert_eq!(reasons("slow"), ["Start method is running."]);
+    assert!(reasons("runs").is_empty());
+    let told = svcs(&system, &["-x"]);
+    let roots: Vec<&str> =
+        told.lines().filter(|line| line.starts_with("svc:/")).map(|l| &l[..l.len() - 4]).collect();
+    let expected = ["off", "either", "fileless", "runs", "lonely", "slow"];
+    let expected: Vec<String> =
+        expected.iter().map(|name| format!("svc:/{name}:default")).collect();
+    assert_eq!(roots[0], expected[0], "the one that hurts most comes first");
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names
+    };
+    let roots = roots.into_iter().map(str::to_owned).collect();
+    assert_eq!(sorted(roots), sorted(expected), "{told}");
+    let verbose = svcs(&system, &["-xv", "off"]);
+    let impact = "Impact: 3 dependent services are not running:\n        svc:/either:default\n        \
+                  svc:/milestone/all:default\n        svc:/waits:default\n";
+    assert!(verbose.contains(impact), "{verbose}");
+}
+
+#[test]
+fn a_cycle_and_a_wish_are_reasons_for_maintenance() {
+    let system = System::with(&[
+        &daemon("a", &needs(&["b"], "require_all", "none")),
+        &daemon("b", &needs(&["a"], "require_all", "none")),
+        &daemon("c", ""),
+    ]);
+    let told = |name: &str| svcs(&system, &["-x", name]);
+    system.wait_until("c", "online");
+    let ok: Done = (0, String::new(), String::new());
+    assert_eq!(svcadm(&system, &["mark", "maintenance", "c"]), ok);
+    system.wait_until("c", "maintenance");
+    assert!(told("c").contains("Reason: Maintenance requested by an administrator.\n"));
+    wait_for("a cycle's reason", || {
+        let found = ["a", "b"].map(told).concat();
+        found.contains("Reason: Completes a dependency cycle.\n").then_some(())
+    });
+}
+
+#[test]
+fn documents_and_names_come_from_the_template() {
+    let template = "[template]\ncommon_name = \"a test\"\n\
+                    manpages = [{ title = \"t\", section = \"8\" }]\n";
+    let system = System::with(&[&daemon("a", template)]);
+    system.wait_until("a", "online");
+    system.set("a", "restarter", "alt_logfile", PropType::Astring, "/early.log");
+    assert!(svcs(&system, &["-x", "a"]).contains("\n   See: t(8)\n   See: /early.log\n   See: "));
+    let verbose = svcs(&system, &["-xv", "a"]);
+    assert!(verbose.contains("\n   See: man -M /usr/share/man -s 8 t\n"), "{verbose}");
+    let long = svcs(&system, &["-l", "a"]);
+    assert!(long.contains("\nname         a test\nenabled      true\nstate        online\n"));
+    assert!(long.contains("\nalt_logfile  /early.log\nlogfile      "), "{long}");
+    let log = svcs(&system, &["-L", "a"]);
+    assert!(fs::read_to_string(log.trim_end()).unwrap().contains("Executing start method"));
+}

@@ -4,40 +4,88 @@
 
 use std::fmt::Write;
 
-use super::{Instance, Level, Manifest, words};
+use super::dependents::{is_dependent_of, is_external, target};
+use super::import::groups_now;
+use super::{Bundle, Dependent, Instance, Level, Manifest, words};
 use crate::fmri::Fmri;
 use crate::repo::{Repo, RepoError, View};
 use crate::value::PropType::{self, Astring, Count, Fmri as FmriType, Uri, Ustring};
 use crate::value::{Groups, Property, PropertyGroup};
 
-/// What the repository holds of `service` now, without what a boot empties.
+/// What the repository holds of `service` now, without what a boot empties and what the manifests
+/// of others have put there.
 pub fn from_repo(repo: &Repo, service: &Fmri) -> Result<Manifest, RepoError> {
-    let attached = |fmri: &Fmri| -> Result<Level, RepoError> {
-        let mut groups = repo.pgs(fmri, &View::Direct)?;
-        groups.retain(|_, group| group.persistent);
-        Ok(Level { groups, overrides: Default::default() })
-    };
     let mut instances = Vec::new();
     for fmri in repo.instances()?.into_iter().filter(|fmri| fmri.service == service.service) {
-        let level = attached(&fmri)?;
+        let level = attached(repo, &fmri)?;
         instances.extend(fmri.instance.map(|name| Instance { name, level }));
     }
-    Ok(Manifest { service: service.clone(), level: attached(service)?, instances })
+    Ok(Manifest { service: service.clone(), level: attached(repo, service)?, instances })
+}
+
+/// What is attached to `fmri`.
+pub fn attached(repo: &Repo, fmri: &Fmri) -> Result<Level, RepoError> {
+    let mut groups = repo.pgs(fmri, &View::Direct)?;
+    groups.retain(|_, group| group.persistent && !is_external(group));
+    let mut level = Level { groups, ..Level::default() };
+    let Some(dependents) = level.groups.get(words::DEPENDENTS).cloned() else { return Ok(level) };
+    for name in dependents.props.keys().cloned() {
+        let Some(target) = target(&dependents, &name) else { continue };
+        let group = groups_now(repo, &target)?.remove(&name);
+        let Some(group) = group.filter(|group| is_dependent_of(group, fmri) && is_usual(group))
+        else {
+            continue;
+        };
+        if level.groups.contains_key(&name) {
+            continue;
+        }
+        if let Some(names) = level.groups.get_mut(words::DEPENDENTS) {
+            names.props.remove(&name);
+        }
+        level.dependents.insert(name, Dependent { target, group, overrides: false });
+    }
+    if level.groups.get(words::DEPENDENTS).is_some_and(|group| group.props.is_empty()) {
+        level.groups.remove(words::DEPENDENTS);
+    }
+    Ok(level)
+}
+
+/// Whether a dependent's words can say what the group of its target holds.
+fn is_usual(group: &PropertyGroup) -> bool {
+    let text = |prop: &str| single(group, words::DEPENDENCY, prop, Astring).unwrap_or_default();
+    words::GROUPINGS.contains(&text("grouping").as_str())
+        && words::RESTART_ON.contains(&text("restart_on").as_str())
+        && text(words::TYPE) == words::DEPENDENCY_TYPES[0]
 }
 
 /// `manifest` as TOML.
 pub fn to_toml(manifest: &Manifest) -> String {
     let mut text = String::new();
     let head = vec![("service".to_owned(), quoted(&manifest.service.service))];
-    write_level(&mut text, "", &manifest.level, head);
+    write_service(&mut text, "", manifest, head);
+    text
+}
+
+/// A profile as TOML.
+pub fn profile_to_toml(profile: &Bundle) -> String {
+    let mut text = format!("profile = {}\n", quoted(&profile.name));
+    for manifest in &profile.services {
+        let path = format!("service.{}.", key(&manifest.service.service));
+        write_service(&mut text, &path, manifest, Entries::new());
+    }
+    text
+}
+
+/// Writes a service whose tables' names begin with `path`.
+fn write_service(text: &mut String, path: &str, manifest: &Manifest, head: Entries) {
+    write_level(text, path, &manifest.level, head);
     for instance in &manifest.instances {
-        let path = format!("instance.{}.", key(&instance.name));
+        let path = format!("{path}instance.{}.", key(&instance.name));
         let mut level = instance.level.clone();
         let enabled = take_general(&mut level, "enabled", PropType::Boolean);
         let head = enabled.map(|enabled| ("enabled".to_owned(), enabled));
-        write_level(&mut text, &path, &level, head.into_iter().collect());
+        write_level(text, &path, &level, head.into_iter().collect());
     }
-    text
 }
 
 type Entries = Vec<(String, String)>;
@@ -77,8 +125,12 @@ fn take_general(level: &mut Level, prop: &str, ty: PropType) -> Option<String> {
 
 /// The tables of a level, in a fixed order.
 fn sections(level: Level) -> Vec<(String, Entries)> {
-    let Level { mut groups, overrides } = level;
+    let Level { groups, overrides, dependents, deletes, .. } = level;
     let mut sections = Vec::new();
+    let delete = || ("delete".to_owned(), "true".to_owned());
+    // What is to be deleted is written as a group, where the mark has a place.
+    let (doomed, mut groups): (Groups, Groups) =
+        groups.into_iter().partition(|(name, _)| deletes.contains(name));
     let template = take_template(&mut groups);
     if !template.is_empty() {
         sections.push(("template".to_owned(), template));
@@ -93,9 +145,22 @@ fn sections(level: Level) -> Vec<(String, Entries)> {
             None => plain.push((name, group)),
         }
     }
-    for (name, group) in plain {
+    for (name, dependent) in dependents {
+        let table = format!("dependent.{}", key(&name));
+        let mut entries = dependent_entries(&dependent);
+        entries.extend(deletes.contains(&name).then(delete));
+        sections.push((table.clone(), entries));
+        let extra = |(prop, value): (&String, &Property)| (key(prop), property(value, false));
+        let extra: Entries = dependent_extras(&dependent).map(extra).collect();
+        if !extra.is_empty() {
+            sections.push((format!("{table}.property"), extra));
+        }
+    }
+    for (name, group) in plain.into_iter().chain(doomed) {
         let table = format!("group.{}", key(&name));
-        sections.push((table.clone(), vec![("type".to_owned(), quoted(&group.ty))]));
+        let mut head = vec![("type".to_owned(), quoted(&group.ty))];
+        head.extend(deletes.contains(&name).then(delete));
+        sections.push((table.clone(), head));
         let write = |(prop, value): (&String, &Property)| {
             let marked = overrides.contains(&(name.clone(), prop.clone()));
             (key(prop), property(value, marked))
@@ -155,6 +220,23 @@ fn dependency(group: &PropertyGroup) -> Option<Entries> {
     readable.then_some(entries)
 }
 
+fn dependent_entries(dependent: &Dependent) -> Entries {
+    let word = |prop: &str| quoted(dependent.group.first(prop).unwrap_or_default());
+    let mut entries = vec![
+        ("target".to_owned(), quoted(&dependent.target.to_string())),
+        ("grouping".to_owned(), word("grouping")),
+        ("restart_on".to_owned(), word("restart_on")),
+    ];
+    entries.extend(dependent.overrides.then(|| ("override".to_owned(), "true".to_owned())));
+    entries
+}
+
+/// The properties of a dependent that have no words.
+fn dependent_extras(dependent: &Dependent) -> impl Iterator<Item = (&String, &Property)> {
+    let said = ["grouping", "restart_on", words::ENTITIES, words::TYPE, words::EXTERNAL];
+    dependent.group.props.iter().filter(move |(name, _)| !said.contains(&name.as_str()))
+}
+
 fn method(group: &PropertyGroup) -> Option<Entries> {
     let exec = single(group, words::METHOD, "exec", Astring)?;
     let timeout = single(group, words::METHOD, "timeout_seconds", Count)?;
@@ -169,12 +251,21 @@ fn method(group: &PropertyGroup) -> Option<Entries> {
 
 /// The entries of a method's context, if `group` has `expected` of them and nothing else.
 fn context(group: &PropertyGroup, expected: usize) -> Option<Entries> {
-    let entries: Entries = words::CONTEXT
-        .iter()
-        .filter_map(|name| Some((name, group.get(name).filter(|prop| prop.ty == Astring)?)))
-        .map(|(name, prop)| ((*name).to_owned(), values(prop)))
-        .collect();
-    (entries.len() == expected).then_some(entries)
+    let identity = [words::PROFILE].into_iter().chain(words::CREDENTIAL);
+    let identity: Entries = identity.filter_map(|name| context_entry(group, name)).collect();
+    // Which of them count is understood: a profile, if there is one.
+    let use_profile = group.get(words::PROFILE).is_some().to_string();
+    let implied = (!identity.is_empty()).then_some(use_profile);
+    let stored = single(group, &group.ty, words::USE_PROFILE, PropType::Boolean);
+    let others = words::CONTEXT_ATTRIBUTES.into_iter().chain([words::ENVIRONMENT, words::LIMITS]);
+    let others: Entries = others.filter_map(|name| context_entry(group, name)).collect();
+    let said = identity.len() + others.len() + usize::from(implied.is_some());
+    (said == expected && implied == stored).then(|| [identity, others].concat())
+}
+
+fn context_entry(group: &PropertyGroup, name: &str) -> Option<(String, String)> {
+    let property = group.get(name).filter(|property| property.ty == Astring)?;
+    Some((name.to_owned(), values(property)))
 }
 
 /// Takes the groups that a template's words can say.
@@ -220,7 +311,8 @@ fn manpage(name: &str, group: &PropertyGroup) -> Option<String> {
 
 fn document(name: &str, group: &PropertyGroup) -> Option<String> {
     let title = single(group, words::TEMPLATE, "name", Astring)?;
-    let uri = single(group, words::TEMPLATE, "uri", Uri)?;
+    let uri = single(group, words::TEMPLATE, "uri", Astring)?;
+    Uri.check(&uri).ok()?;
     let expected = words::document_group(&title);
     let entry = format!("{{ name = {}, uri = {} }}", quoted(&title), quoted(&uri));
     (name == expected && group.props.len() == 2).then_some(entry)

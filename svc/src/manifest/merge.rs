@@ -55,6 +55,12 @@ impl GroupMerge<'_> {
         match (base, current) {
             (Some(base), None) if base == new => {}
             (Some(_), None) => merged.conflicts.push(self.conflict(None, "was deleted")),
+            // Nobody has touched it: another type is another group.
+            (Some(base), Some(current)) if base == current && current.ty != new.ty => {
+                let (fmri, pg) = (self.fmri.clone(), self.name.to_owned());
+                merged.changes.push(Change::DelPg { fmri, pg });
+                self.deliver(None, None, new, merged);
+            }
             (_, Some(current)) if current.ty != new.ty || !current.persistent => {
                 merged.conflicts.push(self.conflict(None, &format!("has type {}", current.ty)));
             }

@@ -1,28 +1,36 @@
-//! Manifests: what a service is, in one TOML file, and how it gets into the repository and out.
+//! Manifests and profiles: what a service is, in XML as on illumos (`xml`) or in TOML (`parse`,
+//! `export`), and how it gets into the repository and out.
 //!
 //! A manifest is read into property groups, which is all that the repository knows; the words
 //! for dependencies, methods and so on are in `words`. Import is a three-way merge, so that an
 //! administrator's changes survive a new version of the file. The format: docs/manifest-format.md.
 
+mod dependents;
 mod export;
+mod folder;
 mod import;
 mod merge;
 mod parse;
+mod profile;
 mod reader;
 mod words;
+mod xml;
 
-pub use export::{from_repo, to_toml};
-pub use import::{Report, import, import_new, load};
-pub use parse::parse;
+pub use export::{from_repo, profile_to_toml, to_toml};
+pub use folder::{Report, import_new, load};
+pub use import::import;
+pub use parse::{parse, parse_bundle};
+pub use profile::{Applied, apply, extract};
 pub use reader::SyntaxError;
+pub use xml::{XmlError, parse_xml, to_xml};
 
-use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use crate::fmri::Fmri;
 use crate::repo::RepoError;
-use crate::value::Groups;
+use crate::value::{Groups, PropertyGroup, ValueError};
 
 /// What a manifest says of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +59,72 @@ pub struct Level {
     pub groups: Groups,
     /// Group and name of each property that replaces even what an administrator has set.
     pub overrides: BTreeSet<(String, String)>,
+    /// The dependencies that this puts on others, by name.
+    pub dependents: BTreeMap<String, Dependent>,
+    /// Which of the groups and dependents are there to be deleted from the repository.
+    pub deletes: BTreeSet<String>,
+    /// Group and name of each property that takes the type it has in the repository. Only
+    /// profiles may leave a type out.
+    pub untyped: BTreeSet<(String, String)>,
+}
+
+/// A dependency that a service or an instance puts on another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependent {
+    /// Who depends.
+    pub target: Fmri,
+    /// The property group that the target gets.
+    pub group: PropertyGroup,
+    /// Whether it replaces even a dependent that an administrator has changed.
+    pub overrides: bool,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BundleKind {
+    /// Delivers services.
+    Manifest,
+    /// Customises services that are there.
+    Profile,
+    /// A copy of a repository.
+    Archive,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// What it is for.
+    pub kind: BundleKind,
+    /// Its name, for people.
+    pub name: String,
+    /// What it says, service by service.
+    pub services: Vec<Manifest>,
+}
+
+impl fmt::Display for BundleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "a manifest",
+            Self::Profile => "a profile",
+            Self::Archive => "an archive",
+        })
+    }
+}
+
+impl Bundle {
+    /// A manifest of one service.
+    pub fn of(manifest: Manifest) -> Self {
+        let (kind, name) = (BundleKind::Manifest, "export".to_owned());
+        Self { kind, name, services: vec![manifest] }
+    }
+
+    /// Checks that the file at `path` is what it has to be.
+    pub fn expect(&self, expected: BundleKind, path: &Path) -> Result<(), ManifestError> {
+        if self.kind == expected {
+            return Ok(());
+        }
+        Err(ManifestError::WrongKind { path: path.to_owned(), found: self.kind, expected })
+    }
 }
 
 /// Why a manifest can't be used.
@@ -72,6 +146,43 @@ pub enum ManifestError {
         /// Where and what.
         source: SyntaxError,
     },
+    /// The file is for something else.
+    #[error("{path} is {found}, not {expected}")]
+    WrongKind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: BundleKind,
+        /// What it should be.
+        expected: BundleKind,
+    },
+    /// Somebody else has put a dependency of that name there.
+    #[error("Could not create \"{name}\" dependency in {target} (already exists).")]
+    DependentExists {
+        /// The dependent.
+        name: String,
+        /// Whom it is to be put on.
+        target: Fmri,
+    },
+    /// Profiles customise what manifests have delivered; they don't connect services.
+    #[error("a profile can't put the dependent \"{name}\" of {fmri} on another service")]
+    DependentInProfile {
+        /// The dependent.
+        name: String,
+        /// Whose it is.
+        fmri: Fmri,
+    },
+    /// A profile's value doesn't fit the type that the property has.
+    #[error("{property}: {source}")]
+    Value {
+        /// The property.
+        property: String,
+        /// Why not.
+        source: ValueError,
+    },
+    /// XML can't say it.
+    #[error(transparent)]
+    Xml(#[from] XmlError),
     /// The repository refused, or isn't there.
     #[error(transparent)]
     Repo(#[from] RepoError),

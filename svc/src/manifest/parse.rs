@@ -1,7 +1,7 @@
 //! From TOML to property groups, with every name, type and value checked.
 
 use super::reader::{Key, SyntaxError, Table, Value, document};
-use super::{Instance, Level, Manifest, words};
+use super::{Bundle, BundleKind, Dependent, Instance, Level, Manifest, words};
 use crate::fmri::{self, Fmri};
 use crate::value::PropType::{self, Astring, Boolean, Count, Fmri as FmriType, Ustring};
 use crate::value::{Property, PropertyGroup};
@@ -10,26 +10,58 @@ type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Reads a manifest.
 pub fn parse(text: &str) -> Result<Manifest> {
-    document(text, |mut table| {
-        let name = table.require("service")?;
-        let service = Fmri::parse(&format!("svc:/{}", name.string()?))
-            .ok()
-            .filter(|fmri| !fmri.is_instance())
-            .ok_or_else(|| name.error("a service name such as \"system/xvm/xend\" is expected"))?;
-        let mut instances = Vec::new();
-        if let Some(entries) = table.take("instance") {
-            for (key, value) in entries.table()?.rest() {
-                instances.push(instance(key, value.table()?)?);
-            }
-        }
-        Ok(Manifest { service, level: level(table)?, instances })
+    document(text, manifest)
+}
+
+/// Reads a manifest or a profile, which is one if it says so.
+pub fn parse_bundle(text: &str) -> Result<Bundle> {
+    document(text, |mut table| match table.take("profile") {
+        Some(name) => profile(name, table),
+        None => manifest(table).map(Bundle::of),
     })
 }
 
-fn instance(key: Key<'_>, mut table: Table<'_>) -> Result<Instance> {
+fn manifest(mut table: Table<'_>) -> Result<Manifest> {
+    let name = table.require("service")?;
+    let service = service_name(name.string()?).map_err(|message| name.error(message))?;
+    let instances = instances(&service, &mut table)?;
+    Ok(Manifest { level: level(&service, table)?, service, instances })
+}
+
+/// As in a manifest, in a table for each service.
+fn profile(name: Value<'_>, mut table: Table<'_>) -> Result<Bundle> {
+    let mut services = Vec::new();
+    if let Some(entries) = table.take("service") {
+        for (key, value) in entries.table()?.rest() {
+            let service = service_name(key.name).map_err(|message| key.error(message))?;
+            let mut table = value.table()?;
+            let instances = instances(&service, &mut table)?;
+            services.push(Manifest { level: level(&service, table)?, service, instances });
+        }
+    }
+    table.finish()?;
+    Ok(Bundle { kind: BundleKind::Profile, name: name.string()?.to_owned(), services })
+}
+
+fn service_name(name: &str) -> std::result::Result<Fmri, &'static str> {
+    let service = Fmri::parse(&format!("svc:/{name}")).ok().filter(|fmri| !fmri.is_instance());
+    service.ok_or("a service name such as \"system/xvm/xend\" is expected")
+}
+
+fn instances(service: &Fmri, table: &mut Table<'_>) -> Result<Vec<Instance>> {
+    let mut instances = Vec::new();
+    if let Some(entries) = table.take("instance") {
+        for (key, value) in entries.table()?.rest() {
+            instances.push(instance(service, key, value.table()?)?);
+        }
+    }
+    Ok(instances)
+}
+
+fn instance(service: &Fmri, key: Key<'_>, mut table: Table<'_>) -> Result<Instance> {
     check_name(key)?;
     let enabled = table.take("enabled").map(|value| value.boolean()).transpose()?;
-    let mut level = level(table)?;
+    let mut level = level(&service.with_instance(key.name), table)?;
     if let Some(enabled) = enabled {
         let property = Property { ty: Boolean, values: vec![enabled.to_string()] };
         if !add_general(&mut level, "enabled", property) {
@@ -40,7 +72,7 @@ fn instance(key: Key<'_>, mut table: Table<'_>) -> Result<Instance> {
 }
 
 /// What a service and an instance have in common.
-fn level(mut table: Table<'_>) -> Result<Level> {
+fn level(fmri: &Fmri, mut table: Table<'_>) -> Result<Level> {
     let mut level = Level::default();
     if let Some(groups) = table.take("group") {
         for (key, value) in groups.table()?.rest() {
@@ -57,8 +89,15 @@ fn level(mut table: Table<'_>) -> Result<Level> {
     {
         if let Some(groups) = table.take(key) {
             for (key, value) in groups.table()?.rest() {
-                add(&mut level, key, read(value.table()?)?)?;
+                let mut table = value.table()?;
+                note_delete(&mut level, key, &mut table)?;
+                add(&mut level, key, read(table)?)?;
             }
+        }
+    }
+    if let Some(dependents) = table.take("dependent") {
+        for (key, value) in dependents.table()?.rest() {
+            dependent(fmri, key, value.table()?, &mut level)?;
         }
     }
     if let Some(value) = table.take("method_context") {
@@ -102,7 +141,18 @@ fn check_name(key: Key<'_>) -> Result<()> {
     }
 }
 
+/// Notes that a group or a dependent is there to be deleted.
+fn note_delete(level: &mut Level, key: Key<'_>, table: &mut Table<'_>) -> Result<()> {
+    if let Some(value) = table.take("delete")
+        && value.boolean()?
+    {
+        level.deletes.insert(key.name.to_owned());
+    }
+    Ok(())
+}
+
 fn group(key: Key<'_>, mut table: Table<'_>, level: &mut Level) -> Result<()> {
+    note_delete(level, key, &mut table)?;
     let ty = match table.take("type") {
         Some(value) if fmri::is_name(value.string()?) => value.string()?,
         Some(value) => return Err(value.error("bad property group type")),
@@ -201,6 +251,35 @@ fn dependency(mut table: Table<'_>) -> Result<PropertyGroup> {
     Ok(group)
 }
 
+/// A dependency on `fmri` that somebody else gets.
+fn dependent(fmri: &Fmri, key: Key<'_>, mut table: Table<'_>, level: &mut Level) -> Result<()> {
+    check_name(key)?;
+    if level.groups.contains_key(key.name) {
+        let message = "a property group and a dependent have the same name";
+        return Err(key.error(format!("{message} \"{}\"", key.name)));
+    }
+    let name = table.require("target")?;
+    let target = Fmri::parse(name.string()?).map_err(|error| name.error(error.to_string()))?;
+    let mut group = words::dependent_group(fmri);
+    let mut set = |name: &str, property| group.props.insert(name.to_owned(), property);
+    set("grouping", word(table.require("grouping")?, &words::GROUPINGS)?);
+    set("restart_on", word(table.require("restart_on")?, &words::RESTART_ON)?);
+    if let Some(properties) = table.take("property") {
+        for (name, value) in properties.table()?.rest() {
+            check_name(name)?;
+            if set(name.name, property(value)?.0).is_some() {
+                return Err(name.error(format!("\"{}\" is given twice", name.name)));
+            }
+        }
+    }
+    let overrides = table.take("override").map(|value| value.boolean()).transpose()?;
+    note_delete(level, key, &mut table)?;
+    table.finish()?;
+    let overrides = overrides.unwrap_or(false);
+    level.dependents.insert(key.name.to_owned(), Dependent { target, group, overrides });
+    Ok(())
+}
+
 fn method(mut table: Table<'_>) -> Result<PropertyGroup> {
     let mut group = PropertyGroup::new(words::METHOD);
     let kind = Property { ty: Astring, values: vec![words::METHOD.to_owned()] };
@@ -214,10 +293,18 @@ fn method(mut table: Table<'_>) -> Result<PropertyGroup> {
 }
 
 fn read_context(table: &mut Table<'_>, group: &mut PropertyGroup) -> Result<()> {
-    for name in words::CONTEXT {
+    let identity = [words::PROFILE].into_iter().chain(words::CREDENTIAL);
+    for name in identity.chain(words::CONTEXT_ATTRIBUTES).chain([words::ENVIRONMENT, words::LIMITS])
+    {
         if let Some(value) = table.take(name) {
             group.props.insert(name.to_owned(), typed(Astring, &value.list())?);
         }
+    }
+    let has = |name: &&str| group.props.contains_key(*name);
+    let use_profile = has(&words::PROFILE);
+    if use_profile || words::CREDENTIAL.iter().any(has) {
+        let property = Property { ty: Boolean, values: vec![use_profile.to_string()] };
+        group.props.insert(words::USE_PROFILE.to_owned(), property);
     }
     Ok(())
 }
@@ -254,8 +341,8 @@ fn template(mut table: Table<'_>, level: &mut Level) -> Result<()> {
         let (name, uri) = (page.require("name")?, page.require("uri")?);
         page.finish()?;
         let group = words::document_group(name.string()?);
-        let props =
-            vec![("name", typed(Astring, &[name])?), ("uri", typed(PropType::Uri, &[uri])?)];
+        typed(PropType::Uri, &[uri])?;
+        let props = vec![("name", typed(Astring, &[name])?), ("uri", typed(Astring, &[uri])?)];
         describe(value, &group, props)?;
     }
     table.finish()

@@ -143,7 +143,7 @@ fn config(props: &[(&str, &str)]) -> Groups {
 }
 
 fn level(groups: Groups) -> Level {
-    Level { groups, overrides: BTreeSet::new() }
+    Level { groups, ..Level::default() }
 }
 
 /// What `changes` make of `groups`.
@@ -228,7 +228,7 @@ fn any_property() -> impl Strategy<Value = Property> {
     ]
 }
 
-fn any_groups() -> impl Strategy<Value = Groups> {
+pub fn any_groups() -> impl Strategy<Value = Groups> {
     let prop_name = prop_oneof![
         name(),
         prop::sample::select(vec!["exec", "timeout_seconds", "type", "enabled", "user", "C"])
@@ -238,6 +238,41 @@ fn any_groups() -> impl Strategy<Value = Groups> {
     let group = (ty, prop::collection::btree_map(prop_name, any_property(), 0..4))
         .prop_map(|(ty, props)| PropertyGroup { ty: ty.to_owned(), persistent: true, props });
     prop::collection::btree_map(name(), group, 0..5)
+}
+
+/// Groups, marks of all kinds, and dependents of `fmri`.
+pub fn any_level(fmri: &'static str) -> impl Strategy<Value = Level> {
+    let word = |words: &'static [&'static str]| prop::sample::select(words);
+    let extra = prop::collection::btree_map("[x-z]{1,3}", any_property(), 0..2);
+    let dependent = (word(&words::GROUPINGS), word(&words::RESTART_ON), extra, any::<bool>())
+        .prop_map(move |(grouping, restart_on, extra, overrides)| {
+            let mut group = words::dependent_group(&Fmri::parse(fmri).unwrap());
+            group.props.extend(extra);
+            for (name, value) in [("grouping", grouping), ("restart_on", restart_on)] {
+                let value = Property { ty: PropType::Astring, values: vec![value.into()] };
+                group.props.insert(name.into(), value);
+            }
+            Dependent { target: Fmri::parse("svc:/x/y:z").unwrap(), group, overrides }
+        });
+    let dependents = prop::collection::btree_map("dependent-[a-c]", dependent, 0..3);
+    let marks = prop::collection::vec(any::<prop::sample::Index>(), 0..3);
+    (any_groups(), dependents, marks.clone(), marks).prop_map(|(groups, dependents, over, del)| {
+        let mut level = Level { groups, dependents, ..Level::default() };
+        let names: Vec<String> =
+            level.groups.keys().chain(level.dependents.keys()).cloned().collect();
+        let props = level
+            .groups
+            .iter()
+            .flat_map(|(pg, group)| group.props.keys().map(move |prop| (pg.clone(), prop.clone())));
+        let props: Vec<(String, String)> = props.collect();
+        if !props.is_empty() {
+            level.overrides = over.iter().map(|mark| mark.get(&props).clone()).collect();
+        }
+        if !names.is_empty() {
+            level.deletes = del.iter().map(|mark| mark.get(&names).clone()).collect();
+        }
+        level
+    })
 }
 
 fn small_groups() -> impl Strategy<Value = Groups> {
@@ -252,11 +287,14 @@ fn small_groups() -> impl Strategy<Value = Groups> {
 
 proptest! {
     #[test]
-    fn every_manifest_survives_the_round_trip(service in any_groups(), instance in any_groups()) {
+    fn every_manifest_survives_the_round_trip(
+        level in any_level("svc:/a"),
+        instance in any_level("svc:/a:default"),
+    ) {
         let manifest = Manifest {
             service: fmri(),
-            level: level(service),
-            instances: vec![Instance { name: "default".into(), level: level(instance) }],
+            level,
+            instances: vec![Instance { name: "default".into(), level: instance }],
         };
         let text = to_toml(&manifest);
         let back = parse(&text);

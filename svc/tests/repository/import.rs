@@ -44,17 +44,20 @@ fn a_second_import_changes_nothing() {
     assert_eq!(system.svccfg(&["export", "xend"]).ok(), before);
 }
 
+/// As XML, and with -t as TOML.
 #[test]
 fn an_export_imports_the_same_elsewhere() {
     let system = System::with_xend();
     system.svccfg(&["-s", "xend:default", "addpg", "live", "framework", "P"]).ok();
-    let file = system.path().join("out.toml").to_str().unwrap().to_owned();
-    system.shell(&format!("svccfg export xend '>' {file}")).ok();
-    let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("[method.start]") && !text.contains("live"), "{text}");
-    let other = System::start();
-    other.svccfg(&["import", &file]).ok();
-    assert_eq!(other.svccfg(&["export", "xend"]).ok(), text);
+    for (option, method) in [("", "<exec_method"), ("-t", "[method.start]")] {
+        let file = system.path().join("out").to_str().unwrap().to_owned();
+        system.shell(&format!("svccfg export {option} xend '>' {file}")).ok();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(method) && !text.contains("live"), "{text}");
+        let other = System::start();
+        other.svccfg(&["import", &file]).ok();
+        assert_eq!(other.shell(&format!("svccfg export {option} xend")).ok(), text);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use svc::manifest;
+use svc::manifest::{self, Bundle, BundleKind, Manifest, ManifestError};
 use svc::repo::View;
 
 use super::{Command, syntax, words};
@@ -14,8 +14,8 @@ use crate::session::{Result, Session, fail};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "export",
-        usage: "export {service | pattern} [> file]",
-        help: "Writes a manifest of the service as it is edited now.",
+        usage: "export [-t] {service | pattern} [> file]",
+        help: "Writes a manifest of the service as it is edited now, in XML, or in TOML (-t).",
         run: export,
     },
     Command {
@@ -34,16 +34,27 @@ pub const COMMANDS: &[Command] = &[
 
 fn validate(session: &mut Session, args: &[Token]) -> Result<()> {
     let file = words("validate", args, 1, 1)?[0];
-    let manifest = manifest::load(Path::new(file))?;
-    session.report(&format!("{file} is a manifest of {}", manifest.service));
+    let bundle = manifest::load(Path::new(file))?;
+    for manifest in &bundle.services {
+        session.report(&format!("{file} is {} of {}", bundle.kind, manifest.service));
+    }
     Ok(())
 }
 
 fn import(session: &mut Session, args: &[Token]) -> Result<()> {
     let file = words("import", args, 1, 1)?[0];
-    let manifest = manifest::load(Path::new(file))?;
+    let bundle = manifest::load(Path::new(file))?;
+    bundle.expect(BundleKind::Manifest, Path::new(file))?;
+    for manifest in &bundle.services {
+        import_service(session, manifest)?;
+        session.report(&format!("{} imported from {file}", manifest.service));
+    }
+    Ok(())
+}
+
+fn import_service(session: &Session, manifest: &Manifest) -> Result<()> {
     let repo = session.repo()?;
-    for warning in manifest::import(repo, &manifest)? {
+    for warning in manifest::import(repo, manifest)? {
         eprintln!("svccfg: {warning}");
     }
     for instance in &manifest.instances {
@@ -53,11 +64,14 @@ fn import(session: &mut Session, args: &[Token]) -> Result<()> {
             repo.request_refresh(&fmri)?;
         }
     }
-    session.report(&format!("{} imported from {file}", manifest.service));
     Ok(())
 }
 
 fn export(session: &mut Session, args: &[Token]) -> Result<()> {
+    let (toml, args) = match args {
+        [option, rest @ ..] if option.text() == Some("-t") => (true, rest),
+        args => (false, args),
+    };
     let (word, file) = match args {
         [word] => (word.text(), None),
         [word, Token::Redirect, file] if file.text().is_some() => (word.text(), file.text()),
@@ -68,7 +82,12 @@ fn export(session: &mut Session, args: &[Token]) -> Result<()> {
     if fmri.is_instance() {
         eprintln!("svccfg: {fmri} is an instance; its service is exported");
     }
-    let text = manifest::to_toml(&manifest::from_repo(session.repo()?, &fmri.service())?);
+    let manifest = manifest::from_repo(session.repo()?, &fmri.service())?;
+    let text = if toml {
+        manifest::to_toml(&manifest)
+    } else {
+        manifest::to_xml(&Bundle::of(manifest)).map_err(ManifestError::from)?
+    };
     match file {
         None => session.print(&text),
         Some(file) => match write_whole(Path::new(file), &text) {

@@ -13,6 +13,12 @@ use crate::value::{Groups, PropertyGroup};
 const FAILURE_COUNT: usize = 10;
 const FAILURE_PERIOD: Duration = Duration::from_secs(600);
 
+/// The method that checks a service, beside those that change its state.
+pub(crate) const CHECK: &str = "check";
+/// Unless `startd/check_period` and `startd/check_failures` say something else.
+const CHECK_PERIOD: Duration = Duration::from_secs(30);
+const CHECK_FAILURES: u64 = 3;
+
 /// How a method is run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MethodSpec {
@@ -24,6 +30,17 @@ pub struct MethodSpec {
     pub context: Context,
 }
 
+/// A method that tells whether the service is well, beside the fact that it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Any exit status but 0 is a failure.
+    pub method: MethodSpec,
+    /// How long after one check the next begins.
+    pub period: Duration,
+    /// This many failures in a row are a fault.
+    pub failures: u64,
+}
+
 /// Everything about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -31,6 +48,8 @@ pub struct Description {
     pub config: engine::Config,
     /// The methods there are.
     pub methods: BTreeMap<Method, MethodSpec>,
+    /// How it is checked, if it is.
+    pub check: Option<Check>,
     /// Core dumps are no faults.
     pub ignore_core: bool,
     /// Signals are no faults.
@@ -55,7 +74,14 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
     let number = |name: &str| first(name).and_then(|text| text.parse::<u64>().ok());
     let period = number("critical_failure_period").map_or(FAILURE_PERIOD, Duration::from_secs);
     let (dependencies, invalid) = dependencies(&groups);
-    let methods = methods(&groups);
+    let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
+    let methods: BTreeMap<Method, MethodSpec> =
+        all.filter_map(|method| Some((method, method_spec(&groups, method.name())?))).collect();
+    let check = method_spec(&groups, CHECK).map(|method| Check {
+        method,
+        period: number("check_period").map_or(CHECK_PERIOD, Duration::from_secs),
+        failures: number("check_failures").unwrap_or(CHECK_FAILURES).max(1),
+    });
     let config = engine::Config {
         enabled,
         dependencies,
@@ -68,6 +94,7 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
     Description {
         config,
         methods,
+        check,
         ignore_core: ignores("core"),
         ignore_signal: ignores("signal"),
         timeout_retry: first("timeout_retry") != Some("false"),
@@ -120,22 +147,15 @@ fn entity(text: &str, is_path: bool) -> Option<Entity> {
     Fmri::parse(text).ok().map(Entity::Service)
 }
 
-fn methods(groups: &Groups) -> BTreeMap<Method, MethodSpec> {
-    let context = groups.get("method_context");
-    let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
-    let spec = |method: Method| {
-        let group = groups.get(method.name()).filter(|group| group.ty == "method")?;
-        // 0 and the deprecated -1 stand for no limit.
-        let seconds =
-            group.first("timeout_seconds").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let spec = MethodSpec {
-            exec: group.first("exec")?.to_owned(),
-            timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
-            context: Context::read(group, context),
-        };
-        Some((method, spec))
-    };
-    all.filter_map(spec).collect()
+fn method_spec(groups: &Groups, name: &str) -> Option<MethodSpec> {
+    let group = groups.get(name).filter(|group| group.ty == "method")?;
+    // 0 and the deprecated -1 stand for no limit.
+    let seconds = group.first("timeout_seconds").and_then(|text| text.parse().ok()).unwrap_or(0);
+    Some(MethodSpec {
+        exec: group.first("exec")?.to_owned(),
+        timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
+        context: Context::read(group, groups.get("method_context")),
+    })
 }
 
 #[cfg(test)]
@@ -177,6 +197,14 @@ mod tests {
         let spec = &description.methods[&Method::Start];
         assert_eq!(spec.timeout, Some(Duration::from_secs(5)));
         assert_eq!(spec.context.user.as_deref(), Some("nobody"));
+        assert_eq!(description.check, None);
+        groups.insert("check".to_owned(), group("method", &[("exec", "/bin/x")]));
+        let check = read(groups.clone(), true).check.unwrap();
+        assert_eq!((check.period, check.failures), (CHECK_PERIOD, CHECK_FAILURES));
+        let startd = [("check_period", "5"), ("check_failures", "0")];
+        groups.insert("startd".to_owned(), group("framework", &startd));
+        let check = read(groups.clone(), true).check.unwrap();
+        assert_eq!((check.period, check.failures), (Duration::from_secs(5), 1));
         groups.insert("bad".to_owned(), group("dependency", &[("grouping", "some")]));
         assert!(read(groups, true).config.invalid);
     }

@@ -1,8 +1,11 @@
-//! Log files: one for each instance, which its methods write to as well, and one for startd.
+//! Log files: one for each instance, which its methods write to as well, and one for startd. They
+//! are opened for each line, so they may be renamed away at any time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::clock;
@@ -10,6 +13,13 @@ use crate::fmri::Fmri;
 
 /// Where logs are.
 const FOLDER: &str = "/var/svc/log";
+/// Who may read and write them.
+const MODE: u32 = 0o644;
+/// Stands for our one thread in our own log, where illumos has many.
+const THREAD: u32 = 1;
+/// Where syslogd listens, and how a daemon's error is marked there.
+const SYSLOG: &str = "/dev/log";
+const DAEMON_ERROR: u32 = (3 << 3) | 3;
 
 /// The path of an instance's log as the commands show it, without a private root.
 pub(crate) fn shown_path(fmri: &Fmri) -> String {
@@ -19,7 +29,14 @@ pub(crate) fn shown_path(fmri: &Fmri) -> String {
 fn open(name: &str) -> io::Result<File> {
     let folder: PathBuf = crate::root(FOLDER);
     std::fs::create_dir_all(&folder)?;
-    OpenOptions::new().append(true).create(true).open(folder.join(name))
+    let path = folder.join(name);
+    let is_new = !path.exists();
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    if is_new {
+        // Whatever our umask is: everybody may read why a service doesn't run.
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(file)
 }
 
 /// An instance's log, for appending.
@@ -37,9 +54,28 @@ pub(crate) fn write(fmri: &Fmri, line: &str) {
 
 /// Writes a line to startd's own log, and says it on standard error.
 pub(crate) fn global(line: &str) {
+    write_global("", line);
+    eprintln!("svc.startd: {line}");
+}
+
+/// Says that a service has failed: in startd's own log, on the console, and to syslogd.
+pub(crate) fn failure(line: &str) {
+    write_global(" ERROR", line);
+    eprintln!("svc.startd: {line}");
+    // In a private root it is nothing that concerns the host.
+    if crate::root("/") == Path::new("/")
+        && let Ok(socket) = UnixDatagram::unbound()
+        && socket.set_nonblocking(true).is_ok()
+    {
+        let pid = std::process::id();
+        let message = format!("<{DAEMON_ERROR}>svc.startd[{pid}]: {line}");
+        let _ = socket.send_to(message.as_bytes(), SYSLOG);
+    }
+}
+
+fn write_global(kind: &str, line: &str) {
     let stamp = clock::log_stamp(SystemTime::now());
     if let Ok(mut file) = open("svc.startd.log") {
-        let _ = writeln!(file, "{stamp}: {line}");
+        let _ = writeln!(file, "{stamp}/{THREAD}{kind}: {line}");
     }
-    eprintln!("svc.startd: {line}");
 }

@@ -31,7 +31,7 @@ impl Command {
     pub(crate) fn parse(
         exec: &str,
         fmri: &Fmri,
-        method: Method,
+        method: &str,
         groups: &Groups,
     ) -> Result<Self, String> {
         let exec = exec.trim();
@@ -62,7 +62,7 @@ fn signal_named(text: &str) -> Result<Signal, String> {
     by_number.or_else(by_name).ok_or_else(|| format!("Unknown signal \"{name}\" in :kill."))
 }
 
-fn expand(exec: &str, fmri: &Fmri, method: Method, groups: &Groups) -> Result<String, String> {
+fn expand(exec: &str, fmri: &Fmri, method: &str, groups: &Groups) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = exec;
     while let Some((before, after)) = rest.split_once('%') {
@@ -71,7 +71,7 @@ fn expand(exec: &str, fmri: &Fmri, method: Method, groups: &Groups) -> Result<St
         match letters.next() {
             Some('%') => text.push('%'),
             Some('r') => text += "svc.startd",
-            Some('m') => text += method.name(),
+            Some('m') => text += method,
             Some('s') => text += &fmri.service,
             Some('i') => text += fmri.instance.as_deref().unwrap_or_default(),
             Some('f') => text += &fmri.to_string(),
@@ -129,8 +129,7 @@ pub(crate) fn outcome(method: Method, status: ExitStatus) -> Outcome {
 }
 
 /// The log's line about a method's end.
-pub(crate) fn describe(method: Method, status: ExitStatus) -> String {
-    let name = method.name();
+pub(crate) fn describe(name: &str, status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(0), _) => format!("Method \"{name}\" exited with status 0."),
         (Some(code), _) => format!("Method \"{name}\" failed with exit status {code}."),
@@ -154,7 +153,7 @@ mod tests {
         config.props.insert("x".to_owned(), Property { ty: PropType::Astring, values });
         groups.insert("config".to_owned(), config);
         let fmri = Fmri::parse("svc:/system/xvm/xend:default").unwrap();
-        Command::parse(exec, &fmri, Method::Start, &groups)
+        Command::parse(exec, &fmri, "start", &groups)
     }
 
     #[test]
@@ -182,12 +181,9 @@ mod tests {
         assert_eq!(outcome(Method::Stop, exited(101)), Outcome::Failed);
         assert_eq!(outcome(Method::Start, ExitStatus::from_raw(9)), Outcome::Failed);
         assert_eq!(
-            describe(Method::Stop, ExitStatus::from_raw(9)),
+            describe("stop", ExitStatus::from_raw(9)),
             "Method \"stop\" failed due to signal KILL."
         );
-        assert_eq!(
-            describe(Method::Start, exited(95)),
-            "Method \"start\" failed with exit status 95."
-        );
+        assert_eq!(describe("start", exited(95)), "Method \"start\" failed with exit status 95.");
     }
 }

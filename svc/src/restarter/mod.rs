@@ -15,3 +15,4 @@ mod log;
 mod method;
 mod publish;
 mod run;
+mod spawn;

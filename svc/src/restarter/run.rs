@@ -2,36 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::io;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::config::{Description, MethodSpec};
-use super::context::MISCONFIGURED;
+use super::config::Description;
 use super::engine::{Method, Model, Outcome};
 use super::log;
-use super::method::{self, RESTARTER};
+use super::method;
+use super::spawn::{reason, reason_file, spawn};
 use crate::contract::{Contracts, Id, Watch};
 use crate::fmri::Fmri;
 
 /// How long killed processes may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
 
-/// What the process that can't execute a method ends with (smf_method(7)).
-const EXEC_FAILED: i32 = 10;
-
 /// How long another restarter is waited for that is about to be gone.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often time limits are looked after.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// How much of a method's reason is kept, in bytes.
-const REASON_MAX: u64 = 1024;
 
 /// What came of an attempt to start a method.
 #[derive(Debug)]
@@ -47,26 +39,6 @@ pub(crate) enum Begun {
     },
     /// Processes were signalled; it is over when they are gone.
     Waiting,
-}
-
-/// Why a method's process could not be made.
-#[derive(Debug, thiserror::Error)]
-enum CannotStart {
-    #[error("{0}")]
-    Context(String),
-    #[error("Method cannot be executed: {0}.")]
-    Exec(#[from] io::Error),
-}
-
-impl CannotStart {
-    /// How the process would have ended.
-    fn status(&self) -> ExitStatus {
-        let code = match self {
-            Self::Context(_) => MISCONFIGURED,
-            Self::Exec(_) => EXEC_FAILED,
-        };
-        ExitStatus::from_raw(code << 8)
-    }
 }
 
 #[derive(Debug)]
@@ -151,7 +123,7 @@ impl Runner {
             log::write(fmri, &format!("Method property group '{}' is not present.", method.name()));
             return self.begin(fmri, method, None, None, primary, description);
         };
-        let command = method::Command::parse(&spec.exec, fmri, method, &description.groups);
+        let command = method::Command::parse(&spec.exec, fmri, method.name(), &description.groups);
         match command {
             Err(reason) => {
                 log::write(fmri, &reason);
@@ -169,7 +141,7 @@ impl Runner {
             }
             Ok(method::Command::Shell(command)) => {
                 log::write(fmri, &format!("Executing {} method (\"{command}\").", method.name()));
-                match self.spawn(fmri, method, spec, own, &command) {
+                match spawn(&mut self.watch, fmri, method.name(), spec, own, &command) {
                     Ok(pid) => {
                         let process = Some((pid, own));
                         self.begin(fmri, method, process, spec.timeout, primary, description)
@@ -177,7 +149,7 @@ impl Runner {
                     Err(error) => {
                         let status = error.status();
                         log::write(fmri, &error.to_string());
-                        log::write(fmri, &method::describe(method, status));
+                        log::write(fmri, &method::describe(method.name(), status));
                         Begun::Failed(status)
                     }
                 }
@@ -223,55 +195,12 @@ impl Runner {
         process.map_or(Begun::Waiting, |(pid, _)| Begun::Running { pid })
     }
 
-    fn spawn(
-        &mut self,
-        fmri: &Fmri,
-        method: Method,
-        spec: &MethodSpec,
-        contract: Id,
-        command: &str,
-    ) -> Result<i32, CannotStart> {
-        let context = spec.context.resolve().map_err(CannotStart::Context)?;
-        context.notes.iter().for_each(|note| log::write(fmri, note));
-        let log = log::of_instance(fmri)?;
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", &format!("exec {command}")])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        for setting in &spec.context.environment {
-            match setting.split_once('=') {
-                Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
-                    shell.env(name, value);
-                }
-                _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
-            }
-        }
-        shell
-            .env("SMF_FMRI", fmri.to_string())
-            .env("SMF_METHOD", method.name())
-            .env("SMF_RESTARTER", RESTARTER)
-            .env("SMF_ZONENAME", "global")
-            .env("SMF_REASON_FILE", reason_file(contract));
-        offer_reason_file(contract, context.user())?;
-        self.watch.join(contract, &mut shell)?;
-        let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
-        // SAFETY: the closure makes one system call, which is safe between fork and exec.
-        unsafe { shell.pre_exec(new_session) };
-        context.apply(&mut shell);
-        let pid = shell.spawn()?.id() as i32;
-        self.watch.add(contract, Some(pid));
-        Ok(pid)
-    }
-
     /// A process has ended. If it was a method's, says whose, and what is known by now.
     pub(crate) fn reaped(&mut self, pid: i32, status: ExitStatus) -> Option<Reaped> {
         let is_it = |running: &Running| matches!(running.phase, Phase::Process(of) if of == pid);
         let (fmri, running) = self.running.iter_mut().find(|(_, running)| is_it(running))?;
         let (fmri, method) = (fmri.clone(), running.method);
-        log::write(&fmri, &method::describe(method, status));
+        log::write(&fmri, &method::describe(method.name(), status));
         let mut outcome = method::outcome(method, status);
         match method {
             Method::Stop if outcome == Outcome::Ok || running.killed => {
@@ -371,40 +300,4 @@ fn lock() -> io::Result<Flock<fs::File>> {
         };
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// The next contract's number; it is not given twice until the next boot.
-pub(crate) fn next_contract() -> io::Result<Id> {
-    let path = crate::root("/run/svc/next_contract");
-    let next =
-        fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
-    let new = path.with_extension("new");
-    fs::write(&new, format!("{}\n", next + 1))?;
-    fs::rename(new, path)?;
-    Ok(next)
-}
-
-/// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
-fn reason_file(contract: Id) -> PathBuf {
-    crate::root(&format!("/run/svc/reason/{contract}"))
-}
-
-/// Makes the file that the method of a contract, run by `user`, may leave its reason in.
-fn offer_reason_file(contract: Id, user: Option<u32>) -> io::Result<()> {
-    let file = reason_file(contract);
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&file, "")?;
-    user.map_or(Ok(()), |user| std::os::unix::fs::chown(&file, Some(user), None))
-}
-
-/// The reason that the method of a contract has left: one line, not too long.
-fn reason(contract: Id) -> Option<String> {
-    let mut text = Vec::new();
-    fs::File::open(reason_file(contract)).ok()?.take(REASON_MAX).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().next_back()?.replace('\0', " ");
-    let line = line.trim();
-    (!line.is_empty()).then(|| line.to_owned())
 }

@@ -7,6 +7,8 @@ mod context;
 mod deaths;
 mod dependencies;
 mod fixture;
+mod health;
+mod logs;
 mod methods;
 mod modes;
 mod phases;

@@ -1,5 +1,6 @@
 //! The loop: changes in the repository and ends of processes in, methods and states out.
 
+mod checks;
 mod processes;
 mod progress;
 mod record;
@@ -24,9 +25,11 @@ use super::follow::{News, follow};
 use super::log;
 use super::method;
 use super::publish::Processes;
-use super::run::{Begun, Runner, next_contract};
+use super::run::{Begun, Runner};
+use super::spawn::next_contract;
 use crate::fmri::Fmri;
 use crate::repo::{Change, Repo, socket_path};
+use checks::Checks;
 use progress::Progress;
 use record::temporarily_disabled;
 
@@ -57,6 +60,7 @@ pub struct Daemon {
     to_run: Vec<(Fmri, Method)>,
     /// Killed, and not gone yet.
     dying: BTreeMap<Fmri, u64>,
+    checks: Checks,
     progress: Progress,
     changes: Receiver<News>,
     wake: UnixStream,
@@ -93,6 +97,7 @@ impl Daemon {
             unsaved: Vec::new(),
             to_run: Vec::new(),
             dying: BTreeMap::new(),
+            checks: Checks::default(),
             progress,
             changes,
             wake,
@@ -100,6 +105,7 @@ impl Daemon {
             began: Instant::now(),
             shutdown: false,
         };
+        daemon.end_old_checks();
         for fmri in daemon.repo.instances().map_err(io::Error::other)? {
             daemon.take_up(fmri).map_err(io::Error::other)?;
         }
@@ -127,6 +133,7 @@ impl Daemon {
             }
             self.watch_dying();
             self.watch_contracts();
+            self.run_checks();
             self.events.push_back(Event::Tick);
             self.settle();
             if self.shutdown && self.engine.is_quiet() {

@@ -59,6 +59,9 @@ impl Daemon {
             }
             return;
         }
+        if self.was_check(pid, status) {
+            return;
+        }
         let owner = self.instances.iter_mut().find(|(_, instance)| {
             instance.processes.start_pid == Some(pid)
                 || (contract.is_some() && instance.processes.contract == contract)

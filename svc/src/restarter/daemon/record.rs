@@ -1,10 +1,12 @@
 //! What the restarter puts on record: the states that the commands show.
 
+use std::process::ExitStatus;
 use std::time::SystemTime;
 
 use super::Daemon;
 use crate::fmri::Fmri;
 use crate::repo::{Change, RepoError, snapshots};
+use crate::restarter::context::MISCONFIGURED;
 use crate::restarter::engine::Look;
 use crate::restarter::{log, publish};
 use crate::state::State;
@@ -18,12 +20,13 @@ impl Daemon {
                 self.instances.remove(&fmri);
                 continue;
             };
+            self.check_if_running(&fmri, &look);
             let Some(instance) = self.instances.get_mut(&fmri) else { continue };
             let before = instance.shown.replace(look.clone()).map(|look| look.state);
             let mut changes = Vec::new();
             if before != Some(look.state) {
                 instance.since = SystemTime::now();
-                announce(&fmri, &look);
+                announce(&fmri, &look, instance.processes.start_status);
                 if look.state.is_running() && !before.is_some_and(State::is_running) {
                     changes.push(Change::CopySnapshot {
                         fmri: fmri.clone(),
@@ -67,7 +70,7 @@ impl Daemon {
 }
 
 /// Says on the console what an administrator has to know.
-fn announce(fmri: &Fmri, look: &Look) {
+fn announce(fmri: &Fmri, look: &Look, start: Option<ExitStatus>) {
     if look.state != State::Maintenance {
         return;
     }
@@ -79,12 +82,17 @@ fn announce(fmri: &Fmri, look: &Look) {
                 "{name} transitioned to maintenance by request (see 'svcs -xv' for details)"
             ));
         }
+        "method_failed" if start.and_then(|status| status.code()) == Some(MISCONFIGURED) => {
+            "misconfigured"
+        }
         "method_failed" => "failed fatally",
         "fault_threshold_reached" | "restarting_too_quickly" => "failed repeatedly",
         "invalid_dependency" | "dependency_cycle" => "misconfigured",
         _ => "failed",
     };
-    log::global(&format!("{name} {how}: transitioned to maintenance (see 'svcs -xv' for details)"));
+    log::failure(&format!(
+        "{name} {how}: transitioned to maintenance (see 'svcs -xv' for details)"
+    ));
 }
 
 /// Disables an instance until the next boot, for this reason.

@@ -135,6 +135,8 @@ impl Daemon {
             Some(instance) => instance.description = description,
             None => return self.take_up(fmri),
         }
+        // It may be checked from now on, or not any more.
+        self.changed.insert(fmri.clone());
         self.events.push_back(Event::Configure(fmri.clone(), config));
         self.events.push_back(Event::Refresh(fmri));
         Ok(())

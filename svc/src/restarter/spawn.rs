@@ -1,0 +1,121 @@
+//! A method's process: the shell that executes it, in its contract and context, with its output in
+//! the instance's log.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use super::config::MethodSpec;
+use super::context::MISCONFIGURED;
+use super::log;
+use super::method::RESTARTER;
+use crate::contract::{Id, Watch};
+use crate::fmri::Fmri;
+
+/// What the process that can't execute a method ends with (smf_method(7)).
+const EXEC_FAILED: i32 = 10;
+
+/// How much of a method's reason is kept, in bytes.
+const REASON_MAX: u64 = 1024;
+
+/// Why a method's process could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotStart {
+    #[error("{0}")]
+    Context(String),
+    #[error("Method cannot be executed: {0}.")]
+    Exec(#[from] io::Error),
+}
+
+impl CannotStart {
+    /// How the process would have ended.
+    pub(crate) fn status(&self) -> ExitStatus {
+        let code = match self {
+            Self::Context(_) => MISCONFIGURED,
+            Self::Exec(_) => EXEC_FAILED,
+        };
+        ExitStatus::from_raw(code << 8)
+    }
+}
+
+/// Starts the method called `name`, whose command line is `command`, in contract `contract`.
+pub(crate) fn spawn(
+    watch: &mut Watch,
+    fmri: &Fmri,
+    name: &str,
+    spec: &MethodSpec,
+    contract: Id,
+    command: &str,
+) -> Result<i32, CannotStart> {
+    let context = spec.context.resolve().map_err(CannotStart::Context)?;
+    context.notes.iter().for_each(|note| log::write(fmri, note));
+    let log = log::of_instance(fmri)?;
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("exec {command}")])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    for setting in &spec.context.environment {
+        match setting.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
+                shell.env(name, value);
+            }
+            _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
+        }
+    }
+    shell
+        .env("SMF_FMRI", fmri.to_string())
+        .env("SMF_METHOD", name)
+        .env("SMF_RESTARTER", RESTARTER)
+        .env("SMF_ZONENAME", "global")
+        .env("SMF_REASON_FILE", reason_file(contract));
+    offer_reason_file(contract, context.user())?;
+    watch.join(contract, &mut shell)?;
+    let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the closure makes one system call, which is safe between fork and exec.
+    unsafe { shell.pre_exec(new_session) };
+    context.apply(&mut shell);
+    let pid = shell.spawn()?.id() as i32;
+    watch.add(contract, Some(pid));
+    Ok(pid)
+}
+
+/// The next contract's number; it is not given twice until the next boot.
+pub(crate) fn next_contract() -> io::Result<Id> {
+    let path = crate::root("/run/svc/next_contract");
+    let next =
+        fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
+    let new = path.with_extension("new");
+    fs::write(&new, format!("{}\n", next + 1))?;
+    fs::rename(new, path)?;
+    Ok(next)
+}
+
+/// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
+pub(crate) fn reason_file(contract: Id) -> PathBuf {
+    crate::root(&format!("/run/svc/reason/{contract}"))
+}
+
+/// Makes the file that the method of a contract, run by `user`, may leave its reason in.
+fn offer_reason_file(contract: Id, user: Option<u32>) -> io::Result<()> {
+    let file = reason_file(contract);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&file, "")?;
+    user.map_or(Ok(()), |user| std::os::unix::fs::chown(&file, Some(user), None))
+}
+
+/// The reason that the method of a contract has left: one line, not too long.
+pub(crate) fn reason(contract: Id) -> Option<String> {
+    let mut text = Vec::new();
+    fs::File::open(reason_file(contract)).ok()?.take(REASON_MAX).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next_back()?.replace('\0', " ");
+    let line = line.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}

@@ -1,6 +1,10 @@
 //! The service framework's library: names, typed values, the repository and its client,
 //! manifests. The daemons and the commands of this package are made of it.
 
+// Test builders that the commands share name this crate as they do.
+#[cfg(test)]
+extern crate self as svc;
+
 pub mod clock;
 pub mod contract;
 pub mod fmri;

@@ -4,8 +4,9 @@
 //! repository. [`needs`] judges dependencies by the states that the restarter published.
 
 pub mod needs;
-#[doc(hidden)]
-pub mod sample;
+#[cfg(test)]
+#[path = "../../tests/common/sample.rs"]
+pub(crate) mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{Host, Instance};
 use crate::fmri::Fmri;
-use crate::restarter::engine::Satisfaction::{self, Never, NotYet, Yes};
-use crate::restarter::engine::{Dependency, Entity, Grouping};
+use crate::restarter::engine::Satisfaction::{self, NotYet, Yes};
+use crate::restarter::engine::{Entity, Grouping, Judge, Services, Standing};
 use crate::state::State;
 
 /// Something that keeps an instance from starting.
@@ -24,21 +24,56 @@ pub enum Obstacle<'a> {
     File(&'a Path),
 }
 
-impl Host {
+impl Services for Host {
+    fn named<'a>(&'a self, name: &'a Fmri) -> impl Iterator<Item = (&'a Fmri, Standing<'a>)> {
+        Host::named(self, name).map(|(fmri, instance)| (fmri, instance.standing()))
+    }
+
+    fn exists(&self, file: &Path) -> bool {
+        self.has_file(file)
+    }
+}
+
+impl Instance {
+    fn standing(&self) -> Standing<'_> {
+        match self.state() {
+            Some(State::Online | State::Degraded) => Standing::Up,
+            // Enabled a moment ago, it is about to leave that state.
+            Some(State::Disabled) if self.is_enabled() => Standing::Moving,
+            Some(State::Disabled | State::Maintenance) => Standing::Down,
+            None | Some(State::Uninitialized) => Standing::Moving,
+            Some(State::Offline) if self.next_state().is_some() => Standing::Moving,
+            Some(State::Offline) => Standing::Waiting(&self.dependencies),
+        }
+    }
+}
+
+/// Finds out what instances of a host wait for.
+pub struct Needs<'a> {
+    host: &'a Host,
+    judge: Judge<'a, Host>,
+}
+
+impl<'a> Needs<'a> {
+    /// Of the instances of this host.
+    pub fn new(host: &'a Host) -> Self {
+        Self { host, judge: Judge::new(host) }
+    }
+
     /// All dependency groups of `instance` together.
-    pub fn satisfaction(&self, instance: &Instance) -> Satisfaction {
-        self.satisfaction_below(instance, &mut Vec::new())
+    pub fn satisfaction(&mut self, instance: &'a Instance) -> Satisfaction {
+        self.judge.all(&instance.dependencies)
     }
 
     /// What keeps `instance` from starting, apart from itself.
-    pub fn obstacles<'a>(&'a self, instance: &'a Instance) -> Vec<Obstacle<'a>> {
+    pub fn obstacles(&mut self, instance: &'a Instance) -> Vec<Obstacle<'a>> {
         let mut found = Vec::new();
         for group in &instance.dependencies {
-            if self.group(group, &mut Vec::new()) == Yes {
+            if self.judge.group(group) == Yes {
                 continue;
             }
             for entity in &group.entities {
-                if self.entity(group.grouping, entity, &mut Vec::new()) != Yes {
+                if self.judge.entity(group.grouping, entity) != Yes {
                     found.extend(self.obstacles_of(group.grouping, entity));
                 }
             }
@@ -48,110 +83,49 @@ impl Host {
         found
     }
 
-    fn obstacles_of<'a>(&'a self, grouping: Grouping, entity: &'a Entity) -> Vec<Obstacle<'a>> {
+    fn obstacles_of(&mut self, grouping: Grouping, entity: &'a Entity) -> Vec<Obstacle<'a>> {
         let excludes = grouping == Grouping::ExcludeAll;
         let name = match entity {
             Entity::File(path) if excludes => return vec![Obstacle::File(path)],
             Entity::File(path) => return vec![Obstacle::NoFile(path)],
             Entity::Service(name) => name,
         };
-        let found = self.named(name).filter_map(|(fmri, instance)| {
-            if excludes {
-                return (!is_out_of_the_way(instance)).then_some(Obstacle::Running(fmri));
+        let mut found = Vec::new();
+        for (fmri, standing) in Services::named(self.host, name) {
+            let blocks = match (grouping, standing) {
+                (Grouping::ExcludeAll, Standing::Down) => continue,
+                (Grouping::ExcludeAll, _) => {
+                    found.push(Obstacle::Running(fmri));
+                    continue;
+                }
+                (Grouping::OptionalAll, _) => self.judge.instance(fmri, standing) == NotYet,
+                _ => self.judge.instance(fmri, standing) != Yes,
+            };
+            if blocks {
+                found.push(Obstacle::Stopped(fmri));
             }
-            let state = self.instance(fmri, instance, &mut Vec::new());
-            let blocks =
-                if grouping == Grouping::OptionalAll { state == NotYet } else { state != Yes };
-            blocks.then_some(Obstacle::Stopped(fmri))
-        });
-        let found: Vec<_> = found.collect();
+        }
         if found.is_empty() { vec![Obstacle::Absent(name)] } else { found }
-    }
-
-    /// `path` holds the instances whose dependencies are being looked at, against endless descent.
-    fn satisfaction_below<'a>(
-        &'a self,
-        instance: &'a Instance,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let groups = instance.dependencies.iter();
-        groups.map(|group| self.group(group, path)).min().unwrap_or(Yes)
-    }
-
-    fn group<'a>(&'a self, group: &'a Dependency, path: &mut Vec<&'a Fmri>) -> Satisfaction {
-        let entities = group.entities.iter();
-        let each = entities.map(|entity| self.entity(group.grouping, entity, path));
-        let together = match group.grouping {
-            Grouping::RequireAny => each.max(),
-            _ => each.min(),
-        };
-        together.unwrap_or(Yes)
-    }
-
-    fn entity<'a>(
-        &'a self,
-        grouping: Grouping,
-        entity: &'a Entity,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let name = match entity {
-            Entity::File(file) => {
-                let wanted = grouping != Grouping::ExcludeAll;
-                // Files are assumed not to come or go by themselves.
-                return if self.has_file(file) == wanted { Yes } else { Never };
-            }
-            Entity::Service(name) => name,
-        };
-        let mut each = Vec::new();
-        for (fmri, instance) in self.named(name) {
-            each.push(match grouping {
-                Grouping::ExcludeAll if is_out_of_the_way(instance) => Yes,
-                Grouping::ExcludeAll => NotYet,
-                _ => self.instance(fmri, instance, path),
-            });
-        }
-        match grouping {
-            Grouping::ExcludeAll => each.into_iter().min().unwrap_or(Yes),
-            // An optional service is fine when it runs and when it can't come up.
-            Grouping::OptionalAll if each.contains(&NotYet) => NotYet,
-            Grouping::OptionalAll => Yes,
-            // A service counts as any one of its instances.
-            _ => each.into_iter().max().unwrap_or(Never),
-        }
-    }
-
-    fn instance<'a>(
-        &'a self,
-        fmri: &'a Fmri,
-        instance: &'a Instance,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        match instance.state() {
-            Some(State::Online | State::Degraded) => Yes,
-            // Enabled a moment ago, it is about to leave that state.
-            Some(State::Disabled) if instance.is_enabled() => NotYet,
-            Some(State::Disabled | State::Maintenance) => Never,
-            None | Some(State::Uninitialized) => NotYet,
-            Some(State::Offline) if path.contains(&fmri) => Never,
-            Some(State::Offline) if instance.next_state().is_some() => NotYet,
-            Some(State::Offline) => {
-                path.push(fmri);
-                let below = self.satisfaction_below(instance, path);
-                path.pop();
-                below.min(NotYet)
-            }
-        }
     }
 }
 
-fn is_out_of_the_way(instance: &Instance) -> bool {
-    matches!(instance.state(), Some(State::Disabled | State::Maintenance))
+impl Host {
+    /// All dependency groups of `instance` together.
+    pub fn satisfaction(&self, instance: &Instance) -> Satisfaction {
+        Judge::new(self).all(&instance.dependencies)
+    }
+
+    /// What keeps `instance` from starting, apart from itself.
+    pub fn obstacles<'a>(&'a self, instance: &'a Instance) -> Vec<Obstacle<'a>> {
+        Needs::new(self).obstacles(instance)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host::sample::{Sample, fmri};
+    use crate::restarter::engine::Satisfaction::Never;
 
     #[test]
     fn what_is_in_the_way_is_found() {
@@ -181,7 +155,7 @@ mod tests {
         assert_eq!(verdict(sample.clone()), NotYet);
         let online = sample.clone().instance("store", "online", true);
         assert_eq!(verdict(online.clone()), Yes);
-        assert_eq!(verdict(online.clone().needs("xend", "exclude_all", "svc:/store")), NotYet);
+        assert_eq!(verdict(online.clone().needs("xend", "exclude_all", "svc:/store")), Never);
         assert_eq!(verdict(online.needs("xend", "require_all", "file:/etc/none")), Never);
         assert_eq!(verdict(sample.needs("xend", "require_any", "svc:/none")), Never);
     }
@@ -195,5 +169,43 @@ mod tests {
             .needs("b", "require_all", "svc:/a")
             .host();
         assert_eq!(host.satisfaction(&host.instances[&fmri("a")]), Never);
+    }
+
+    /// Layers in which each waits for both of the layer below: paths without number.
+    #[test]
+    fn what_is_known_is_not_asked_again() {
+        let mut sample = Sample::default().instance("a0", "disabled", false);
+        for layer in 1..40 {
+            for name in ["a", "b"].map(|letter| format!("{letter}{layer}")) {
+                sample = sample.instance(&name, "offline", true);
+                for below in ["a", "b"].map(|letter| format!("svc:/{letter}{}", layer - 1)) {
+                    sample = sample.needs(&name, "require_all", &below);
+                }
+            }
+        }
+        let host = sample.instance("b0", "disabled", true).host();
+        assert_eq!(host.satisfaction(&host.instances[&fmri("a39")]), Never);
+    }
+
+    /// The cycle counts as one that won't come up only for those in it.
+    #[test]
+    fn a_way_around_a_cycle_is_found() {
+        let host = Sample::default()
+            .instance("a", "offline", true)
+            .needs("a", "require_any", "svc:/b")
+            .instance("b", "offline", true)
+            .needs("b", "require_all", "svc:/a")
+            .instance("c", "offline", true)
+            .needs("c", "require_all", "svc:/b")
+            .instance("d", "offline", true)
+            .needs("d", "require_all", "svc:/a")
+            .instance("x", "uninitialized", true);
+        let mut host = host.host();
+        let a = host.instances.get_mut(&fmri("a")).unwrap();
+        a.dependencies[0].entities.push(Entity::Service(fmri("x")));
+        let mut needs = Needs::new(&host);
+        for name in ["d", "c", "a", "b"] {
+            assert_eq!(needs.satisfaction(&host.instances[&fmri(name)]), NotYet, "{name}");
+        }
     }
 }

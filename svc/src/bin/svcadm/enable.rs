@@ -66,7 +66,7 @@ fn one_of(fmri: &Fmri, instances: Vec<Fmri>) -> Result<Vec<Fmri>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::host::sample::{Sample, fmri};
+    use crate::sample::{Sample, fmri};
 
     #[test]
     fn what_is_needed_comes_first_and_once() {

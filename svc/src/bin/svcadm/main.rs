@@ -4,6 +4,9 @@ mod changes;
 mod enable;
 mod operands;
 mod options;
+#[cfg(test)]
+#[path = "../../../tests/common/sample.rs"]
+mod sample;
 mod wait;
 
 use std::process::ExitCode;

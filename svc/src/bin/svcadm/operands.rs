@@ -60,7 +60,7 @@ fn one(operand: &str, all: &[Fmri]) -> Result<Vec<Fmri>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::host::sample::{Sample, fmri};
+    use crate::sample::{Sample, fmri};
 
     fn all() -> Vec<Fmri> {
         let extra = Fmri::parse("svc:/network/smtp:a").unwrap();

@@ -105,7 +105,7 @@ fn reached_if_stable(instance: &Instance) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::host::sample::{Sample, fmri};
+    use crate::sample::{Sample, fmri};
     use svc::value::PropType;
 
     fn verdict(state: &str, enabled: bool, goal: Goal) -> Verdict {

@@ -176,8 +176,8 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::{Sample, fmri};
     use svc::host::Host;
-    use svc::host::sample::{Sample, fmri};
     use svc::value::PropType;
 
     fn host() -> Host {

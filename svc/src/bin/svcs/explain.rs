@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use svc::clock;
 use svc::fmri::Fmri;
-use svc::host::needs::Obstacle;
+use svc::host::needs::{Needs, Obstacle};
 use svc::host::{Host, Instance, RESTARTER};
 use svc::restarter::engine::Satisfaction;
 use svc::state::State;
@@ -50,10 +50,11 @@ impl<'a> Explanation<'a> {
     /// Finds out why what doesn't run doesn't.
     pub fn new(host: &'a Host) -> Self {
         let mut explanation = Self { host, causes: BTreeMap::new(), impact: BTreeMap::new() };
+        let mut needs = Needs::new(host);
         for (fmri, instance) in &host.instances {
-            explanation.causes.insert(fmri, Search::causes_of(host, fmri));
+            explanation.causes.insert(fmri, Search::causes_of(host, &mut needs, fmri));
             if instance.is_enabled() {
-                for culprit in blockers(host, instance) {
+                for culprit in blockers(host, &mut needs, instance) {
                     explanation.impact.entry(culprit).or_default().insert(fmri);
                 }
             }
@@ -191,14 +192,18 @@ fn blame(culprit: &Fmri, clause: &str) -> String {
 }
 
 /// All that directly or indirectly keep `instance` from running.
-fn blockers<'a>(host: &'a Host, instance: &'a Instance) -> BTreeSet<&'a Fmri> {
+fn blockers<'a>(
+    host: &'a Host,
+    needs: &mut Needs<'a>,
+    instance: &'a Instance,
+) -> BTreeSet<&'a Fmri> {
     let mut found = BTreeSet::new();
     let mut open = vec![instance];
     while let Some(instance) = open.pop() {
         if is_running(instance) || reason::of(host, instance).is_some() {
             continue;
         }
-        for obstacle in host.obstacles(instance) {
+        for obstacle in needs.obstacles(instance) {
             if let Obstacle::Stopped(next) | Obstacle::Running(next) = obstacle
                 && found.insert(next)
             {
@@ -210,17 +215,19 @@ fn blockers<'a>(host: &'a Host, instance: &'a Instance) -> BTreeSet<&'a Fmri> {
 }
 
 /// The search for what keeps an instance from running.
-struct Search<'a> {
+struct Search<'a, 'n> {
     host: &'a Host,
+    needs: &'n mut Needs<'a>,
     /// From the instance to the one that is looked at.
     path: Vec<&'a Fmri>,
     seen: BTreeSet<&'a Fmri>,
     causes: Vec<Cause<'a>>,
 }
 
-impl<'a> Search<'a> {
-    fn causes_of(host: &'a Host, fmri: &'a Fmri) -> Vec<Cause<'a>> {
-        let mut search = Self { host, path: Vec::new(), seen: BTreeSet::new(), causes: Vec::new() };
+impl<'a, 'n> Search<'a, 'n> {
+    fn causes_of(host: &'a Host, needs: &'n mut Needs<'a>, fmri: &'a Fmri) -> Vec<Cause<'a>> {
+        let (seen, causes) = (BTreeSet::new(), Vec::new());
+        let mut search = Self { host, needs, path: Vec::new(), seen, causes };
         search.visit(fmri);
         search.causes
     }
@@ -242,7 +249,7 @@ impl<'a> Search<'a> {
             return;
         }
         let mut missing = false;
-        for obstacle in self.host.obstacles(instance) {
+        for obstacle in self.needs.obstacles(instance) {
             match obstacle {
                 Obstacle::Stopped(next) => self.visit(next),
                 Obstacle::Running(next) => {
@@ -258,7 +265,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if self.host.satisfaction(instance) == Satisfaction::Yes {
+        if self.needs.satisfaction(instance) == Satisfaction::Yes {
             // It is about to start, or its restarter is not there.
             let unknown = || ("Unknown.".to_owned(), "AR");
             let reason = reason::restarter(self.host, instance).unwrap_or_else(unknown);

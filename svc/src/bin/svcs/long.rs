@@ -103,7 +103,7 @@ fn application_groups(instance: &Instance) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::host::sample::{Sample, fmri};
+    use crate::sample::{Sample, fmri};
     use svc::value::PropType;
 
     #[test]

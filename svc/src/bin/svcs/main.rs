@@ -6,6 +6,9 @@ mod long;
 mod options;
 mod processes;
 mod reason;
+#[cfg(test)]
+#[path = "../../../tests/common/sample.rs"]
+mod sample;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

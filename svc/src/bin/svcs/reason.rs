@@ -164,7 +164,7 @@ pub fn clause(instance: &Instance) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::host::sample::{Sample, fmri};
+    use crate::sample::{Sample, fmri};
     use svc::value::PropType;
 
     fn reason(sample: Sample) -> Option<Reason> {

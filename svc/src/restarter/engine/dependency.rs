@@ -1,23 +1,41 @@
-//! Are an instance's dependencies satisfied, and can they be? Cycles.
+//! An instance's dependencies in the graph: whether they are satisfied, and its cycles.
 
 use std::path::Path;
 
-use super::{Dependency, Engine, Entity, Grouping, Vertex};
+use super::rules::{Judge, Satisfaction, Services, Standing};
+use super::{Engine, Entity, Grouping, Vertex};
 use crate::fmri::Fmri;
 use crate::state::State;
 
-/// Whether a dependency is fulfilled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Satisfaction {
-    /// Not, and nothing will change that but an administrator.
-    Never,
-    /// Not yet.
-    NotYet,
-    /// It is.
-    Yes,
+/// The graph as it is now, with the files that there are.
+struct Now<'a> {
+    engine: &'a Engine,
+    exists: &'a dyn Fn(&Path) -> bool,
 }
 
-use Satisfaction::{Never, NotYet, Yes};
+impl Services for Now<'_> {
+    fn named<'a>(&'a self, name: &'a Fmri) -> impl Iterator<Item = (&'a Fmri, Standing<'a>)> {
+        self.engine.named(name).map(|(fmri, vertex)| (fmri, vertex.standing()))
+    }
+
+    fn exists(&self, file: &Path) -> bool {
+        (self.exists)(file)
+    }
+}
+
+impl Vertex {
+    fn standing(&self) -> Standing<'_> {
+        match self.state {
+            // On its way down it is not to be relied on any more.
+            State::Online | State::Degraded if self.stop.is_some() => Standing::Moving,
+            State::Online | State::Degraded => Standing::Up,
+            State::Uninitialized => Standing::Moving,
+            State::Disabled | State::Maintenance => Standing::Down,
+            State::Offline if self.is_busy() => Standing::Moving,
+            State::Offline => Standing::Waiting(&self.config.dependencies),
+        }
+    }
+}
 
 impl Engine {
     /// All dependency groups of an instance together.
@@ -26,46 +44,7 @@ impl Engine {
         vertex: &Vertex,
         exists: &dyn Fn(&Path) -> bool,
     ) -> Satisfaction {
-        self.satisfaction_below(vertex, exists, &mut Vec::new())
-    }
-
-    /// `path` holds the instances whose dependencies are being looked at, against endless descent.
-    fn satisfaction_below<'a>(
-        &'a self,
-        vertex: &'a Vertex,
-        exists: &dyn Fn(&Path) -> bool,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let groups = vertex.config.dependencies.iter();
-        groups.map(|group| self.group(group, exists, path)).min().unwrap_or(Yes)
-    }
-
-    fn group<'a>(
-        &'a self,
-        group: &'a Dependency,
-        exists: &dyn Fn(&Path) -> bool,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let mut each: Vec<Satisfaction> = Vec::new();
-        for entity in &group.entities {
-            each.push(match (group.grouping, entity) {
-                (Grouping::ExcludeAll, entity) => self.excluded(entity, exists),
-                (Grouping::OptionalAll, Entity::Service(fmri)) => self.optional(fmri, exists, path),
-                (_, Entity::Service(fmri)) => self.required(fmri, exists, path),
-                // Files are assumed not to appear by themselves.
-                (_, Entity::File(file)) => {
-                    if exists(file) {
-                        Yes
-                    } else {
-                        Never
-                    }
-                }
-            });
-        }
-        match group.grouping {
-            Grouping::RequireAny => each.into_iter().max().unwrap_or(Yes),
-            _ => each.into_iter().min().unwrap_or(Yes),
-        }
+        Judge::new(&Now { engine: self, exists }).all(&vertex.config.dependencies)
     }
 
     /// The instances that a name stands for: itself, or all of the service.
@@ -78,75 +57,6 @@ impl Engine {
             None => fmri.service == name.service,
         };
         self.vertices.iter().filter(move |(fmri, _)| is_meant(fmri))
-    }
-
-    /// A service counts as any one of its instances.
-    fn required<'a>(
-        &'a self,
-        name: &'a Fmri,
-        exists: &dyn Fn(&Path) -> bool,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let mut best = Never;
-        for (fmri, vertex) in self.named(name) {
-            best = best.max(self.instance(fmri, vertex, exists, path));
-        }
-        best
-    }
-
-    fn instance<'a>(
-        &'a self,
-        fmri: &'a Fmri,
-        vertex: &'a Vertex,
-        exists: &dyn Fn(&Path) -> bool,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        match vertex.state {
-            // On its way down it is not to be relied on any more.
-            State::Online | State::Degraded if vertex.stop.is_some() => NotYet,
-            State::Online | State::Degraded => Yes,
-            State::Uninitialized => NotYet,
-            State::Disabled | State::Maintenance => Never,
-            State::Offline if path.contains(&fmri) => Never,
-            State::Offline if vertex.is_busy() => NotYet,
-            State::Offline => {
-                path.push(fmri);
-                let below = self.satisfaction_below(vertex, exists, path);
-                path.pop();
-                below.min(NotYet)
-            }
-        }
-    }
-
-    /// An optional service is fine when it runs and when it can't come up.
-    fn optional<'a>(
-        &'a self,
-        name: &'a Fmri,
-        exists: &dyn Fn(&Path) -> bool,
-        path: &mut Vec<&'a Fmri>,
-    ) -> Satisfaction {
-        let fine = |state| if state == NotYet { NotYet } else { Yes };
-        let each: Vec<_> = self.named(name).collect();
-        each.into_iter()
-            .map(|(fmri, vertex)| fine(self.instance(fmri, vertex, exists, path)))
-            .min()
-            .unwrap_or(Yes)
-    }
-
-    /// What runs, or would if it could, is not going away by itself.
-    fn excluded(&self, entity: &Entity, exists: &dyn Fn(&Path) -> bool) -> Satisfaction {
-        match entity {
-            Entity::File(file) if exists(file) => Never,
-            Entity::File(_) => Yes,
-            Entity::Service(name) => {
-                let each = self.named(name).map(|(_, vertex)| match vertex.state {
-                    State::Disabled | State::Maintenance => Yes,
-                    State::Uninitialized => NotYet,
-                    State::Offline | State::Online | State::Degraded => Never,
-                });
-                each.min().unwrap_or(Yes)
-            }
-        }
     }
 
     /// The cycle that an instance is in, from itself to itself, if there is one.

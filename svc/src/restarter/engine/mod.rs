@@ -19,6 +19,7 @@
 
 mod dependency;
 mod ends;
+mod rules;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::fmri::Fmri;
 use crate::state::State;
 
-pub use dependency::Satisfaction;
+pub use rules::{Judge, Satisfaction, Services, Standing};
 
 /// How the entities of a dependency count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Blocks of `svcs -x` on made-up hosts.
 
 use super::*;
-use svc::host::sample::{Sample, fmri};
+use crate::sample::{Sample, fmri};
 use svc::value::PropType;
 
 const STORE: &str = "system/xvm/store";

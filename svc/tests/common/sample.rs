@@ -1,8 +1,8 @@
-//! Hosts made up for tests of what the commands conclude, here and in the commands.
+//! Hosts made up for unit tests of what the library and the commands conclude from them.
 
-use super::{Host, Instance};
-use crate::fmri::Fmri;
-use crate::value::{PropType, Property, PropertyGroup};
+use svc::fmri::Fmri;
+use svc::host::{Host, Instance};
+use svc::value::{PropType, Property, PropertyGroup};
 
 /// A host being described.
 #[derive(Debug, Clone, Default)]

@@ -13,6 +13,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PLACES: &[(&str, &str)] = &[
     ("execd", "/usr/lib/escalus/execd"),
     ("init", "/sbin/init"),
+    ("lsvcrun", "/lib/svc/bin/lsvcrun"),
     ("rc-run", "/lib/svc/bin/rc-run"),
     ("rcorder", "/sbin/rcorder"),
     ("svc-configd", "/lib/svc/bin/svc.configd"),

@@ -23,9 +23,23 @@ pub struct Script {
 }
 
 impl Script {
-    /// Reads the variables `name`, `rcvar` and `smf_fmri` of a script; `None` if it stands for no
-    /// instance, or no variable decides about it.
+    /// Reads a script; `None` if it stands for no instance, or no variable decides about it.
     pub fn parse(text: &str) -> Option<Self> {
+        let variables = Variables::of(text);
+        let fmri = variables.instance()?;
+        let rcvar = variables.get("rcvar").filter(|rcvar| !rcvar.is_empty())?.to_owned();
+        let name = variables.get("name").unwrap_or(&rcvar).to_owned();
+        Some(Self { name, rcvar, fmri })
+    }
+}
+
+/// What a script assigns, as far as that can be told without a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Those of a script; the last assignment counts.
+    pub fn of(text: &str) -> Self {
         let mut variables = BTreeMap::<String, String>::new();
         for statement in shell::statements(text) {
             if let Statement::Assign { name, value, .. } = statement {
@@ -33,10 +47,17 @@ impl Script {
                 variables.insert(name, value);
             }
         }
-        let fmri = Fmri::parse(variables.get("smf_fmri")?).ok()?;
-        let rcvar = variables.remove("rcvar").filter(|rcvar| !rcvar.is_empty())?;
-        let name = variables.remove("name").unwrap_or_else(|| rcvar.clone());
-        fmri.is_instance().then_some(Self { name, rcvar, fmri })
+        Self(variables)
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The instance that the script stands for, if it names one.
+    pub fn instance(&self) -> Option<Fmri> {
+        Fmri::parse(self.get("smf_fmri")?).ok().filter(Fmri::is_instance)
     }
 }
 

@@ -46,8 +46,7 @@ struct Daemon {
 impl Daemon {
     /// Starts the daemon if it should run and doesn't. Failing is no reason for process 1 to end.
     fn keep_running(&mut self) {
-        let too_soon = self.started.is_some_and(|started| started.elapsed() < PAUSE);
-        if self.pid.is_some() || too_soon {
+        if self.pid.is_some() || !self.rest().is_zero() {
             return;
         }
         self.started = Some(Instant::now());
@@ -55,6 +54,11 @@ impl Daemon {
             Ok(pid) => self.pid = Some(pid),
             Err(error) => eprintln!("init: {}: {error}", self.path),
         }
+    }
+
+    /// How long it is too soon to start it again.
+    fn rest(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| PAUSE.saturating_sub(started.elapsed()))
     }
 
     fn start(&self) -> io::Result<Pid> {
@@ -94,7 +98,8 @@ fn run() -> io::Result<()> {
     let mut daemons = DAEMONS.map(|path| Daemon { path, pid: None, started: None });
     loop {
         daemons.iter_mut().for_each(Daemon::keep_running);
-        wait(&signals, PAUSE);
+        let away = daemons.iter().filter(|daemon| daemon.pid.is_none());
+        wait(&signals, away.map(Daemon::rest).min().unwrap_or(PAUSE));
         let came = signals.pending();
         collect(&mut daemons);
         if let Some(mode) = came.into_iter().find_map(wanted) {
@@ -129,7 +134,9 @@ fn wanted(signal: i32) -> Option<RebootMode> {
 }
 
 fn wait(signals: &Signals, at_most: Duration) {
-    let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+    // A whole millisecond more, as what is left of one would be no pause at all.
+    let timeout = PollTimeout::try_from(at_most + Duration::from_millis(1));
+    let timeout = timeout.unwrap_or(PollTimeout::ZERO);
     // Whatever poll says, the loop looks at everything again.
     let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
 }

@@ -94,6 +94,13 @@ impl Cgroups {
         remove(&self.folder(id));
     }
 
+    /// Removes contracts whose last process went while nobody looked; the kernel keeps the others.
+    pub(super) fn sweep(&self) {
+        for folder in below(&self.base()) {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn remove_all(&self) {
         remove(&self.base());

@@ -52,6 +52,9 @@ pub struct Watch {
 impl Watch {
     /// Watches nothing yet.
     pub fn open(contracts: Contracts) -> io::Result<Self> {
+        if let Kind::Cgroups(cgroups) = &contracts.0 {
+            cgroups.sweep();
+        }
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         epoll.add(&inotify, EpollEvent::new(EpollFlags::EPOLLIN, INOTIFY))?;

@@ -124,3 +124,18 @@ fn what_a_service_dies_of_is_told_apart_and_may_be_ignored() {
         }
     }
 }
+
+#[test]
+fn a_real_time_signal_is_a_death_as_any_other() {
+    let system = System::with(&[&daemon("a", ""), &daemon("b", "")]);
+    ["a", "b"].iter().for_each(|name| system.wait_until(name, "online"));
+    let [a, b] = ["a", "b"].map(|name| system.pid(name));
+    // A number that has no name.
+    let sent = std::process::Command::new("kill").args(["-40", &a.to_string()]).status();
+    assert!(sent.unwrap().success());
+    system.another_pid("a", a);
+    // It keeps nobody from collecting those after it.
+    signal(b, Signal::SIGKILL);
+    system.another_pid("b", b);
+    assert!(system.log("b").contains("Stopping because process received fatal signal"));
+}

@@ -10,6 +10,7 @@ pub mod guest;
 pub mod host;
 pub mod images;
 pub mod libraries;
+pub mod manifests;
 pub mod modules;
 pub mod packages;
 pub mod programs;

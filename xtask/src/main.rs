@@ -17,6 +17,8 @@ enum Task {
     Run(xtask::run::Arguments),
     /// Run every test, those that boot dom0 included
     Test(xtask::test::Arguments),
+    /// Write manifests/*.xml, the form for illumos, from manifests/*.toml
+    Manifests,
     /// Measure, with the peers in the same run
     Bench(xtask::bench::Arguments),
 }
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Run(arguments) => xtask::run::run(&arguments),
         Task::Test(arguments) => xtask::test::test(&arguments),
+        Task::Manifests => xtask::manifests::write(),
         Task::Bench(arguments) => xtask::bench::bench(&arguments),
     };
     done.unwrap_or_else(|error| {

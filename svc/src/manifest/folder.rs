@@ -50,8 +50,8 @@ fn understand(path: &Path, text: &str) -> Result<Bundle, ManifestError> {
 }
 
 /// Imports the manifests (`*.toml`, `*.xml`) in `folder` that are new or have changed since their
-/// last import, and removes the services of those that are gone. A bad manifest is reported and
-/// keeps none of the others back.
+/// last import, and removes the services of those that are gone. Of one that is there in both
+/// forms only TOML counts. A bad manifest is reported and keeps none of the others back.
 pub fn import_new(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
     let mut report = Report::default();
     let files = manifests_in(folder)?;
@@ -77,6 +77,12 @@ fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, ManifestError> {
             paths.push(path);
         }
     }
+    let all: BTreeSet<PathBuf> = paths.iter().cloned().collect();
+    let counts = |path: &PathBuf| {
+        let in_toml = path.with_extension("toml");
+        *path == in_toml || !all.contains(&in_toml)
+    };
+    paths.retain(counts);
     paths.sort();
     Ok(paths)
 }

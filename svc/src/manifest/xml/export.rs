@@ -94,7 +94,7 @@ fn default_instance(instance: &Instance) -> Option<Node> {
         return None;
     }
     let mut parts = Parts::new(&instance.level);
-    let enabled = parts.take_general(words::ENABLED, Boolean, |_| true)?;
+    let enabled = parts.take_enabled();
     let (children, template) = parts.finish();
     let node = Node::new("create_default_instance").with("enabled", &enabled);
     (children.is_empty() && template.is_none()).then_some(node)
@@ -102,9 +102,7 @@ fn default_instance(instance: &Instance) -> Option<Node> {
 
 fn instance(instance: &Instance) -> Node {
     let mut parts = Parts::new(&instance.level);
-    // The attribute is required: what nobody has enabled is disabled.
-    let enabled = parts.take_general(words::ENABLED, Boolean, |_| true);
-    let enabled = enabled.unwrap_or_else(|| "false".to_owned());
+    let enabled = parts.take_enabled();
     let node = Node::new("instance").with("name", &instance.name).with("enabled", &enabled);
     let (children, template) = parts.finish();
     node.containing(children).containing(template)
@@ -250,6 +248,12 @@ impl<'l> Parts<'l> {
             self.general = None;
         }
         Some(value)
+    }
+
+    /// Whether an instance is enabled. The attribute is required: what nobody has enabled isn't.
+    fn take_enabled(&mut self) -> String {
+        let enabled = self.take_general(words::ENABLED, Boolean, |_| true);
+        enabled.unwrap_or_else(|| "false".to_owned())
     }
 
     /// What comes before the instances, and the template, which is last.

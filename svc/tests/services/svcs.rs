@@ -1,6 +1,12 @@
 //! svcs: every option, the reasons that it finds, its messages and its exit codes.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::spawn;
+use std::time::Duration;
 
 use svc::value::PropType;
 
@@ -197,6 +203,114 @@ fn documents_and_names_come_from_the_template() {
     let long = svcs(&system, &["-l", "a"]);
     assert!(long.contains("\nname         a test\nenabled      true\nstate        online\n"));
     assert!(long.contains("\nalt_logfile  /early.log\nlogfile      "), "{long}");
-    let log = svcs(&system, &["-L", "a"]);
+    let logs = svcs(&system, &["-L", "a"]);
+    let (early, log) = logs.split_once('\n').unwrap();
+    assert_eq!(early, "/early.log");
     assert!(fs::read_to_string(log.trim_end()).unwrap().contains("Executing start method"));
+}
+
+#[test]
+fn changes_without_effect_are_told() {
+    let config = "[instance.default.group.config]\ntype = \"application\"\n\
+                  [instance.default.group.config.property]\nport = \"1\"\n";
+    let system = System::with(&[&daemon("a", config)]);
+    system.wait_until("a", "online");
+    let changes = || -> Vec<String> {
+        let told = svcs(&system, &["-l", "a"]);
+        told.lines()
+            .filter_map(|line| line.strip_prefix("changes      "))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(changes().is_empty());
+    let pid = system.pid("a");
+    system.set("a", "config", "port", PropType::Astring, "2");
+    assert_eq!(changes(), ["edited, not refreshed: config/port"]);
+    system.request("a", "refresh");
+    assert_eq!(changes(), ["refreshed, not restarted: config/port"]);
+    system.set("a", "config", "port", PropType::Astring, "3");
+    assert_eq!(changes().len(), 2);
+    system.request("a", "refresh");
+    system.request("a", "restart");
+    system.another_pid("a", pid);
+    wait_for("the changes' effect", || changes().is_empty().then_some(()));
+}
+
+#[test]
+fn an_explanation_ends_with_the_log() {
+    let exec = "/bin/sh -c 'echo what went wrong; exit 95'";
+    let system = System::with(&[&service("broken", exec, "")]);
+    system.wait_until("broken", "maintenance");
+    let last = "        [ ";
+    let end = "Method \"start\" failed with exit status 95. ]\n";
+    wait_for("the end of the log", || system.log("broken").ends_with(end).then_some(()));
+    let verbose = svcs(&system, &["-xv", "broken"]);
+    assert!(verbose.contains("Impact: This service is not running.\n   Log: [ "), "{verbose}");
+    assert!(verbose.contains("\n        what went wrong\n"), "{verbose}");
+    assert!(verbose.lines().last().is_some_and(|line| line.starts_with(last)), "{verbose}");
+    assert!(verbose.ends_with(end), "{verbose}");
+    assert!(!svcs(&system, &["-x", "broken"]).contains("Log:"));
+}
+
+/// A command that goes on, and the lines that it prints.
+struct Following {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Following {
+    fn new(system: &System, words: &[&str]) -> Self {
+        let mut command = Command::new(SVCS);
+        command.args(words).env("SVC_ROOT", system.path("")).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits for this line.
+    fn expect(&self, expected: &str) {
+        let next = || self.lines.recv_timeout(Duration::from_secs(60)).expect(expected);
+        while next() != expected {}
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn logs_are_followed_whatever_happens_to_them() {
+    let system = System::with(&[&daemon("a", ""), &daemon("b", "")]);
+    system.wait_until("a", "online");
+    system.wait_until("b", "online");
+    let [a, b] = ["a", "b"].map(|name| system.path(&format!("var/svc/log/{name}:default.log")));
+    let add = |path: &Path, text: &str| {
+        let mut file = File::options().append(true).create(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let one = Following::new(&system, &["-Lf", "a"]);
+    let both = Following::new(&system, &["-L", "-f", "a", "b"]);
+    add(&a, "from a\n");
+    one.expect("from a");
+    both.expect("a:default: from a");
+    add(&b, "from b\n");
+    both.expect("b:default: from b");
+    fs::rename(&a, a.with_extension("0")).unwrap();
+    add(&a, "after rotation\n");
+    one.expect("after rotation");
+    both.expect("a:default: after rotation");
+    File::create(&a).unwrap();
+    add(&a, "x\n");
+    one.expect("x");
+    both.expect("a:default: x");
+    let (status, said) = complaint(&system, "-L -f nobody");
+    assert_eq!(
+        (status, said.as_str()),
+        (1, "svcs: Pattern 'nobody' doesn't match any instances\n")
+    );
 }

@@ -7,6 +7,7 @@ use svc::fmri::Fmri;
 use svc::host::{Host, Instance};
 use svc::restarter::engine::{Dependency, Entity, Grouping, RestartOn};
 
+use crate::pending::Pending;
 use crate::processes::Process;
 
 /// What `-l` prints of an instance. `processes` if they are wanted, application groups if
@@ -14,6 +15,7 @@ use crate::processes::Process;
 pub fn text(
     host: &Host,
     (fmri, instance): (&Fmri, &Instance),
+    pending: &Pending,
     processes: &[Process],
     verbose: bool,
 ) -> String {
@@ -42,6 +44,14 @@ pub fn text(
     }
     for group in &instance.dependencies {
         add("dependency", &dependency(host, group));
+    }
+    for (what, properties) in [
+        ("edited, not refreshed", &pending.edited),
+        ("refreshed, not restarted", &pending.refreshed),
+    ] {
+        if !properties.is_empty() {
+            add("changes", &format_args!("{what}: {}", properties.join(" ")));
+        }
     }
     for process in processes {
         add("process", &format_args!("{} {}", process.pid, process.arguments));
@@ -146,12 +156,18 @@ contract_id  83
 dependency   require_all/none svc:/system/xvm/store (online)
 dependency   optional_all/none file://localhost/etc/xen (online)
 dependency   require_any/none svc:/none (absent)
+changes      edited, not refreshed: config/dom0-min-mem config/x
+changes      refreshed, not restarted: config/y
 process      812 /usr/sbin/xend -v
 config (application)
 config/dom0-min-mem (integer) = 196 
 "
         );
-        assert_eq!(text(&host, (&fmri, instance), &[process], true), expected);
+        let pending = Pending {
+            edited: vec!["config/dom0-min-mem".to_owned(), "config/x".to_owned()],
+            refreshed: vec!["config/y".to_owned()],
+        };
+        assert_eq!(text(&host, (&fmri, instance), &pending, &[process], true), expected);
     }
 
     #[test]
@@ -162,7 +178,7 @@ config/dom0-min-mem (integer) = 196
             .set("a", "general_ovr", PropType::Astring, "comment", "no hypervisor")
             .host();
         let fmri = fmri("a");
-        let text = text(&host, (&fmri, &host.instances[&fmri]), &[], false);
+        let text = text(&host, (&fmri, &host.instances[&fmri]), &Pending::default(), &[], false);
         assert!(text.contains("enabled      false (temporary)\ncomment      no hypervisor\n"));
     }
 }

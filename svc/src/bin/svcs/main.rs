@@ -2,16 +2,20 @@
 
 mod columns;
 mod explain;
+mod follow;
 mod long;
 mod options;
+mod pending;
 mod processes;
 mod reason;
 #[cfg(test)]
 #[path = "../../../tests/common/sample.rs"]
 mod sample;
+mod tail;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -22,14 +26,16 @@ use svc::repo::{Repo, RepoError};
 
 use columns::Row;
 use explain::Explanation;
+use follow::Log;
 use options::{Mode, Options};
+use pending::Pending;
 
 /// Why nothing could be shown.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("svcs: {0}")]
     Repo(#[from] RepoError),
-    #[error("svcs: cannot write: {0}")]
+    #[error("svcs: {0}")]
     Output(#[from] io::Error),
 }
 
@@ -60,12 +66,15 @@ fn run(options: &Options) -> Result<bool, Error> {
     }
     let repo = Repo::connect()?;
     let host = match options.mode {
-        Mode::List => Host::overview(&repo)?,
+        Mode::List | Mode::Log => Host::overview(&repo)?,
         _ => Host::load(&repo)?,
     };
     let (chosen, complete) = choose(options, &host);
     let text = match options.mode {
-        Mode::Long => long(options, rows(&host, &chosen), &host),
+        Mode::Long => long(options, &repo, &host, rows(&host, &chosen))?,
+        Mode::Log if options.follow => {
+            return Ok(follow(&rows(&host, &chosen))? && complete);
+        }
         Mode::Explain => explain(options, &host, &chosen),
         Mode::Log => logs(&rows(&host, &chosen)),
         _ => list(options, rows(&host, &related(options.mode, &host, chosen))),
@@ -148,12 +157,18 @@ fn list(options: &Options, mut rows: Vec<Row>) -> String {
     text
 }
 
-fn long(options: &Options, rows: Vec<Row>, host: &Host) -> String {
-    let block = |row: Row| {
+fn long(options: &Options, repo: &Repo, host: &Host, rows: Vec<Row>) -> Result<String, Error> {
+    let mut blocks = Vec::new();
+    for row in rows {
+        let pending = match Pending::read(repo, row.0, row.1) {
+            // Deleted since.
+            Err(error) if error.is_not_found() => Pending::default(),
+            pending => pending?,
+        };
         let processes = if options.processes { processes::of(row.1) } else { Vec::new() };
-        long::text(host, row, &processes, options.verbose)
-    };
-    rows.into_iter().map(block).collect::<Vec<_>>().join("\n")
+        blocks.push(long::text(host, row, &pending, &processes, options.verbose));
+    }
+    Ok(blocks.join("\n"))
 }
 
 fn explain(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>) -> String {
@@ -162,11 +177,37 @@ fn explain(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>) -> String {
         [] => explanation.roots(),
         _ => chosen.iter().collect(),
     };
-    let blocks = shown.into_iter().map(|fmri| explanation.block(fmri, options.verbose));
-    blocks.collect::<Vec<_>>().join("\n")
+    let block = |fmri| {
+        let log = host.instances.get(fmri).and_then(Instance::logfile);
+        let log = log.filter(|_| options.verbose).map(|path| tail::block(Path::new(path)));
+        explanation.block(fmri, options.verbose) + &log.unwrap_or_default()
+    };
+    shown.into_iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 fn logs(rows: &[Row]) -> String {
     let files = rows.iter().flat_map(|(_, instance)| instance.logfiles());
     files.map(|path| format!("{path}\n")).collect()
+}
+
+/// Follows the logs of instances, each line with the name of its own if there are several.
+/// Returns, if it does, whether each had one.
+fn follow(rows: &[Row]) -> Result<bool, Error> {
+    let mut logs = Vec::new();
+    for (fmri, instance) in rows {
+        let prefix = if rows.len() > 1 { format!("{}: ", short(fmri)) } else { String::new() };
+        match instance.logfile() {
+            Some(path) => logs.push(Log::open(Path::new(path), prefix)),
+            None => eprintln!("svcs: {fmri} has no log yet."),
+        }
+    }
+    if !logs.is_empty() {
+        follow::follow(logs)?;
+    }
+    Ok(rows.is_empty())
+}
+
+/// An FMRI without its scheme.
+fn short(fmri: &Fmri) -> String {
+    fmri.to_string().trim_start_matches("svc:/").to_owned()
 }

@@ -9,7 +9,7 @@ const USAGE: &str = "\
 Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
        svcs -d | -D [-Hpv] [-o col[,col ... ]] [-sS col] <service> ...
        svcs -l [-pv] <service> ...
-       svcs -L <service> ...
+       svcs -L [-f] <service> ...
        svcs -x [-v] [<service> ...]
        svcs -?";
 
@@ -18,6 +18,7 @@ pub const HELP: &str = "
 \t-a  list all service instances rather than only those that are enabled
 \t-d  list dependencies of the specified service(s)
 \t-D  list dependents of the specified service(s)
+\t-f  with -L, print the last lines of the log(s) and what is added to them
 \t-H  omit header line from output
 \t-l  list detailed information about the specified service(s)
 \t-L  list the log file associated with the specified service(s)
@@ -74,7 +75,7 @@ impl Mode {
             Self::List => "aHopRsSv",
             Self::Dependencies | Self::Dependents => "HopsSv",
             Self::Long => "pv",
-            Self::Log => "Hopv",
+            Self::Log => "fHopv",
             Self::Explain => "v",
             Self::Help => "",
         }
@@ -90,6 +91,7 @@ impl Mode {
 pub struct Options {
     pub mode: Mode,
     pub all: bool,
+    pub follow: bool,
     pub header: bool,
     pub processes: bool,
     pub verbose: bool,
@@ -125,11 +127,12 @@ pub fn help() -> String {
 
 /// Reads the command line, warning of what has no effect.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
-    let (given, operands) = getopt::parse(args, "?aDdHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
+    let (given, operands) = getopt::parse(args, "?aDdfHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
     let mode = mode(&given)?;
     let mut options = Options {
         mode,
         all: false,
+        follow: false,
         header: true,
         processes: false,
         verbose: false,
@@ -142,6 +145,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
         let argument = argument.unwrap_or_default();
         match letter {
             'a' => options.all = true,
+            'f' => options.follow = true,
             'H' => options.header = false,
             'p' => options.processes = true,
             'v' => options.verbose = true,
@@ -223,11 +227,12 @@ mod tests {
 
     #[test]
     fn options_must_go_together() {
-        for line in ["-ax", "-xp", "-xH", "-x -s fmri", "-lH x", "-l -o fmri x"] {
+        for line in ["-ax", "-xp", "-xH", "-x -s fmri", "-lH x", "-l -o fmri x", "-f", "-Df x"] {
             let words: Vec<&str> = line.split(' ').collect();
             assert!(matches!(parsed(&words), Err(Misuse::Usage)), "{line}");
         }
         assert!(matches!(parsed(&["-d", "-R", "svc:/a:b", "x"]), Err(Misuse::Usage)));
+        assert!(parsed(&["-Lf", "x"]).unwrap().follow);
     }
 
     #[test]

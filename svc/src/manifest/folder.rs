@@ -23,7 +23,7 @@ const PREFIX: &str = "manifest_";
 pub struct Report {
     /// The services whose manifest was new or had changed.
     pub imported: Vec<Fmri>,
-    /// The services and instances that went with their manifest.
+    /// The instances that went with their manifest.
     pub removed: Vec<Fmri>,
     /// What the manifests could not have their way with, a line each.
     pub warnings: Vec<String>,
@@ -64,7 +64,10 @@ pub fn import_new(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
             Ok(()) => {}
         }
     }
-    remove_gone(repo, folder, &files, &mut report)?;
+    // An empty folder is a file system that isn't mounted rather than a wish.
+    if !files.is_empty() {
+        remove_gone(repo, folder, &files, &mut report)?;
+    }
     Ok(report)
 }
 

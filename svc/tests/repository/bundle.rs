@@ -216,9 +216,11 @@ fn services_go_with_their_manifest() {
     assert_eq!(system.svccfg(&["list", "site/*"]).ok(), "site/a\n");
 
     std::fs::remove_file(folder.join("moved.xml")).unwrap();
+    assert!(import_new(&repo, &folder).unwrap().removed.is_empty(), "an empty folder is no order");
+    system.write("manifests/c.xml", &xml("").replace("site/a", "site/c"));
     let report = import_new(&repo, &folder).unwrap();
     assert_eq!(report.removed, [Fmri::parse("svc:/site/a:default").unwrap()]);
-    assert_eq!(system.svccfg(&["list", "site/*"]).ok(), "");
+    assert_eq!(system.svccfg(&["list", "site/*"]).ok(), "site/c\n");
     system.write("manifests/moved.xml", &xml(""));
     assert_eq!(import_new(&repo, &folder).unwrap().imported.len(), 1, "forgotten, so new again");
 }
@@ -234,6 +236,7 @@ fn a_running_service_outlives_its_manifest_until_the_next_boot() {
     let state = ["-s", "site/a:default", "setprop", "restarter/state", "=", "astring:", "online"];
     system.svccfg(&state).ok();
     std::fs::remove_file(&file).unwrap();
+    system.write("manifests/c.xml", &xml("").replace("site/a", "site/c"));
     assert!(import_new(&repo, &folder).unwrap().removed.is_empty());
     assert_eq!(value(&system, "general/enabled"), "false\n");
     system.svccfg(&["-s", "site/a:default", "delpg", "restarter"]).ok();

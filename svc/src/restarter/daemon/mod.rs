@@ -274,6 +274,9 @@ fn import(repo: &Repo) {
         Ok(report) => {
             report.warnings.iter().for_each(|warning| log::global(warning));
             report.failures.iter().for_each(|failure| log::global(&failure.to_string()));
+            for fmri in &report.removed {
+                log::global(&format!("{fmri} is removed: its manifest is gone"));
+            }
         }
     }
 }

@@ -314,3 +314,30 @@ fn logs_are_followed_whatever_happens_to_them() {
         (1, "svcs: Pattern 'nobody' doesn't match any instances\n")
     );
 }
+
+#[test]
+fn the_graph_is_printed_in_three_ways() {
+    let system = System::with(&[
+        &disabled("low"),
+        &daemon("mid", &needs(&["low"], "optional_all", "none")),
+        &daemon("top", &needs(&["mid"], "require_all", "none")),
+        &daemon("other", ""),
+    ]);
+    for name in ["mid", "top", "other"] {
+        system.wait_until(name, "online");
+    }
+    let tree = "online         svc:/top:default\n\
+                online           svc:/mid:default\n\
+                disabled           svc:/low:default (optional_all)\n";
+    assert_eq!(svcs(&system, &["-GH", "top"]), tree);
+    let all = svcs(&system, &["-G"]);
+    assert!(all.starts_with("STATE          FMRI\n") && all.ends_with(tree), "{all}");
+    assert!(all.contains("\nonline         svc:/other:default\n"), "{all}");
+    let dot = svcs(&system, &["-G", "-o", "dot", "mid"]);
+    assert!(dot.contains("\t\"svc:/mid:default\" -> \"svc:/low:default\" [style=dotted];\n"));
+    assert!(!dot.contains("top"), "{dot}");
+    let svg = svcs(&system, &["-G", "-o", "svg"]);
+    assert!(svg.starts_with("<svg ") && svg.contains(">svc:/top:default</text>"), "{svg}");
+    let wrong = "svcs: Unknown format \"png\"; text, dot or svg.\n";
+    assert_eq!(complaint(&system, "-G -o png"), (1, wrong.to_owned()));
+}

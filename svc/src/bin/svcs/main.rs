@@ -3,6 +3,7 @@
 mod columns;
 mod explain;
 mod follow;
+mod graph;
 mod long;
 mod options;
 mod pending;
@@ -27,6 +28,7 @@ use svc::repo::{Repo, RepoError};
 use columns::Row;
 use explain::Explanation;
 use follow::Log;
+use graph::{Format, Graph};
 use options::{Mode, Options};
 use pending::Pending;
 
@@ -75,6 +77,7 @@ fn run(options: &Options) -> Result<bool, Error> {
         Mode::Log if options.follow => {
             return Ok(follow(&rows(&host, &chosen))? && complete);
         }
+        Mode::Graph => graph(options, &Graph::new(&host, &chosen)),
         Mode::Explain => explain(options, &host, &chosen),
         Mode::Log => logs(&rows(&host, &chosen)),
         _ => list(options, rows(&host, &related(options.mode, &host, chosen))),
@@ -105,7 +108,7 @@ fn choose(options: &Options, host: &Host) -> (BTreeSet<Fmri>, bool) {
 
 /// Whether an instance is shown if none is named.
 fn is_listed(options: &Options, instance: &Instance) -> bool {
-    let all = options.all || !options.restarters.is_empty();
+    let all = options.all || options.mode == Mode::Graph || !options.restarters.is_empty();
     all || instance.is_enabled() || instance.is_enabled_for_good()
 }
 
@@ -183,6 +186,14 @@ fn explain(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>) -> String {
         explanation.block(fmri, options.verbose) + &log.unwrap_or_default()
     };
     shown.into_iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+fn graph(options: &Options, graph: &Graph) -> String {
+    match options.format {
+        Format::Text => graph::text(graph, options.header),
+        Format::Dot => graph::dot(graph),
+        Format::Svg => graph::svg(graph),
+    }
 }
 
 fn logs(rows: &[Row]) -> String {

@@ -4,6 +4,7 @@ use svc::fmri::Fmri;
 use svc::getopt;
 
 use crate::columns::{Column, Key, PLAIN, VERBOSE};
+use crate::graph::Format;
 
 const USAGE: &str = "\
 Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
@@ -11,6 +12,7 @@ Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
        svcs -l [-pv] <service> ...
        svcs -L [-f] <service> ...
        svcs -x [-v] [<service> ...]
+       svcs -G [-H] [-o text|dot|svg] [<service> ...]
        svcs -?";
 
 /// What `-?` prints below the usage.
@@ -19,6 +21,7 @@ pub const HELP: &str = "
 \t-d  list dependencies of the specified service(s)
 \t-D  list dependents of the specified service(s)
 \t-f  with -L, print the last lines of the log(s) and what is added to them
+\t-G  print the graph of dependencies, as text, for dot(1), or as a picture
 \t-H  omit header line from output
 \t-l  list detailed information about the specified service(s)
 \t-L  list the log file associated with the specified service(s)
@@ -54,6 +57,7 @@ pub enum Mode {
     Long,
     Log,
     Explain,
+    Graph,
     Help,
 }
 
@@ -65,6 +69,7 @@ impl Mode {
             'l' => Self::Long,
             'L' => Self::Log,
             'x' => Self::Explain,
+            'G' => Self::Graph,
             _ => return None,
         })
     }
@@ -77,6 +82,7 @@ impl Mode {
             Self::Long => "pv",
             Self::Log => "fHopv",
             Self::Explain => "v",
+            Self::Graph => "Ho",
             Self::Help => "",
         }
     }
@@ -96,6 +102,7 @@ pub struct Options {
     pub processes: bool,
     pub verbose: bool,
     pub columns: Vec<Column>,
+    pub format: Format,
     pub keys: Vec<Key>,
     pub restarters: Vec<Fmri>,
     pub operands: Vec<String>,
@@ -127,7 +134,7 @@ pub fn help() -> String {
 
 /// Reads the command line, warning of what has no effect.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
-    let (given, operands) = getopt::parse(args, "?aDdfHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
+    let (given, operands) = getopt::parse(args, "?aDdfGHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
     let mode = mode(&given)?;
     let mut options = Options {
         mode,
@@ -137,6 +144,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
         processes: false,
         verbose: false,
         columns: Vec::new(),
+        format: Format::Text,
         keys: Vec::new(),
         restarters: Vec::new(),
         operands,
@@ -149,6 +157,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
             'H' => options.header = false,
             'p' => options.processes = true,
             'v' => options.verbose = true,
+            'o' if mode == Mode::Graph => options.format = format(&argument)?,
             'o' => options.columns.extend(columns(&argument)?),
             's' => options.keys.push((sort_column(&argument)?, false)),
             'S' => options.keys.push((sort_column(&argument)?, true)),
@@ -184,6 +193,11 @@ fn mode(given: &[(char, Option<String>)]) -> Result<Mode, Misuse> {
         return Err(Misuse::Usage);
     }
     Ok(mode)
+}
+
+fn format(name: &str) -> Result<Format, Misuse> {
+    let unknown = || Misuse::Argument(format!("Unknown format \"{name}\"; text, dot or svg."));
+    Format::parse(name).ok_or_else(unknown)
 }
 
 fn columns(names: &str) -> Result<Vec<Column>, Misuse> {
@@ -243,6 +257,7 @@ mod tests {
         };
         let failed = |line: &str| (1, format!("svcs: {line}"));
         assert_eq!(said(&["-o", "fmri,foo"]), failed("Unknown column \"foo\"."));
+        assert_eq!(said(&["-Go", "png"]), failed("Unknown format \"png\"; text, dot or svg."));
         assert_eq!(said(&["-s", "foo"]), failed("Unrecognized sort column \"foo\"."));
         assert_eq!(said(&["-R", "foo"]), failed("Restarter FMRI \"foo\" is invalid."));
         let line = "Restarter FMRI \"svc:/a\" does not designate an instance.";

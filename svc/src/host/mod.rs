@@ -49,25 +49,58 @@ impl Host {
         let mut host = Self::default();
         let mut general = repo.pg_of_all("general", &View::Composed)?;
         for fmri in repo.instances()? {
-            let mut groups = match repo.pgs(&fmri, &View::Running) {
-                // Deleted since.
-                Err(error) if error.is_not_found() => continue,
-                groups => groups?,
-            };
-            groups.remove("general");
-            groups.extend(general.remove(&fmri).map(|group| ("general".to_owned(), group)));
-            host.instances.insert(fmri, Instance::new(groups));
+            let general = general.remove(&fmri);
+            if let Some(instance) = Instance::read(repo, &fmri, general)? {
+                host.instances.insert(fmri, instance);
+            }
         }
-        let dependencies = host.instances.values().flat_map(|instance| &instance.dependencies);
+        host.look_for_files();
+        Ok(host)
+    }
+
+    /// Reads the instances among `changed`, and those of the services among it; what is gone is
+    /// `None`.
+    pub fn read_again(
+        repo: &Repo,
+        changed: &BTreeSet<Fmri>,
+    ) -> Result<Vec<(Fmri, Option<Instance>)>, RepoError> {
+        let mut concerned = changed.clone();
+        if changed.iter().any(|fmri| !fmri.is_instance()) {
+            let all = repo.instances()?.into_iter();
+            concerned.extend(all.filter(|fmri| changed.contains(&fmri.service())));
+        }
+        let read = |fmri: Fmri| {
+            let general = match repo.pg(&fmri, "general", &View::Composed) {
+                Err(error) if error.is_not_found() => return Ok((fmri, None)),
+                general => general?,
+            };
+            let instance = Instance::read(repo, &fmri, general)?;
+            Ok((fmri, instance))
+        };
+        concerned.into_iter().filter(Fmri::is_instance).map(read).collect()
+    }
+
+    /// Takes in what [`Host::read_again`] found.
+    pub fn replace(&mut self, news: Vec<(Fmri, Option<Instance>)>) {
+        for (fmri, instance) in news {
+            match instance {
+                Some(instance) => drop(self.instances.insert(fmri, instance)),
+                None => drop(self.instances.remove(&fmri)),
+            }
+        }
+        self.look_for_files();
+    }
+
+    fn look_for_files(&mut self) {
+        let dependencies = self.instances.values().flat_map(|instance| &instance.dependencies);
         let files = dependencies.flat_map(|dependency| &dependency.entities).filter_map(|entity| {
             match entity {
                 Entity::File(path) => Some(path.clone()),
                 Entity::Service(_) => None,
             }
         });
-        let there = |path: &PathBuf| path.exists();
-        host.files = files.filter(there).collect();
-        Ok(host)
+        let is_there = |path: &PathBuf| crate::root(&path.to_string_lossy()).exists();
+        self.files = files.filter(is_there).collect();
     }
 
     /// Reads of all instances only what a list shows: four questions, however many there are.
@@ -120,6 +153,21 @@ impl Instance {
     pub fn new(groups: Groups) -> Self {
         let dependencies = config::read(groups.clone(), true).config.dependencies;
         Self { groups, dependencies }
+    }
+
+    /// Reads an instance; `None` if it was deleted since.
+    fn read(
+        repo: &Repo,
+        fmri: &Fmri,
+        general: Option<PropertyGroup>,
+    ) -> Result<Option<Self>, RepoError> {
+        let mut groups = match repo.pgs(fmri, &View::Running) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            groups => groups?,
+        };
+        groups.remove("general");
+        groups.extend(general.map(|group| ("general".to_owned(), group)));
+        Ok(Some(Self::new(groups)))
     }
 
     /// The first value of a property.

@@ -14,6 +14,7 @@ mod modes;
 mod phases;
 mod survival;
 mod svcs;
+mod watch;
 
 /// A service whose start method leaves one process behind, whose id is in the file of its name.
 /// `more` is the rest of the manifest.

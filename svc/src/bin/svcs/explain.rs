@@ -117,13 +117,7 @@ impl<'a> Explanation<'a> {
         let culprit = cause.path[cause.path.len() - 1];
         let instance = &self.host.instances[culprit];
         let is_own = cause.path.len() == 1;
-        let (reason, code) = match &cause.what {
-            What::Own(reason) if is_own => reason.clone(),
-            What::Own(_) => (blame(culprit, reason::clause(instance)), "GE"),
-            What::Runs => (format!("Service {culprit} is running."), "FJ"),
-            What::Missing(obstacle) if is_own => missing(*obstacle),
-            What::Missing(_) => (blame(culprit, "has missing dependencies."), "GE"),
-        };
+        let (reason, code) = sentence(self.host, cause);
         let _ = writeln!(text, "Reason: {reason}");
         if is_own && instance.auxiliary() == "service_request" {
             let requester = instance.requester().and_then(|name| self.instance(name));
@@ -166,6 +160,27 @@ impl<'a> Explanation<'a> {
 
 fn is_running(instance: &Instance) -> bool {
     instance.state().is_some_and(State::is_running)
+}
+
+/// Why an instance doesn't run, a sentence each.
+pub fn reasons(host: &Host, fmri: &Fmri) -> Vec<String> {
+    let Some((fmri, _)) = host.instances.get_key_value(fmri) else { return Vec::new() };
+    let causes = Search::causes_of(host, &mut Needs::new(host), fmri);
+    let words = |cause| sentence(host, cause).0.split_whitespace().collect::<Vec<_>>().join(" ");
+    causes.iter().map(words).collect()
+}
+
+/// What is said of a cause.
+fn sentence(host: &Host, cause: &Cause) -> Reason {
+    let culprit = cause.path[cause.path.len() - 1];
+    let is_own = cause.path.len() == 1;
+    match &cause.what {
+        What::Own(reason) if is_own => reason.clone(),
+        What::Own(_) => (blame(culprit, reason::clause(&host.instances[culprit])), "GE"),
+        What::Runs => (format!("Service {culprit} is running."), "FJ"),
+        What::Missing(obstacle) if is_own => missing(*obstacle),
+        What::Missing(_) => (blame(culprit, "has missing dependencies."), "GE"),
+    }
 }
 
 /// What isn't there, or is and should not.

@@ -13,6 +13,7 @@ mod reason;
 #[path = "../../../tests/common/sample.rs"]
 mod sample;
 mod tail;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -35,6 +36,8 @@ use pending::Pending;
 /// Why nothing could be shown.
 #[derive(Debug, thiserror::Error)]
 enum Error {
+    #[error("svcs: {0}")]
+    Watch(#[from] watch::Error),
     #[error("svcs: {0}")]
     Repo(#[from] RepoError),
     #[error("svcs: {0}")]
@@ -68,12 +71,13 @@ fn run(options: &Options) -> Result<bool, Error> {
     }
     let repo = Repo::connect()?;
     let host = match options.mode {
-        Mode::List | Mode::Log => Host::overview(&repo)?,
+        Mode::List | Mode::Log | Mode::Watch => Host::overview(&repo)?,
         _ => Host::load(&repo)?,
     };
     let (chosen, complete) = choose(options, &host);
     let text = match options.mode {
         Mode::Long => long(options, &repo, &host, rows(&host, &chosen))?,
+        Mode::Watch => return show(options, chosen, complete),
         Mode::Log if options.follow => {
             return Ok(follow(&rows(&host, &chosen))? && complete);
         }
@@ -199,6 +203,16 @@ fn graph(options: &Options, graph: &Graph) -> String {
 fn logs(rows: &[Row]) -> String {
     let files = rows.iter().flat_map(|(_, instance)| instance.logfiles());
     files.map(|path| format!("{path}\n")).collect()
+}
+
+/// Shows instances until the user has enough. Nothing is shown if no operand means anything.
+fn show(options: &Options, chosen: BTreeSet<Fmri>, complete: bool) -> Result<bool, Error> {
+    let named: Vec<Fmri> =
+        if options.operands.is_empty() { Vec::new() } else { chosen.into_iter().collect() };
+    if complete || !named.is_empty() {
+        watch::watch(&named, options.all)?;
+    }
+    Ok(complete)
 }
 
 /// Follows the logs of instances, each line with the name of its own if there are several.

@@ -13,6 +13,7 @@ Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
        svcs -L [-f] <service> ...
        svcs -x [-v] [<service> ...]
        svcs -G [-H] [-o text|dot|svg] [<service> ...]
+       svcs -w [-a] [<service> ...]
        svcs -?";
 
 /// What `-?` prints below the usage.
@@ -31,6 +32,7 @@ pub const HELP: &str = "
 \t-s  sort output in ascending order by the specified column(s)
 \t-S  sort output in descending order by the specified column(s)
 \t-v  list verbose information appropriate to the type of output
+\t-w  show a live view of the whole screen, with keys to change states
 \t-x  explain the status of services that might require maintenance,
 \t    or explain the status of the specified service(s)
 
@@ -58,6 +60,7 @@ pub enum Mode {
     Log,
     Explain,
     Graph,
+    Watch,
     Help,
 }
 
@@ -70,6 +73,7 @@ impl Mode {
             'L' => Self::Log,
             'x' => Self::Explain,
             'G' => Self::Graph,
+            'w' => Self::Watch,
             _ => return None,
         })
     }
@@ -83,6 +87,7 @@ impl Mode {
             Self::Log => "fHopv",
             Self::Explain => "v",
             Self::Graph => "Ho",
+            Self::Watch => "a",
             Self::Help => "",
         }
     }
@@ -134,7 +139,7 @@ pub fn help() -> String {
 
 /// Reads the command line, warning of what has no effect.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
-    let (given, operands) = getopt::parse(args, "?aDdfGHLlo:pR:S:s:vx").map_err(Misuse::Option)?;
+    let (given, operands) = getopt::parse(args, "?aDdfGHLlo:pR:S:s:vwx").map_err(Misuse::Option)?;
     let mode = mode(&given)?;
     let mut options = Options {
         mode,

@@ -76,6 +76,10 @@ Impact: This service is not running.
 "
     );
     assert_eq!(Explanation::new(&host).block(&fmri(DOMAINS), true), expected);
+    assert_eq!(
+        reasons(&host, &fmri(DOMAINS)),
+        ["Service svc:/system/xvm/store:default is disabled."]
+    );
     let xend = Explanation::new(&host).block(&fmri(XEND), false);
     assert!(xend.ends_with("Impact: 1 dependent service is not running.  (Use -v for list.)\n"));
 }

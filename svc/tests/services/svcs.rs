@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 use std::time::Duration;
 
+use svc::fmri::Fmri;
+use svc::repo::Change;
 use svc::value::PropType;
 
 use crate::commands::{Done, run, svcadm, svcs};
@@ -340,4 +342,35 @@ fn the_graph_is_printed_in_three_ways() {
     assert!(svg.starts_with("<svg ") && svg.contains(">svc:/top:default</text>"), "{svg}");
     let wrong = "svcs: Unknown format \"png\"; text, dot or svg.\n";
     assert_eq!(complaint(&system, "-G -o png"), (1, wrong.to_owned()));
+}
+
+#[test]
+fn scripts_that_were_run_are_listed() {
+    let system = System::with(&[&daemon("a", "")]);
+    system.wait_until("a", "online");
+    let service = Fmri::parse("svc:/smf/legacy_run").unwrap();
+    let pg = "rc_d_old".to_owned();
+    let set = |prop: &str, ty, value: &str| Change::SetProp {
+        fmri: service.clone(),
+        pg: pg.clone(),
+        prop: prop.to_owned(),
+        ty,
+        values: vec![value.to_owned()],
+    };
+    let ty = "framework".to_owned();
+    let changes = vec![
+        Change::AddService(service.clone()),
+        Change::AddPg { fmri: service.clone(), pg: pg.clone(), ty, persistent: false },
+        set("name", PropType::Astring, "/etc/rc.d/old"),
+        set("state_timestamp", PropType::Time, "1700000000.0"),
+    ];
+    system.repo.commit(changes).unwrap();
+    let shown = |words: &[&str]| svcs(&system, &[&["-H", "-o", "sta,fmri"], words].concat());
+    let script = "LRC  lrc:/etc/rc_d/old\n";
+    assert!(shown(&[]).starts_with(script));
+    assert_eq!(shown(&["lrc:/etc/rc_d/old"]), script);
+    assert_eq!(shown(&["lrc:*"]), script);
+    assert!(!shown(&["-R", "svc:/system/svc/restarter:default"]).contains("lrc:"));
+    let refused = "svcs: Operation not supported for legacy service 'lrc:/etc/rc_d/old'\n";
+    assert_eq!(complaint(&system, "-l lrc:/etc/rc_d/old"), (1, refused.to_owned()));
 }

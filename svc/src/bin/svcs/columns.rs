@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use svc::clock;
 use svc::fmri::Fmri;
 use svc::host::Instance;
+use svc::rc::legacy::Legacy;
 use svc::state::State;
 
 /// A column.
@@ -49,7 +50,46 @@ const COLUMNS: [(Column, &str, usize); 14] = [
 pub type Key = (Column, bool);
 
 /// A line of a list before it is text.
-pub type Row<'a> = (&'a Fmri, &'a Instance);
+#[derive(Debug, Clone, Copy)]
+pub enum Row<'a> {
+    Instance(&'a Fmri, &'a Instance),
+    Legacy(&'a Legacy),
+}
+
+impl Row<'_> {
+    /// The order of states: those that work before those that don't.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Legacy(_) => 0,
+            Self::Instance(_, instance) => rank(instance.state()),
+        }
+    }
+
+    fn next_rank(self) -> u8 {
+        match self {
+            Self::Legacy(_) => rank(None),
+            Self::Instance(_, instance) => rank(instance.next_state()),
+        }
+    }
+
+    fn since(self) -> Option<SystemTime> {
+        match self {
+            Self::Legacy(legacy) => legacy.since,
+            Self::Instance(_, instance) => instance.since(),
+        }
+    }
+
+    fn contracts(self) -> Vec<u64> {
+        match self {
+            Self::Legacy(_) => Vec::new(),
+            Self::Instance(_, instance) => instance.contracts(),
+        }
+    }
+
+    fn is_moving(self) -> bool {
+        matches!(self, Self::Instance(_, instance) if instance.next_state().is_some())
+    }
+}
 
 /// The columns of a plain list, and of `-v`.
 pub const PLAIN: [Column; 3] = [Column::State, Column::Stime, Column::Fmri];
@@ -79,7 +119,32 @@ impl Column {
         matches!(self, Self::N | Self::Sn | Self::Nsta | Self::Nstate)
     }
 
-    fn text(self, (fmri, instance): Row, star: &str, now: SystemTime) -> String {
+    fn text(self, row: Row, star: &str, now: SystemTime) -> String {
+        match row {
+            Row::Instance(fmri, instance) => self.of_instance(fmri, instance, star, now),
+            Row::Legacy(legacy) => self.of_legacy(legacy, now),
+        }
+    }
+
+    /// Of a script that was run nothing else is known.
+    fn of_legacy(self, legacy: &Legacy, now: SystemTime) -> String {
+        let text = match self {
+            Self::Fmri => &legacy.fmri,
+            Self::Svc => legacy.fmri.trim_start_matches("lrc:/"),
+            Self::Scope => "localhost",
+            Self::S => "L",
+            Self::Sn => "L-",
+            Self::Sta => "LRC",
+            Self::State => "legacy_run",
+            Self::Stime => {
+                return legacy.since.map_or("-".to_owned(), |since| clock::stime(since, now));
+            }
+            _ => "-",
+        };
+        text.to_owned()
+    }
+
+    fn of_instance(self, fmri: &Fmri, instance: &Instance, star: &str, now: SystemTime) -> String {
         let state = instance.state();
         let next = instance.next_state();
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -108,24 +173,19 @@ impl Column {
     }
 
     fn compare(self, a: Row, b: Row) -> Ordering {
-        let rank = |row: Row| rank(row.1.state());
         let now = SystemTime::UNIX_EPOCH;
+        let next = || a.next_rank().cmp(&b.next_rank());
         match self {
-            Self::S | Self::Sta | Self::State => rank(a).cmp(&rank(b)),
-            Self::N | Self::Nsta | Self::Nstate => {
-                self::rank(a.1.next_state()).cmp(&self::rank(b.1.next_state()))
-            }
-            Self::Sn => rank(a)
-                .cmp(&rank(b))
-                .then(self::rank(a.1.next_state()).cmp(&self::rank(b.1.next_state()))),
-            Self::Stime => a.1.since().cmp(&b.1.since()),
-            Self::Ctid => a.1.contracts().cmp(&b.1.contracts()),
+            Self::S | Self::Sta | Self::State => a.rank().cmp(&b.rank()),
+            Self::N | Self::Nsta | Self::Nstate => next(),
+            Self::Sn => a.rank().cmp(&b.rank()).then_with(next),
+            Self::Stime => a.since().cmp(&b.since()),
+            Self::Ctid => a.contracts().cmp(&b.contracts()),
             _ => self.text(a, "", now).cmp(&self.text(b, "", now)),
         }
     }
 }
 
-/// The order of states: those that work before those that don't.
 fn rank(state: Option<State>) -> u8 {
     match state {
         Some(State::Disabled) => 1,
@@ -157,10 +217,10 @@ pub fn header(columns: &[Column]) -> String {
     }))
 }
 
-/// The line of one instance.
+/// The line of one instance or script.
 pub fn row(columns: &[Column], row: Row, now: SystemTime) -> String {
     let told = columns.iter().any(|column| column.tells_next());
-    let star = if row.1.next_state().is_some() && !told { "*" } else { "" };
+    let star = if row.is_moving() && !told { "*" } else { "" };
     line(columns.iter().map(|column| {
         let (_, width) = column.head();
         let text = column.text(row, star, now);
@@ -194,8 +254,8 @@ mod tests {
     fn lines_are_as_in_the_manual() {
         let host = host();
         let fmri = fmri("system/xvm/xend");
-        let one = (&fmri, &host.instances[&fmri]);
-        let since = one.1.since().unwrap();
+        let one = Row::Instance(&fmri, &host.instances[&fmri]);
+        let since = one.since().unwrap();
         let time = clock::stime(since, since);
         assert_eq!(header(&PLAIN), "STATE          STIME    FMRI\n");
         assert_eq!(
@@ -216,13 +276,27 @@ mod tests {
     #[test]
     fn rows_sort_by_state_then_name() {
         let host = host();
-        let mut rows: Vec<Row> = host.instances.iter().collect();
+        let legacy = Legacy { fmri: "lrc:/etc/rc_d/old".to_owned(), since: None };
+        let rows = host.instances.iter().map(|(fmri, instance)| Row::Instance(fmri, instance));
+        let mut rows: Vec<Row> = rows.chain([Row::Legacy(&legacy)]).collect();
         sort(&mut rows, &[(Column::State, false), (Column::Fmri, false)]);
         let names = |rows: &[Row]| -> Vec<String> {
-            rows.iter().map(|row| row.0.service["system/xvm/".len()..].to_owned()).collect()
+            let name = |row: &Row| Column::Svc.text(*row, "", SystemTime::now());
+            rows.iter().map(|row| name(row).rsplit('/').next().unwrap().to_owned()).collect()
         };
-        assert_eq!(names(&rows), ["virtd", "store", "xend"]);
+        assert_eq!(names(&rows), ["old", "virtd", "store", "xend"]);
         sort(&mut rows, &[(Column::Stime, false), (Column::Fmri, true)]);
-        assert_eq!(names(&rows), ["xend", "virtd", "store"]);
+        assert_eq!(names(&rows), ["old", "xend", "virtd", "store"]);
+    }
+
+    #[test]
+    fn of_scripts_little_is_known() {
+        let since = SystemTime::now();
+        let legacy = Legacy { fmri: "lrc:/etc/rc_d/old".to_owned(), since: Some(since) };
+        let time = clock::stime(since, since);
+        let line = row(&PLAIN, Row::Legacy(&legacy), since);
+        assert_eq!(line, format!("legacy_run     {time} lrc:/etc/rc_d/old\n"));
+        let columns = [Column::S, Column::Sn, Column::Sta, Column::Nstate, Column::Ctid];
+        assert_eq!(row(&columns, Row::Legacy(&legacy), since), "L  L- LRC  -                  -\n");
     }
 }

@@ -5,8 +5,9 @@ use std::fmt::{Display, Write};
 use svc::clock;
 use svc::fmri::Fmri;
 use svc::host::{Host, Instance};
-use svc::restarter::engine::{Dependency, Entity, Grouping, RestartOn};
+use svc::restarter::engine::{Dependency, Entity, RestartOn};
 
+use crate::graph::grouping_name;
 use crate::pending::Pending;
 use crate::processes::Process;
 
@@ -63,12 +64,7 @@ pub fn text(
 }
 
 fn dependency(host: &Host, group: &Dependency) -> String {
-    let grouping = match group.grouping {
-        Grouping::RequireAll => "require_all",
-        Grouping::RequireAny => "require_any",
-        Grouping::OptionalAll => "optional_all",
-        Grouping::ExcludeAll => "exclude_all",
-    };
+    let grouping = grouping_name(group.grouping);
     let restart_on = match group.restart_on {
         RestartOn::None => "none",
         RestartOn::Error => "error",

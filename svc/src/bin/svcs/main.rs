@@ -5,6 +5,7 @@ mod explain;
 mod follow;
 mod graph;
 mod long;
+mod operands;
 mod options;
 mod pending;
 mod processes;
@@ -21,15 +22,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use svc::fmri::{self, Fmri};
-use svc::glob;
+use svc::fmri::Fmri;
 use svc::host::{Host, Instance};
+use svc::rc::legacy::{self, Legacy};
 use svc::repo::{Repo, RepoError};
 
 use columns::Row;
 use explain::Explanation;
 use follow::Log;
 use graph::{Format, Graph};
+use operands::Chosen;
 use options::{Mode, Options};
 use pending::Pending;
 
@@ -74,7 +76,11 @@ fn run(options: &Options) -> Result<bool, Error> {
         Mode::List | Mode::Log | Mode::Watch => Host::overview(&repo)?,
         _ => Host::load(&repo)?,
     };
-    let (chosen, complete) = choose(options, &host);
+    let legacy = match options.mode {
+        Mode::List => legacy::all(&repo)?,
+        _ => Vec::new(),
+    };
+    let Chosen { instances: chosen, legacy, complete } = operands::choose(options, &host, legacy);
     let text = match options.mode {
         Mode::Long => long(options, &repo, &host, rows(&host, &chosen))?,
         Mode::Watch => return show(options, chosen, complete),
@@ -84,50 +90,10 @@ fn run(options: &Options) -> Result<bool, Error> {
         Mode::Graph => graph(options, &Graph::new(&host, &chosen)),
         Mode::Explain => explain(options, &host, &chosen),
         Mode::Log => logs(&rows(&host, &chosen)),
-        _ => list(options, rows(&host, &related(options.mode, &host, chosen))),
+        _ => list(options, &host, &related(options.mode, &host, chosen), &legacy),
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(complete)
-}
-
-/// The instances that the operands mean; without operands those that are shown then.
-fn choose(options: &Options, host: &Host) -> (BTreeSet<Fmri>, bool) {
-    let all: Vec<Fmri> = host.instances.keys().cloned().collect();
-    let mut chosen = BTreeSet::new();
-    let mut complete = true;
-    for operand in &options.operands {
-        let found = fmri::matches(operand, &all);
-        if found.is_empty() {
-            complete = false;
-            eprintln!("svcs: {}", unknown(operand));
-        }
-        chosen.extend(found);
-    }
-    if options.operands.is_empty() {
-        chosen.extend(all.into_iter().filter(|fmri| is_listed(options, &host.instances[fmri])));
-    }
-    chosen.retain(|fmri| has_restarter(options, &host.instances[fmri]));
-    (chosen, complete)
-}
-
-/// Whether an instance is shown if none is named.
-fn is_listed(options: &Options, instance: &Instance) -> bool {
-    let all = options.all || options.mode == Mode::Graph || !options.restarters.is_empty();
-    all || instance.is_enabled() || instance.is_enabled_for_good()
-}
-
-fn has_restarter(options: &Options, instance: &Instance) -> bool {
-    let Ok(restarter) = Fmri::parse(instance.restarter()) else { return false };
-    options.restarters.is_empty() || options.restarters.contains(&restarter)
-}
-
-fn unknown(operand: &str) -> String {
-    let is_bad =
-        operand.starts_with("svc:") && !glob::is_pattern(operand) && Fmri::parse(operand).is_err();
-    match is_bad {
-        true => format!("FMRI \"{operand}\" is invalid."),
-        false => format!("Pattern '{operand}' doesn't match any instances"),
-    }
 }
 
 /// What `-d` and `-D` show instead of the chosen.
@@ -143,12 +109,17 @@ fn related(mode: Mode, host: &Host, chosen: BTreeSet<Fmri>) -> BTreeSet<Fmri> {
     }
 }
 
-fn rows<'a>(host: &'a Host, chosen: &BTreeSet<Fmri>) -> Vec<Row<'a>> {
+type Found<'a> = (&'a Fmri, &'a Instance);
+
+fn rows<'a>(host: &'a Host, chosen: &BTreeSet<Fmri>) -> Vec<Found<'a>> {
     chosen.iter().filter_map(|fmri| host.instances.get_key_value(fmri)).collect()
 }
 
-fn list(options: &Options, mut rows: Vec<Row>) -> String {
+fn list(options: &Options, host: &Host, chosen: &BTreeSet<Fmri>, legacy: &[Legacy]) -> String {
     let now = SystemTime::now();
+    let instances = rows(host, chosen).into_iter();
+    let instances = instances.map(|(fmri, instance)| Row::Instance(fmri, instance));
+    let mut rows: Vec<Row> = legacy.iter().map(Row::Legacy).chain(instances).collect();
     columns::sort(&mut rows, &options.keys);
     let mut text = String::new();
     if options.header {
@@ -156,15 +127,15 @@ fn list(options: &Options, mut rows: Vec<Row>) -> String {
     }
     for row in rows {
         text.push_str(&columns::row(&options.columns, row, now));
-        if options.processes {
-            let processes = processes::of(row.1);
+        if let (true, Row::Instance(_, instance)) = (options.processes, row) {
+            let processes = processes::of(instance);
             processes.iter().for_each(|process| text.push_str(&processes::line(process, now)));
         }
     }
     text
 }
 
-fn long(options: &Options, repo: &Repo, host: &Host, rows: Vec<Row>) -> Result<String, Error> {
+fn long(options: &Options, repo: &Repo, host: &Host, rows: Vec<Found>) -> Result<String, Error> {
     let mut blocks = Vec::new();
     for row in rows {
         let pending = match Pending::read(repo, row.0, row.1) {
@@ -200,7 +171,7 @@ fn graph(options: &Options, graph: &Graph) -> String {
     }
 }
 
-fn logs(rows: &[Row]) -> String {
+fn logs(rows: &[Found]) -> String {
     let files = rows.iter().flat_map(|(_, instance)| instance.logfiles());
     files.map(|path| format!("{path}\n")).collect()
 }
@@ -217,7 +188,7 @@ fn show(options: &Options, chosen: BTreeSet<Fmri>, complete: bool) -> Result<boo
 
 /// Follows the logs of instances, each line with the name of its own if there are several.
 /// Returns, if it does, whether each had one.
-fn follow(rows: &[Row]) -> Result<bool, Error> {
+fn follow(rows: &[Found]) -> Result<bool, Error> {
     let mut logs = Vec::new();
     for (fmri, instance) in rows {
         let prefix = if rows.len() > 1 { format!("{}: ", short(fmri)) } else { String::new() };

@@ -103,13 +103,15 @@ impl Host {
         self.files = files.filter(is_there).collect();
     }
 
-    /// Reads of all instances only what a list shows: four questions, however many there are.
-    pub fn overview(repo: &Repo) -> Result<Self, RepoError> {
+    /// Reads of all instances only what a list shows, with their names for humans if it shows
+    /// those: a few questions, however many instances there are.
+    pub fn overview(repo: &Repo, with_names: bool) -> Result<Self, RepoError> {
         let mut host = Self::default();
         for fmri in repo.instances()? {
             host.instances.insert(fmri, Instance::default());
         }
-        for pg in ["general", "general_ovr", "restarter", "tm_common_name"] {
+        let names = with_names.then_some("tm_common_name");
+        for pg in ["general", "general_ovr", "restarter"].into_iter().chain(names) {
             for (fmri, group) in repo.pg_of_all(pg, &View::Composed)? {
                 let instance = host.instances.entry(fmri).or_default();
                 instance.groups.insert(pg.to_owned(), group);

@@ -202,6 +202,7 @@ fn documents_and_names_come_from_the_template() {
     assert!(svcs(&system, &["-x", "a"]).contains("\n   See: t(8)\n   See: /early.log\n   See: "));
     let verbose = svcs(&system, &["-xv", "a"]);
     assert!(verbose.contains("\n   See: man -M /usr/share/man -s 8 t\n"), "{verbose}");
+    assert_eq!(svcs(&system, &["-H", "-o", "desc", "a"]), "a test\n");
     let long = svcs(&system, &["-l", "a"]);
     assert!(long.contains("\nname         a test\nenabled      true\nstate        online\n"));
     assert!(long.contains("\nalt_logfile  /early.log\nlogfile      "), "{long}");

@@ -113,6 +113,14 @@ pub struct Options {
     pub operands: Vec<String>,
 }
 
+impl Options {
+    /// Whether names for humans are shown or sorted by.
+    pub fn shows_names(&self) -> bool {
+        let mut keys = self.keys.iter().map(|(column, _)| column);
+        self.columns.contains(&Column::Desc) || keys.any(|key| *key == Column::Desc)
+    }
+}
+
 /// What was wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub enum Misuse {

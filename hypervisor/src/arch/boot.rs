@@ -1,0 +1,155 @@
+//! From the loader's 32 bits to Rust: multiboot headers, first page tables, long mode.
+//!
+//! The image is loaded at 1 MiB. The first page tables map the low 4 GiB three times: where they
+//! are, at the direct map, and (the first GiB) at the address that the image is linked for.
+
+use core::arch::global_asm;
+
+/// Address of the image: its first byte of physical memory is here.
+pub const TEXT_BASE: u64 = 0xffff_82d0_8000_0000;
+/// Size of the first stack in bytes; traps use it, too.
+pub const STACK_SIZE: u64 = 32 << 10;
+
+global_asm!(
+    r#"
+    .section .boot.header, "a"
+    .balign 8
+multiboot1:
+    .long 0x1badb002, 0x00010003, -(0x1badb002 + 0x00010003)
+    // Where things are, so that the image need be no 32-bit ELF file.
+    .long multiboot1, multiboot1, __load_end, __end, boot32
+    .balign 8
+multiboot2:
+    .long 0xe85250d6, 0, multiboot2_end - multiboot2
+    .long -(0xe85250d6 + (multiboot2_end - multiboot2))
+    // Information we need: command line, modules, memory map.
+    .balign 8
+    .short 1, 0
+    .long 20, 1, 3, 6
+    // Addresses, entry point, modules on page boundaries, the end.
+    .balign 8
+    .short 2, 0
+    .long 24, multiboot2, multiboot1, __load_end, __end
+    .balign 8
+    .short 3, 0
+    .long 12, boot32
+    .balign 8
+    .short 6, 0
+    .long 8
+    .balign 8
+    .short 0, 0
+    .long 8
+multiboot2_end:
+
+    .section .boot.text, "ax"
+    .code32
+    .global boot32
+boot32:
+    cli
+    cld
+    mov ebp, eax
+    mov esi, ebx
+
+    // 2048 large pages: present, writable, large.
+    mov edi, offset boot_l2 - {base}
+    mov eax, 0x83
+    mov ecx, 2048
+2:  mov [edi], eax
+    add eax, 0x200000
+    add edi, 8
+    dec ecx
+    jnz 2b
+
+    mov edi, offset boot_l3 - {base}
+    mov eax, offset boot_l2 - {base} + 3
+    mov ecx, 4
+3:  mov [edi], eax
+    add eax, 0x1000
+    add edi, 8
+    dec ecx
+    jnz 3b
+    mov eax, offset boot_l2 - {base} + 3
+    mov [boot_l3_text - {base} + {text_l3} * 8], eax
+
+    mov eax, offset boot_l3 - {base} + 3
+    mov [boot_l4 - {base}], eax
+    mov [boot_l4 - {base} + {direct_l4} * 8], eax
+    mov eax, offset boot_l3_text - {base} + 3
+    mov [boot_l4 - {base} + {text_l4} * 8], eax
+
+    // PAE and global pages; OSFXSR and OSXMMEXCPT, as guests have them.
+    mov eax, cr4
+    or eax, 0x6a0
+    mov cr4, eax
+    mov eax, offset boot_l4 - {base}
+    mov cr3, eax
+    // SCE, LME, NXE.
+    mov ecx, 0xc0000080
+    rdmsr
+    or eax, 0x901
+    wrmsr
+    // PG, WP, NE, MP, PE.
+    mov eax, 0x80010023
+    mov cr0, eax
+
+    mov esp, offset boot_stack - {base} + {stack}
+    lgdt [boot_gdt_pointer]
+    push 8
+    mov eax, offset boot64
+    push eax
+    retf
+
+    .balign 8
+boot_gdt:
+    .quad 0, 0x00af9a000000ffff
+boot_gdt_pointer:
+    .short 15
+    .long boot_gdt
+
+    .code64
+boot64:
+    xor eax, eax
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    mov fs, eax
+    mov gs, eax
+    movabs rsp, offset boot_stack + {stack}
+    mov edi, ebp
+    movabs rax, offset {start}
+    push 0
+    jmp rax
+
+    .section .bss.boot, "aw", @nobits
+    .balign 4096
+    .global boot_l4
+boot_l4: .skip 4096
+boot_l3: .skip 4096
+boot_l3_text: .skip 4096
+boot_l2: .skip 4096 * 4
+    .global boot_stack
+boot_stack: .skip {stack}
+    .text
+    "#,
+    base = const TEXT_BASE,
+    text_l4 = const TEXT_BASE >> 39 & 511,
+    text_l3 = const TEXT_BASE >> 30 & 511,
+    direct_l4 = const super::memory::DIRECT_MAP >> 39 & 511,
+    stack = const STACK_SIZE,
+    start = sym crate::start::start,
+);
+
+unsafe extern "C" {
+    static boot_stack: u8;
+    static __end: u8;
+}
+
+/// The address behind the stack of the first processor.
+pub fn stack_top() -> u64 {
+    &raw const boot_stack as u64 + STACK_SIZE
+}
+
+/// The physical address behind the image.
+pub fn image_end() -> u64 {
+    &raw const __end as u64
+}

@@ -1,5 +1,6 @@
 //! An instance's dependencies in the graph: whether they are satisfied, and its cycles.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::rules::{Judge, Satisfaction, Services, Standing};
@@ -52,21 +53,23 @@ impl Engine {
         &'a self,
         name: &'a Fmri,
     ) -> impl Iterator<Item = (&'a Fmri, &'a Vertex)> {
-        let is_meant = move |fmri: &Fmri| match name.instance {
-            Some(_) => fmri == name,
-            None => fmri.service == name.service,
-        };
-        self.vertices.iter().filter(move |(fmri, _)| is_meant(fmri))
+        self.vertices.named(name)
     }
 
     /// The cycle that an instance is in, from itself to itself, if there is one.
     pub(super) fn cycle_through(&self, start: &Fmri) -> Option<Vec<Fmri>> {
         let mut path = vec![start.clone()];
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         self.search(start, start, &mut path, &mut seen).then_some(path)
     }
 
-    fn search(&self, at: &Fmri, goal: &Fmri, path: &mut Vec<Fmri>, seen: &mut Vec<Fmri>) -> bool {
+    fn search(
+        &self,
+        at: &Fmri,
+        goal: &Fmri,
+        path: &mut Vec<Fmri>,
+        seen: &mut BTreeSet<Fmri>,
+    ) -> bool {
         let Some(vertex) = self.vertices.get(at) else { return false };
         let groups = vertex.config.dependencies.iter();
         let groups = groups.filter(|group| group.grouping != Grouping::ExcludeAll);
@@ -77,11 +80,8 @@ impl Engine {
                 if next == goal {
                     return true;
                 }
-                if !seen.contains(next) {
-                    seen.push(next.clone());
-                    if self.search(next, goal, path, seen) {
-                        return true;
-                    }
+                if seen.insert(next.clone()) && self.search(next, goal, path, seen) {
+                    return true;
                 }
                 path.pop();
             }

@@ -14,43 +14,34 @@ const CHILD_PAUSE: u64 = 1000;
 
 impl Engine {
     pub(super) fn settle(&mut self, now: u64, exists: &dyn Fn(&Path) -> bool) {
-        let all: Vec<Fmri> = self.vertices.keys().cloned().collect();
-        loop {
-            let mut moved = false;
-            for fmri in &all {
-                moved |= self.step(fmri, now, exists);
-            }
-            if !moved {
-                return;
-            }
+        while let Some(fmri) = self.vertices.next() {
+            self.step(&fmri, now, exists);
         }
     }
 
-    /// Does one thing for an instance, if there is one to do.
-    fn step(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) -> bool {
-        let Some(vertex) = self.vertices.get(fmri) else { return false };
+    /// Does one thing for an instance, if there is one to do. That is a change, so it is looked at
+    /// again.
+    fn step(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) {
+        let Some(vertex) = self.vertices.get(fmri) else { return };
         if vertex.is_busy() {
-            return false;
+            return;
         }
         match vertex.state {
             State::Online | State::Degraded => match vertex.stop {
                 Some(reason) => self.try_stop(fmri, reason),
-                None if self.is_excluded(fmri) => self.want_stop(fmri),
+                None if self.is_excluded(fmri) => self.want_stop(fmri, StopReason::Dependency),
                 None if vertex.refresh => self.start_refresh(fmri),
-                None => false,
+                None => {}
             },
             State::Offline if vertex.config.enabled => self.try_start(fmri, now, exists),
-            _ => false,
+            _ => {}
         }
     }
 
-    fn want_stop(&mut self, fmri: &Fmri) -> bool {
-        match self.vertices.get_mut(fmri) {
-            Some(vertex) if vertex.stop.is_none() => {
-                vertex.stop = Some(StopReason::Dependency);
-                true
-            }
-            _ => false,
+    fn want_stop(&mut self, fmri: &Fmri, reason: StopReason) {
+        let is_new = self.vertices.get(fmri).is_some_and(|vertex| vertex.stop.is_none());
+        if is_new && let Some(vertex) = self.vertices.get_mut(fmri) {
+            vertex.stop = Some(reason);
         }
     }
 
@@ -70,12 +61,12 @@ impl Engine {
         })
     }
 
-    fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) -> bool {
-        if reason == StopReason::Disable {
+    fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) {
+        if matches!(reason, StopReason::Disable | StopReason::DisabledBelow) {
             let dependents = self.dependents_to_stop_first(fmri);
             if !dependents.is_empty() {
-                let wanted = dependents.iter().map(|dependent| self.want_stop(dependent));
-                return wanted.fold(false, |any, moved| any | moved);
+                let want = |other: &Fmri| self.want_stop(other, StopReason::DisabledBelow);
+                return dependents.iter().for_each(want);
             }
         }
         if self.vertices[fmri].failures_of(Method::Stop) == 0 {
@@ -83,7 +74,6 @@ impl Engine {
             self.propagate(fmri, reason.class());
         }
         self.run(fmri, Method::Stop);
-        true
     }
 
     /// Those that run and rely on an instance that is being disabled. Those that don't mind are
@@ -106,13 +96,14 @@ impl Engine {
                 Entity::File(_) => false,
             })
         };
-        let runs = self.vertices.iter().filter(|(other, vertex)| {
-            *other != fmri && (vertex.state.is_running() || vertex.is_busy())
-        });
-        let relying = runs.filter(|(_, vertex)| {
-            vertex.config.dependencies.iter().any(|group| counts(group) && names_it(group))
-        });
-        relying.map(|(other, _)| other.clone()).collect()
+        let relies = |other: &Fmri| {
+            let vertex = &self.vertices[other];
+            let mut groups = vertex.config.dependencies.iter();
+            other != fmri
+                && (vertex.state.is_running() || vertex.is_busy())
+                && groups.any(|group| counts(group) && names_it(group))
+        };
+        self.vertices.citing(fmri).filter(|other| relies(other)).cloned().collect()
     }
 
     /// Stops the dependents that an event of this class concerns.
@@ -121,40 +112,39 @@ impl Engine {
             group.grouping != Grouping::ExcludeAll && group.restart_on >= class
         };
         for dependent in self.dependents(fmri, concerned) {
-            self.want_stop(&dependent);
+            self.want_stop(&dependent, StopReason::Dependency);
         }
     }
 
-    fn start_refresh(&mut self, fmri: &Fmri) -> bool {
+    fn start_refresh(&mut self, fmri: &Fmri) {
         if let Some(vertex) = self.vertices.get_mut(fmri) {
             vertex.refresh = false;
         }
         self.run(fmri, Method::Refresh);
-        true
     }
 
-    fn try_start(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) -> bool {
+    fn try_start(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) {
         if self.satisfaction(&self.vertices[fmri], exists) != Satisfaction::Yes {
-            return false;
+            return;
         }
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return false };
+        let vertex = &self.vertices[fmri];
+        let is_child = vertex.config.model == Model::Child;
+        if is_child && vertex.started.is_some_and(|at| now.saturating_sub(at) < CHILD_PAUSE) {
+            self.later.insert(fmri.clone());
+            return;
+        }
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
         let too_old = |at: &u64| now.saturating_sub(*at) > vertex.config.failure_period;
         while vertex.faults.front().is_some_and(too_old) {
             vertex.faults.pop_front();
         }
-        let is_child = vertex.config.model == Model::Child;
-        if is_child && vertex.started.is_some_and(|at| now.saturating_sub(at) < CHILD_PAUSE) {
-            return false;
-        }
         if !is_child && vertex.faults.len() > vertex.config.failure_count {
             self.log(fmri, "Restarting too quickly, changing state to maintenance.");
-            self.enter(fmri, State::Maintenance, "restarting_too_quickly");
-            return true;
+            return self.enter(fmri, State::Maintenance, "restarting_too_quickly");
         }
         vertex.started = Some(now);
         vertex.stop = None;
         self.run(fmri, Method::Start);
-        true
     }
 
     fn run(&mut self, fmri: &Fmri, method: Method) {

@@ -1,0 +1,243 @@
+//! What goes into the graph and comes out of it: descriptions, events, actions.
+
+use std::path::PathBuf;
+
+use crate::fmri::Fmri;
+use crate::state::State;
+
+/// How the entities of a dependency count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// All must run.
+    RequireAll,
+    /// One must run.
+    RequireAny,
+    /// Each must run, unless it can't come up by itself.
+    OptionalAll,
+    /// None may run.
+    ExcludeAll,
+}
+
+/// Which events at a dependency stop its dependent; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RestartOn {
+    /// None.
+    None,
+    /// Faults.
+    Error,
+    /// Any stop.
+    Restart,
+    /// A refresh, too.
+    Refresh,
+}
+
+/// What a dependency is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entity {
+    /// A service or one of its instances.
+    Service(Fmri),
+    /// A file that must be there.
+    File(PathBuf),
+}
+
+/// One dependency group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The property group's name.
+    pub name: String,
+    /// How its entities count.
+    pub grouping: Grouping,
+    /// Which events stop the dependent.
+    pub restart_on: RestartOn,
+    /// On what.
+    pub entities: Vec<Entity>,
+}
+
+/// What running means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// The contract has processes.
+    Contract,
+    /// The start method has succeeded.
+    Transient,
+    /// The start method itself runs.
+    Child,
+}
+
+/// What the engine knows of an instance's description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// It shall run.
+    pub enabled: bool,
+    /// What it needs.
+    pub dependencies: Vec<Dependency>,
+    /// What running means.
+    pub model: Model,
+    /// There is a refresh method.
+    pub has_refresh: bool,
+    /// More faults than this within the period lead to maintenance.
+    pub failure_count: usize,
+    /// The period, in ms.
+    pub failure_period: u64,
+    /// A dependency is not understood.
+    pub invalid: bool,
+}
+
+/// A method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// Starts it.
+    Start,
+    /// Stops it.
+    Stop,
+    /// Has it reread its configuration.
+    Refresh,
+}
+
+impl Method {
+    /// Its name, which is its property group's, too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Start => "start",
+            Method::Stop => "stop",
+            Method::Refresh => "refresh",
+        }
+    }
+}
+
+/// What came of a method (smf_method(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it should.
+    Ok,
+    /// The service runs with less capacity.
+    Degraded,
+    /// There is no daemon to watch.
+    NoDaemon,
+    /// It failed, and may be tried again.
+    Failed,
+    /// It failed for good.
+    Fatal,
+    /// The service shall be disabled until the next boot.
+    TempDisable,
+}
+
+/// Why an instance is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// It was disabled.
+    Disable,
+    /// It shall start again.
+    Restart,
+    /// Something that it depends on stopped.
+    Dependency,
+    /// Something that it depends on is being disabled, and waits for this end.
+    DisabledBelow,
+    /// Its last process has ended.
+    Exited,
+    /// One of its processes dumped core.
+    Core,
+    /// One of its processes was killed from outside.
+    Signal,
+    /// One of its processes was killed for broken memory.
+    Hardware,
+    /// Its check method failed too often in a row.
+    Unhealthy,
+    /// It said that it can't run like this, or its refresh method failed.
+    Failed,
+    /// An administrator put it in maintenance.
+    Maintenance,
+}
+
+impl StopReason {
+    /// How the event counts for dependents.
+    pub(super) fn class(self) -> RestartOn {
+        match self {
+            StopReason::Core | StopReason::Signal | StopReason::Hardware => RestartOn::Error,
+            StopReason::Unhealthy | StopReason::Failed => RestartOn::Error,
+            _ => RestartOn::Restart,
+        }
+    }
+
+    pub(super) fn is_fault(self) -> bool {
+        use StopReason::{Core, Exited, Hardware, Signal, Unhealthy};
+        matches!(self, Exited | Core | Signal | Hardware | Unhealthy)
+    }
+
+    /// What the log says.
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            StopReason::Disable => "Stopping because service disabled.",
+            StopReason::Restart => "Stopping because service restarting.",
+            StopReason::Dependency | StopReason::DisabledBelow => {
+                "Stopping because dependency activity requires stop."
+            }
+            StopReason::Exited => "Stopping because all processes in service exited.",
+            StopReason::Core => "Stopping because process dumped core.",
+            StopReason::Signal => {
+                "Stopping because process received fatal signal from outside the service."
+            }
+            StopReason::Hardware => {
+                "Stopping because process killed due to uncorrectable hardware error."
+            }
+            StopReason::Unhealthy => "Stopping because check method failed repeatedly.",
+            StopReason::Failed => "Stopping because a method failed.",
+            StopReason::Maintenance => "Stopping for maintenance due to administrative_request.",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// An instance is new, or its description changed.
+    Configure(Fmri, Config),
+    /// An instance that an earlier restarter left, and how it looked.
+    Adopt(Fmri, Config, Look),
+    /// An instance was deleted.
+    Delete(Fmri),
+    /// Start it anew.
+    Restart(Fmri),
+    /// Have it reread its configuration; its new description was given before.
+    Refresh(Fmri),
+    /// Leave maintenance or degraded.
+    Clear(Fmri),
+    /// Go to maintenance.
+    Maintenance(Fmri),
+    /// A method has ended.
+    Done(Fmri, Method, Outcome),
+    /// What had been running does not any more, or had a fault.
+    Stopped(Fmri, StopReason),
+    /// What was to be killed has no processes any more.
+    Gone(Fmri),
+    /// Stop everything, dependents first, and start nothing.
+    Shutdown,
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Run a method, and report with [`Event::Done`].
+    Run(Fmri, Method),
+    /// Kill what is left of the instance, and report with [`Event::Gone`].
+    Kill(Fmri),
+    /// Write a line to the instance's log.
+    Log(Fmri, String),
+    /// The instance looks different now.
+    Changed(Fmri),
+    /// Note that the instance is disabled until the next boot.
+    TempDisable(Fmri),
+}
+
+/// How an instance looks from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Where it is.
+    pub state: State,
+    /// Where the method that runs will bring it.
+    pub next: Option<State>,
+    /// Why it is there.
+    pub auxiliary: String,
+}

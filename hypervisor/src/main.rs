@@ -8,5 +8,7 @@ mod start;
 
 #[cfg(not(target_os = "none"))]
 fn main() {
-    eprintln!("escalus: this is a hypervisor's image; build it with `cargo xtask hypervisor`");
+    eprintln!(
+        "escalus: this is a hypervisor's image; build it with `--target x86_64-unknown-none`"
+    );
 }

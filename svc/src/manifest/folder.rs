@@ -55,8 +55,9 @@ fn understand(path: &Path, text: &str) -> Result<Bundle, ManifestError> {
 pub fn import_new(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
     let mut report = Report::default();
     let files = manifests_in(folder)?;
+    let known = remembered(repo)?;
     for path in &files {
-        match import_if_new(repo, path, &mut report) {
+        match import_if_new(repo, path, &known, &mut report) {
             Err(ManifestError::Repo(error @ (RepoError::Lost(_) | RepoError::Connect { .. }))) => {
                 return Err(error.into());
             }
@@ -102,12 +103,16 @@ fn remembered(repo: &Repo) -> Result<Groups, RepoError> {
     }
 }
 
-fn import_if_new(repo: &Repo, path: &Path, report: &mut Report) -> Result<(), ManifestError> {
+fn import_if_new(
+    repo: &Repo,
+    path: &Path,
+    known: &Groups,
+    report: &mut Report,
+) -> Result<(), ManifestError> {
     let text = read(path)?;
     let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
     let pg = register_group(path);
-    let known = remembered(repo)?.remove(&pg);
-    if known.is_some_and(|group| group.first("digest") == Some(&digest)) {
+    if known.get(&pg).is_some_and(|group| group.first("digest") == Some(&digest)) {
         return Ok(());
     }
     let bundle = understand(path, &text)?;

@@ -126,16 +126,7 @@ impl Db {
     /// One property group of every instance that has it.
     pub fn group_of_all(&self, pg: &str, view: &View) -> Result<Vec<(Fmri, PropertyGroup)>> {
         let tx = self.conn.unchecked_transaction()?;
-        let mut all = Vec::new();
-        for fmri in read::entities(&tx, true)? {
-            let group = match read::group(&tx, &fmri, pg, view) {
-                // An instance without that snapshot has nothing to show.
-                Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
-                group => group?,
-            };
-            all.extend(group.map(|group| (fmri, group)));
-        }
-        Ok(all)
+        read::group_of_all(&tx, pg, view)
     }
 
     /// The names of an instance's snapshots, sorted.

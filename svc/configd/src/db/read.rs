@@ -1,11 +1,13 @@
 //! Queries: entities, their property groups in each view, and what changed.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use svc::fmri::Fmri;
 use svc::repo::{Changed, Code, View, snapshots};
 use svc::value::{Groups, Property, PropertyGroup};
 
-use super::{LAYERS, Layer, Result, refuse, snapshot};
+use super::{DbError, LAYERS, Layer, Result, refuse, snapshot};
 use crate::compose;
 
 /// The instance's name as it is stored: empty for a service.
@@ -100,6 +102,65 @@ pub fn group(
         View::Composed if fmri.is_instance() => edited(&LAYERS),
         View::Composed | View::Direct => direct_group(conn, fmri, pg, &LAYERS),
     }
+}
+
+/// The group `pg` of every instance that has it, sorted.
+pub fn group_of_all(
+    conn: &Connection,
+    pg: &str,
+    view: &View,
+) -> Result<Vec<(Fmri, PropertyGroup)>> {
+    let mut edited = Attached::default();
+    let layers: &[Layer] = match view {
+        View::Running => &[Layer::Volatile],
+        _ => &LAYERS,
+    };
+    for &layer in layers {
+        edited.extend(attached(conn, layer, pg)?);
+    }
+    let inherits = *view != View::Direct;
+    let mut all = Vec::new();
+    for fmri in entities(conn, true)? {
+        let own = edited.get(&fmri).cloned();
+        let inherited = edited.get(&fmri.service()).filter(|_| inherits).cloned();
+        let found = match (view, compose::group(own, inherited)) {
+            (View::Direct | View::Composed, found) | (View::Running, found @ Some(_)) => found,
+            (View::Running | View::Snapshot(_), _) => match group(conn, &fmri, pg, view) {
+                // An instance without that snapshot has nothing to show.
+                Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
+                found => found?,
+            },
+        };
+        all.extend(found.map(|group| (fmri, group)));
+    }
+    Ok(all)
+}
+
+type Attached = HashMap<Fmri, PropertyGroup>;
+
+/// The group `pg` of every service and instance that it is attached to, by one query: to ask for
+/// ten thousand one by one takes ten times as long.
+fn attached(conn: &Connection, layer: Layer, pg: &str) -> Result<Attached> {
+    let db = layer.schema();
+    let sql = format!(
+        "SELECT service, instance, pg.type, prop.name, prop.type, vals FROM {db}.pg
+         JOIN {db}.entity ON entity.id = pg.entity LEFT JOIN {db}.prop ON prop.pg = pg.id
+         WHERE pg.name = ?"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([pg])?;
+    let persistent = layer == Layer::Persistent;
+    let mut all = Attached::new();
+    while let Some(row) = rows.next()? {
+        let ty = row.get(2)?;
+        let empty = PropertyGroup { ty, persistent, props: Default::default() };
+        let group = all.entry(fmri_of(row)?).or_insert(empty);
+        // A group may have no properties.
+        if let Some(name) = row.get(3)? {
+            group.props.insert(name, stored(row.get(4)?, row.get(5)?)?);
+        }
+    }
+    Ok(all)
 }
 
 /// The name of the running snapshot, if there is one.

@@ -56,7 +56,7 @@ pub struct Description {
     pub ignore_signal: bool,
     /// A method that timed out may be tried again.
     pub timeout_retry: bool,
-    /// The property groups themselves, for tokens.
+    /// The property groups themselves, if a method has tokens that stand for properties.
     pub groups: Groups,
 }
 
@@ -91,15 +91,13 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
         failure_period: period.as_millis() as u64,
         invalid,
     };
-    Description {
-        config,
-        methods,
-        check,
-        ignore_core: ignores("core"),
-        ignore_signal: ignores("signal"),
-        timeout_retry: first("timeout_retry") != Some("false"),
-        groups,
-    }
+    let (ignore_core, ignore_signal) = (ignores("core"), ignores("signal"));
+    let timeout_retry = first("timeout_retry") != Some("false");
+    // They are most of what an instance takes in memory, and few need them.
+    let execs = methods.values().chain(check.iter().map(|check| &check.method));
+    let uses_properties = execs.into_iter().any(|spec| spec.exec.contains("%{"));
+    let groups = if uses_properties { groups } else { Groups::new() };
+    Description { config, methods, check, ignore_core, ignore_signal, timeout_retry, groups }
 }
 
 /// The dependency groups, and whether one of them is not understood.

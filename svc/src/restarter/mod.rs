@@ -13,6 +13,7 @@ pub mod engine;
 mod follow;
 mod log;
 mod method;
+mod numbers;
 mod publish;
 mod run;
 mod spawn;

@@ -12,6 +12,7 @@ use super::config::Description;
 use super::engine::{Method, Model, Outcome};
 use super::log;
 use super::method;
+use super::numbers::Numbers;
 use super::spawn::{reason, reason_file, spawn};
 use crate::contract::{Contracts, Id, Watch};
 use crate::fmri::Fmri;
@@ -79,6 +80,7 @@ pub(crate) struct Reaped {
 /// All methods that run.
 pub(crate) struct Runner {
     pub(crate) watch: Watch,
+    pub(crate) numbers: Numbers,
     running: BTreeMap<Fmri, Running>,
     /// Contracts with processes that were not to be killed at once.
     stubborn: BTreeSet<Id>,
@@ -91,6 +93,7 @@ impl Runner {
         let lock = lock()?;
         Ok(Self {
             watch: Watch::open(Contracts::open()?)?,
+            numbers: Numbers::default(),
             running: BTreeMap::new(),
             stubborn: BTreeSet::new(),
             _lock: lock,

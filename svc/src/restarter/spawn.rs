@@ -84,17 +84,6 @@ pub(crate) fn spawn(
     Ok(pid)
 }
 
-/// The next contract's number; it is not given twice until the next boot.
-pub(crate) fn next_contract() -> io::Result<Id> {
-    let path = crate::root("/run/svc/next_contract");
-    let next =
-        fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
-    let new = path.with_extension("new");
-    fs::write(&new, format!("{}\n", next + 1))?;
-    fs::rename(new, path)?;
-    Ok(next)
-}
-
 /// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
 pub(crate) fn reason_file(contract: Id) -> PathBuf {
     crate::root(&format!("/run/svc/reason/{contract}"))

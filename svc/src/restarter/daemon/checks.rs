@@ -15,7 +15,7 @@ use crate::restarter::config::CHECK;
 use crate::restarter::engine::{Event, Look, StopReason};
 use crate::restarter::log;
 use crate::restarter::method::{self, Command};
-use crate::restarter::spawn::{next_contract, reason_file, spawn};
+use crate::restarter::spawn::{reason_file, spawn};
 
 /// The services that are checked.
 #[derive(Debug, Default)]
@@ -119,7 +119,8 @@ impl Daemon {
             Command::Shell(command) => command,
             _ => return Err(format!("A check method is a command, not \"{}\".", spec.exec)),
         };
-        let contract = next_contract().and_then(noted).map_err(|error| error.to_string())?;
+        let contract =
+            self.runner.numbers.next().and_then(noted).map_err(|error| error.to_string())?;
         let pid = spawn(&mut self.runner.watch, fmri, CHECK, spec, contract, &command);
         let pid = pid.map_err(|error| {
             self.checks.ended.insert(contract);

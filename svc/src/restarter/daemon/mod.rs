@@ -26,7 +26,6 @@ use super::log;
 use super::method;
 use super::publish::Processes;
 use super::run::{Begun, Runner};
-use super::spawn::next_contract;
 use crate::fmri::Fmri;
 use crate::repo::{Change, Repo, socket_path};
 use checks::Checks;
@@ -190,7 +189,7 @@ impl Daemon {
     /// Gives a method that is about to run its contract.
     fn prepare(&mut self, fmri: Fmri, method: Method) {
         let Some(instance) = self.instances.get_mut(&fmri) else { return };
-        let contract = match next_contract() {
+        let contract = match self.runner.numbers.next() {
             Ok(contract) => Some(contract),
             Err(error) => {
                 log::global(&format!("{fmri}: no contract: {error}"));

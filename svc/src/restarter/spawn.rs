@@ -1,5 +1,5 @@
-//! A method's process: the shell that executes it, in its contract and context, with its output in
-//! the instance's log.
+//! A method's process, in its contract and context, with its output in the instance's log. A shell
+//! executes it, where the command line is one for a shell.
 
 use std::fs;
 use std::io::{self, Read};
@@ -16,6 +16,9 @@ use crate::fmri::Fmri;
 
 /// What the process that can't execute a method ends with (smf_method(7)).
 const EXEC_FAILED: i32 = 10;
+
+/// What the kernel says of a file that it can't execute by itself.
+const NOT_A_PROGRAM: i32 = nix::libc::ENOEXEC;
 
 /// How much of a method's reason is kept, in bytes.
 const REASON_MAX: u64 = 1024;
@@ -51,37 +54,72 @@ pub(crate) fn spawn(
 ) -> Result<i32, CannotStart> {
     let context = spec.context.resolve().map_err(CannotStart::Context)?;
     context.notes.iter().for_each(|note| log::write(fmri, note));
-    let log = log::of_instance(fmri)?;
+    offer_reason_file(contract, context.user())?;
+    let mut start = |mut process: Command| -> Result<i32, CannotStart> {
+        let log = log::of_instance(fmri)?;
+        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        set_environment(&mut process, fmri, name, spec, contract);
+        watch.join(contract, &mut process)?;
+        let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
+        // SAFETY: the closure makes one system call, which is safe between fork and exec.
+        unsafe { process.pre_exec(new_session) };
+        context.clone().apply(&mut process);
+        Ok(process.spawn()?.id() as i32)
+    };
+    let pid = match plain(command).map(&mut start) {
+        // A script that doesn't say whose it is is the shell's.
+        Some(Err(CannotStart::Exec(error))) if error.raw_os_error() == Some(NOT_A_PROGRAM) => {
+            start(by_shell(command))?
+        }
+        Some(started) => started?,
+        None => start(by_shell(command))?,
+    };
+    watch.add(contract, Some(pid));
+    Ok(pid)
+}
+
+fn by_shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("exec {command}")]);
     shell
-        .args(["-c", &format!("exec {command}")])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
+/// What the shell would execute for a command line that means nothing special to it: to ask it
+/// would double the cost of a start.
+fn plain(command: &str) -> Option<Command> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./- ".contains(c);
+    let mut words = command.split(' ').filter(|word| !word.is_empty());
+    let program = words.next().filter(|word| word.starts_with('/'))?;
+    if !command.chars().all(is_plain) {
+        return None;
+    }
+    let mut process = Command::new(program);
+    process.args(words);
+    Some(process)
+}
+
+fn set_environment(
+    process: &mut Command,
+    fmri: &Fmri,
+    name: &str,
+    spec: &MethodSpec,
+    contract: Id,
+) {
+    process.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     for setting in &spec.context.environment {
         match setting.split_once('=') {
             Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
-                shell.env(name, value);
+                process.env(name, value);
             }
             _ => log::write(fmri, &format!("Ignoring bad environment setting \"{setting}\".")),
         }
     }
-    shell
+    process
         .env("SMF_FMRI", fmri.to_string())
         .env("SMF_METHOD", name)
         .env("SMF_RESTARTER", RESTARTER)
         .env("SMF_ZONENAME", "global")
         .env("SMF_REASON_FILE", reason_file(contract));
-    offer_reason_file(contract, context.user())?;
-    watch.join(contract, &mut shell)?;
-    let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
-    // SAFETY: the closure makes one system call, which is safe between fork and exec.
-    unsafe { shell.pre_exec(new_session) };
-    context.apply(&mut shell);
-    let pid = shell.spawn()?.id() as i32;
-    watch.add(contract, Some(pid));
-    Ok(pid)
 }
 
 /// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
@@ -107,4 +145,22 @@ pub(crate) fn reason(contract: Id) -> Option<String> {
     let line = text.lines().next_back()?.replace('\0', " ");
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_shell_would_not_change_goes_without_one() {
+        let words = |command: &str| -> Option<Vec<String>> {
+            let process = plain(command)?;
+            let all = std::iter::once(process.get_program()).chain(process.get_args());
+            Some(all.map(|word| word.to_string_lossy().into_owned()).collect())
+        };
+        assert_eq!(words("/bin/x  -a b=c").unwrap(), ["/bin/x", "-a", "b=c"]);
+        for special in ["x", "A=b /bin/x", "/bin/x $A", "/bin/x 'a'", "/bin/x >y", "/bin/x;", ""] {
+            assert_eq!(words(special), None, "{special}");
+        }
+    }
 }

@@ -153,7 +153,7 @@ impl Context {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Identity {
     uid: u32,
     gid: u32,
@@ -161,7 +161,7 @@ struct Identity {
 }
 
 /// A context that can be applied.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     identity: Option<Identity>,
     directory: CString,

@@ -14,6 +14,8 @@ use svc::value::PropType;
 
 use super::processes;
 
+/// There is one where systemd is process 1 (sd_booted(3)).
+const BOOTED_BY_SYSTEMD: &str = "/run/systemd/system";
 /// Services below one in the tree of dependencies, for supervisors that have such.
 const BRANCHES: usize = 10;
 /// How long `svc.configd` may take to answer, and manifests to be imported.
@@ -51,10 +53,16 @@ pub trait Peer {
     fn list(&self, folder: &Path) -> Command;
 }
 
-/// All supervisors that can run here.
+/// All supervisors that can run here. systemd must have booted the host: where it hasn't, a user's
+/// instance takes the host's own cgroups for its own, and puts limits on everybody.
 pub fn all(programs: &Path) -> Vec<Box<dyn Peer>> {
     let ours = Escalus { programs: programs.to_owned() };
-    vec![Box::new(ours), Box::new(S6), Box::new(Runit), Box::new(Supervisord), Box::new(Systemd)]
+    let mut all: Vec<Box<dyn Peer>> =
+        vec![Box::new(ours), Box::new(S6), Box::new(Runit), Box::new(Supervisord)];
+    if Path::new(BOOTED_BY_SYSTEMD).exists() {
+        all.push(Box::new(Systemd));
+    }
+    all
 }
 
 fn quiet(program: impl Into<PathBuf>) -> Command {
@@ -294,11 +302,8 @@ impl Peer for Systemd {
     }
 
     fn start(&self, folder: &Path) -> Vec<Command> {
-        // It only runs where it believes that it booted the system.
-        let believe = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && \
-                       exec /lib/systemd/systemd --user";
-        let mut command = quiet("unshare");
-        command.args(["--mount", "/bin/sh", "-c", believe]);
+        let mut command = quiet("/lib/systemd/systemd");
+        command.arg("--user");
         vec![Self::at_home(command, folder)]
     }
 

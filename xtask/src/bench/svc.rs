@@ -151,7 +151,8 @@ one supervisor after the other. Start: from the supervisor's start until the las
 Restart: from SIGKILL of a service to its next process, the median. Memory: of all processes of\n\
 the supervisor, shared pages in parts, for one service. List: the states of all services. In\n\
 brackets: how many times ours. Ours and systemd start services in the order of a tree of\n\
-dependencies, the others have none. `-`: it can't run that many here.\n";
+dependencies, the others have none; systemd is only there where it booted the host. `-`: it can't\n\
+run that many here.\n";
 
 fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
     let mut text = format!(

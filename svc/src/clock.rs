@@ -39,6 +39,11 @@ pub fn log_stamp(time: SystemTime) -> String {
     format(time, "%b %e %H:%M:%S")
 }
 
+/// As in the name of a file: `20261123_120431`.
+pub fn file_stamp(time: SystemTime) -> String {
+    format(time, "%Y%m%d_%H%M%S")
+}
+
 /// As after `since`: `Mon Nov 23 12:04:31 2026`.
 pub fn long(time: SystemTime) -> String {
     format(time, "%a %b %e %H:%M:%S %Y")

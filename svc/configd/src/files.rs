@@ -12,8 +12,10 @@ use nix::fcntl::{Flock, FlockArg};
 pub struct Files {
     /// What survives a boot.
     pub persistent: PathBuf,
-    /// A sound copy of it, made at each boot.
-    pub backup: PathBuf,
+    /// Where its backups are.
+    pub backups: PathBuf,
+    /// What became of it, for administrators.
+    pub log: PathBuf,
     /// What a boot empties.
     pub volatile: PathBuf,
     /// Where clients connect.
@@ -47,7 +49,8 @@ impl Files {
     fn below(var: PathBuf, run: PathBuf, socket: PathBuf) -> Self {
         Self {
             persistent: var.join("repository.db"),
-            backup: var.join("repository-boot"),
+            log: var.join("log/svc.configd.log"),
+            backups: var,
             volatile: run.join("nonpersist.db"),
             lock: run.join("configd.lock"),
             socket,
@@ -98,16 +101,21 @@ pub fn sync_folder(path: &Path) -> Result<(), FileError> {
 
 /// Removes a database with what SQLite keeps beside it.
 pub fn remove_database(path: &Path) -> Result<(), FileError> {
-    for suffix in ["-wal", "-shm", "-journal", ""] {
-        let file = with_suffix(path, suffix);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError { path: file, source: error });
-            }
-            _ => {}
-        }
+    remove_beside(path)?;
+    remove_if_there(path)
+}
+
+/// Removes what SQLite keeps beside a database.
+pub fn remove_beside(path: &Path) -> Result<(), FileError> {
+    ["-wal", "-shm", "-journal"].iter().try_for_each(|end| remove_if_there(&with_suffix(path, end)))
+}
+
+/// Removes a file; that it isn't there is no error.
+pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::at(path)(error)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

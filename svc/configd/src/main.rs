@@ -5,6 +5,7 @@ mod compose;
 mod connection;
 mod db;
 mod files;
+mod log;
 mod requests;
 mod server;
 

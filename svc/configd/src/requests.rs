@@ -56,8 +56,12 @@ fn serve(db: &mut Db, request: Request, may_write: bool) -> Result<Response, DbE
         }
         Request::Snapshots { fmri } => Response::Snapshots(db.snapshots(&fmri)?),
         Request::ReadSnapshot { fmri, name } => Response::Snapshot(db.snapshot(&fmri, &name)?),
-        Request::Commit { .. } if !may_write => {
+        Request::Backup { .. } | Request::Commit { .. } if !may_write => {
             return Err(Failure::new(Code::Denied, "Permission denied.").into());
+        }
+        Request::Backup { kind } => {
+            db.back_up(&kind)?;
+            Response::BackedUp
         }
         Request::Commit { changes } => Response::Committed { generation: db.commit(&changes)? },
         Request::ChangesSince { generation, .. } => changes(db, generation)?,

@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::connection::{Connection, Hangup, Waiter};
 use crate::db::{Db, DbError};
-use crate::files::{FileError, with_suffix};
+use crate::files::{FileError, remove_if_there, with_suffix};
 use crate::requests::{self, Answer};
 
 /// How many clients there may be, if the system allows that many descriptors.
@@ -39,11 +39,8 @@ pub enum ServeError {
 /// Makes the socket, which appears when it can be connected to and not before.
 pub fn listen(path: &Path) -> Result<UnixListener, FileError> {
     let draft = with_suffix(path, ".new");
+    remove_if_there(&draft)?;
     let make = || {
-        match std::fs::remove_file(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let listener = UnixListener::bind(&draft)?;
         listener.set_nonblocking(true)?;
         // Everybody may connect; who may write is a matter of peer credentials.

@@ -15,6 +15,8 @@ use crate::value::{Groups, PropType};
 
 /// The service that remembers which manifests were imported.
 const REGISTER: &str = "smf/manifest";
+/// What a backup before an import is called.
+const BACKUP: &str = "manifest_import";
 /// What the names of its groups begin with, one for each file.
 const PREFIX: &str = "manifest_";
 
@@ -117,6 +119,9 @@ fn import_if_new(
     }
     let bundle = understand(path, &text)?;
     bundle.expect(BundleKind::Manifest, path)?;
+    if report.imported.is_empty() {
+        back_up(repo, report)?;
+    }
     let services = bundle.services.iter().map(|manifest| manifest.service.to_string()).collect();
     for manifest in &bundle.services {
         report.warnings.extend(import(repo, manifest)?);
@@ -125,6 +130,18 @@ fn import_if_new(
     // Last, so that a file is done with only when all of its services are there.
     repo.commit(note(path, &pg, digest, services))?;
     Ok(())
+}
+
+/// Before the first import: one that went wrong can be undone.
+fn back_up(repo: &Repo, report: &mut Report) -> Result<(), RepoError> {
+    match repo.back_up(BACKUP) {
+        // No room for it, say; the import itself is all or nothing.
+        Err(RepoError::Refused(failure)) => {
+            report.warnings.push(format!("no backup before the import: {failure}"));
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn note(path: &Path, pg: &str, digest: String, services: Vec<String>) -> Vec<Change> {

@@ -155,6 +155,15 @@ impl Repo {
         }
     }
 
+    /// Backs the repository up as `repository-KIND-DATE`, before something that may go wrong. The
+    /// latest few of each kind are kept.
+    pub fn back_up(&self, kind: &str) -> Result<(), RepoError> {
+        match self.call(&Request::Backup { kind: kind.to_owned() })? {
+            Response::BackedUp => Ok(()),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
     /// Takes snapshot `name` of what is edited now.
     pub fn snapshot(&self, fmri: &Fmri, name: &str) -> Result<(), RepoError> {
         self.commit(vec![Change::Snapshot { fmri: fmri.clone(), name: name.to_owned() }]).map(drop)

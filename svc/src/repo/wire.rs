@@ -163,6 +163,11 @@ pub enum Request {
         /// The snapshot's name.
         name: String,
     },
+    /// A backup of the repository, named after its occasion.
+    Backup {
+        /// The occasion: `manifest_import`, say.
+        kind: String,
+    },
     /// Changes, atomically.
     Commit {
         /// The steps, in order.
@@ -198,6 +203,8 @@ pub enum Response {
         /// The commit's generation.
         generation: u64,
     },
+    /// The backup is made.
+    BackedUp,
     /// What changed.
     Changes {
         /// The repository's generation.

@@ -1,8 +1,10 @@
 //! The repository in SQLite: one connection, the persistent database as `main` and the
 //! nonpersistent one attached as `np`. Every commit is one transaction.
 
+mod backup;
 mod open;
 mod read;
+mod restore;
 mod schema;
 mod snapshot;
 mod write;
@@ -12,6 +14,7 @@ use svc::fmri::Fmri;
 use svc::repo::{Change, Changed, Code, Failure, Snapshot, View};
 use svc::value::{Groups, PropertyGroup};
 
+use crate::files::{FileError, Files};
 use write::Writer;
 
 /// Why a request to the database failed.
@@ -23,6 +26,9 @@ pub enum DbError {
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// A file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What is stored isn't what we store.
     #[error("stored values are unreadable: {0}")]
     Unreadable(#[from] serde_json::Error),
@@ -79,6 +85,7 @@ impl Layer {
 pub struct Db {
     conn: Connection,
     generation: u64,
+    files: Files,
 }
 
 impl Db {

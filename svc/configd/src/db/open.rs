@@ -1,15 +1,23 @@
-//! Opening the repository: a damaged file is replaced by the backup, the nonpersistent database
+//! Opening the repository: a damaged file is replaced by a backup, the nonpersistent database
 //! is emptied by a boot, and a commit that a kill cut in two is completed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use svc::fmri;
+use svc::repo::Code;
 
 use super::schema::{self, VERSION};
-use super::{Db, DbError, LAYERS, Layer, Result, write};
-use crate::files::{FileError, Files, open_private, remove_database, sync_folder, with_suffix};
+use super::{Db, DbError, LAYERS, Layer, Result, backup, refuse, restore, write};
+use crate::files::{FileError, Files, open_private, remove_database, sync_folder};
+use crate::log::say;
+
+/// The kind of the backups made at boot, as in SMF.
+const AT_BOOT: &str = "boot";
+
+/// More commits than any backup can lack, so that a restore is news to all clients.
+const LOST_GENERATIONS: u64 = 1 << 32;
 
 /// Changes with each boot of the kernel.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -40,33 +48,82 @@ pub enum OpenError {
     },
 }
 
-/// Whether SQLite says that the file is damaged.
+/// Whether SQLite says that the file is damaged, or that the disk doesn't give it back.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    let unreadable = [SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ];
+    error.sqlite_error().is_some_and(|error| {
+        matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            || unreadable.contains(&error.extended_code)
+    })
+}
+
+fn damaged(why: String) -> DbError {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some(why)).into()
 }
 
 impl Db {
     /// Opens the repository, making, mending and backing it up as needed.
     pub fn open(files: &Files) -> std::result::Result<Self, OpenError> {
         let in_db = |source| OpenError::Db { path: files.persistent.display().to_string(), source };
-        let conn = match persistent(&files.persistent) {
-            Err(OpenError::Db { source, .. }) if source.is_damage() => {
-                restore(files, &source)?;
-                persistent(&files.persistent)?
-            }
-            conn => conn?,
-        };
+        let (conn, restored) = open_or_restore(files)?;
         let boot = boot_id();
         let booted = !belongs_to_boot(&files.volatile, &boot);
         if booted {
             remove_database(&files.volatile)?;
-            back_up(&conn, &files.backup)?;
         }
         open_private(&files.volatile)?;
         attach(&conn, &files.volatile, booted.then_some(&boot)).map_err(in_db)?;
-        let mut db = Self { generation: stored_generation(&conn).map_err(in_db)?, conn };
+        let generation = stored_generation(&conn).map_err(in_db)?;
+        let mut db = Self { generation, conn, files: files.clone() };
+        if restored && !booted {
+            db.announce_everything().map_err(in_db)?;
+        }
         db.complete(booted).map_err(in_db)?;
+        if booted && let Err(error) = db.back_up(AT_BOOT) {
+            // A full disk, say: to do without is better than not to serve.
+            say(&files.log, &format!("there is NO BACKUP of this boot: {error}"));
+        }
         Ok(db)
+    }
+
+    /// Makes a backup named after its occasion, unless there is nothing yet that could be lost.
+    pub fn back_up(&self, kind: &str) -> Result<()> {
+        if !fmri::is_name(kind) {
+            return refuse(Code::Invalid, format!("Invalid backup name \"{kind}\"."));
+        }
+        if self.entities(false)?.is_empty() {
+            return Ok(());
+        }
+        backup::make(&self.conn, &self.files.backups, kind)
+    }
+
+    /// After a restore: whatever is there may be other than it was, and what is not there any
+    /// more has no state either.
+    fn announce_everything(&mut self) -> Result<()> {
+        let generation = self.generation + LOST_GENERATIONS;
+        let tx = self.conn.transaction()?;
+        tx.execute_batch(&format!(
+            "DELETE FROM main.redo;
+             INSERT OR REPLACE INTO main.change
+                 SELECT service, instance, '', {generation} FROM main.entity;
+             INSERT OR REPLACE INTO main.change
+                 SELECT service, instance, pg.name, {generation}
+                 FROM main.pg JOIN main.entity ON entity.id = pg.entity;
+             CREATE TEMP TABLE gone AS
+                 SELECT service, instance FROM np.entity
+                 EXCEPT SELECT service, instance FROM main.entity;
+             INSERT OR REPLACE INTO np.change
+                 SELECT service, instance, '', {generation} FROM temp.gone;
+             DELETE FROM np.entity WHERE (service, instance) IN temp.gone;
+             DROP TABLE temp.gone;
+             INSERT OR REPLACE INTO main.meta VALUES ('generation', {generation});
+             INSERT OR REPLACE INTO np.meta VALUES ('generation', {generation});"
+        ))?;
+        tx.commit()?;
+        self.generation = generation;
+        Ok(())
     }
 
     /// Completes the commit that a kill cut in two, unless the boot emptied what it lacks.
@@ -80,6 +137,19 @@ impl Db {
         }
         Ok(())
     }
+}
+
+/// The persistent database, and whether it had to be restored.
+fn open_or_restore(files: &Files) -> std::result::Result<(Connection, bool), OpenError> {
+    let damage = match restore::missing(files)? {
+        Some(what) => what.to_owned(),
+        None => match persistent(&files.persistent) {
+            Err(OpenError::Db { source, .. }) if source.is_damage() => source.to_string(),
+            conn => return Ok((conn?, false)),
+        },
+    };
+    restore::restore(files, &damage)?;
+    Ok((persistent(&files.persistent)?, true))
 }
 
 fn persistent(path: &Path) -> std::result::Result<Connection, OpenError> {
@@ -105,17 +175,30 @@ fn persistent(path: &Path) -> std::result::Result<Connection, OpenError> {
 
 /// Sets the connection up, checks the file, and returns the version of its tables.
 fn prepare(conn: &Connection) -> Result<i64> {
+    // With FULL the write-ahead log is on the disk before a commit returns.
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
     )?;
     // One connection serves all statements, so the cache must hold every one of them.
     conn.set_prepared_statement_cache_capacity(128);
+    check(conn)?;
+    version(conn)
+}
+
+/// Reads every page and finds whether it is sound.
+pub fn check(conn: &Connection) -> Result<()> {
     let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(rusqlite::Error::SqliteFailure(code, Some(verdict)).into());
+    if verdict == "ok" { Ok(()) } else { Err(damaged(verdict)) }
+}
+
+/// The version of the tables, 0 if there are none.
+pub fn version(conn: &Connection) -> Result<i64> {
+    let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (version, tables) {
+        (0, 1..) => Err(damaged("it is a database, but not a repository".to_owned())),
+        _ => Ok(version),
     }
-    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
 fn attach(conn: &Connection, path: &Path, boot: Option<&String>) -> Result<()> {
@@ -157,53 +240,4 @@ fn stored_generation(conn: &Connection) -> Result<u64> {
         latest = latest.max(layer_generation(conn, layer)?);
     }
     Ok(latest)
-}
-
-/// Copies the sound database aside, whole or not at all.
-fn back_up(conn: &Connection, backup: &Path) -> std::result::Result<(), OpenError> {
-    let draft = with_suffix(backup, ".new");
-    remove_database(&draft)?;
-    open_private(&draft)?;
-    conn.execute("VACUUM main INTO ?", [draft.to_string_lossy()]).map_err(|error| {
-        OpenError::Db { path: draft.display().to_string(), source: error.into() }
-    })?;
-    put_in_place(&draft, backup)
-}
-
-fn put_in_place(draft: &Path, path: &Path) -> std::result::Result<(), OpenError> {
-    let synced = File::open(draft).and_then(|file| file.sync_all());
-    synced.map_err(FileError::at(draft))?;
-    fs::rename(draft, path).map_err(FileError::at(path))?;
-    Ok(sync_folder(path)?)
-}
-
-/// Puts the damaged database aside and the backup in its place; without a backup a new one is
-/// made by whoever opens it next.
-fn restore(files: &Files, damage: &DbError) -> std::result::Result<(), OpenError> {
-    let path = &files.persistent;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let aside = with_suffix(path, &format!(".damaged-{}", now.as_secs()));
-    eprintln!(
-        "svc.configd: {} is DAMAGED ({damage}); it is kept as {}",
-        path.display(),
-        aside.display()
-    );
-    fs::copy(path, &aside).map_err(FileError::at(&aside))?;
-    if files.backup.exists() {
-        let draft = with_suffix(path, ".new");
-        open_private(&draft)?;
-        fs::copy(&files.backup, &draft).map_err(FileError::at(&files.backup))?;
-        // Without its log: frames of the damaged file must not be put into the sound one.
-        remove_database(path)?;
-        put_in_place(&draft, path)?;
-        eprintln!(
-            "svc.configd: restored {} from {}; changes made since the latest boot are LOST",
-            path.display(),
-            files.backup.display()
-        );
-    } else {
-        remove_database(path)?;
-        eprintln!("svc.configd: there is no backup; the repository starts EMPTY");
-    }
-    Ok(())
 }

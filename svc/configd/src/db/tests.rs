@@ -1,7 +1,6 @@
 //! The repository's rules, on real files.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use svc::repo::snapshots::{RUNNING, START};
@@ -9,7 +8,6 @@ use svc::value::PropType;
 use tempfile::TempDir;
 
 use super::*;
-use crate::files::Files;
 
 struct Fixture {
     folder: TempDir,
@@ -205,6 +203,17 @@ fn a_new_process_goes_on_where_the_old_one_was() {
 }
 
 #[test]
+fn commits_are_on_the_disk_when_they_return() {
+    let f = Fixture::new();
+    let pragma = |name: &str| -> String {
+        let sql = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
+        f.db.conn.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "wal");
+    assert_eq!(pragma("synchronous"), "2", "each commit is synced");
+}
+
+#[test]
 fn a_boot_empties_what_is_nonpersistent_and_backs_up_the_rest() {
     let mut f = Fixture::new();
     f.set("svc:/a:x", "config", 1, true);
@@ -251,39 +260,6 @@ fn nobody_else_reads_the_files() {
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.file_name());
     }
-}
-
-#[test]
-fn a_damaged_repository_is_restored_from_the_backup() {
-    let mut f = Fixture::new();
-    for n in 0..50 {
-        f.set(&format!("svc:/s{n}:x"), "config", n, true);
-    }
-    f.db.conn.execute("UPDATE np.meta SET value = 'another' WHERE key = 'boot'", []).unwrap();
-    let f = f.reopen();
-    f.db.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let Fixture { folder, db } = f;
-    drop(db);
-    let path = folder.path().join("repository.db");
-    let file = fs::File::options().write(true).open(&path).unwrap();
-    let pages = file.metadata().unwrap().len() / 4096;
-    for page in 1..pages {
-        file.write_all_at(&[0xa5; 512], page * 4096).unwrap();
-    }
-    let db = Db::open(&Files::in_folder(folder.path())).unwrap();
-    let f = Fixture { folder, db };
-    assert_eq!(f.value("svc:/s49:x", "config", &View::Direct), Some(49));
-    let aside = fs::read_dir(f.folder.path()).unwrap();
-    let kept = |name: &str| name.starts_with("repository.db.damaged-");
-    assert!(aside.flatten().any(|entry| kept(&entry.file_name().to_string_lossy())));
-}
-
-#[test]
-fn garbage_without_a_backup_gives_an_empty_repository() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("repository.db"), "not a database at all".repeat(100)).unwrap();
-    let db = Db::open(&Files::in_folder(folder.path())).unwrap();
-    assert!(db.entities(true).unwrap().is_empty());
 }
 
 #[test]

@@ -37,8 +37,22 @@ impl Configd {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Where the file `name` of this repository is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
     pub fn socket(&self) -> PathBuf {
-        self.root.path().join("run/svc/repository.sock")
+        self.path("run/svc/repository.sock")
+    }
+
+    /// What the process that was killed had to say.
+    pub fn said(&mut self) -> String {
+        let mut words = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut words).unwrap();
+        }
+        words
     }
 
     pub fn repo(&self) -> Repo {
@@ -64,9 +78,7 @@ impl Drop for Configd {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let mut words = String::new();
-        let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut words));
-        eprint!("{words}");
+        eprint!("{}", self.said());
     }
 }
 

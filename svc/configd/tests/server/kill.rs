@@ -9,7 +9,7 @@ use crate::fixture::{Configd, fmri, set};
 use svc::repo::{Change, View};
 use svc::value::PropType;
 
-const KILLS: u32 = 120;
+const KILLS: u32 = 320;
 
 /// A small generator, so that every run kills at other moments without a crate for it.
 fn next_random(state: &mut u64) -> u64 {

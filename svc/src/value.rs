@@ -226,6 +226,18 @@ impl PropertyGroup {
         self.props.get(name)
     }
 
+    /// Whether values can be hidden at all in groups of this type (smf_security(7)).
+    pub fn may_be_protected(&self) -> bool {
+        self.ty == "application"
+    }
+
+    /// Whether only those see the values who have an authorization for it. To others all
+    /// properties are there, without a value.
+    pub fn is_protected(&self) -> bool {
+        let marked = |property: &Property| property.ty.is_string();
+        self.may_be_protected() && self.get("read_authorization").is_some_and(marked)
+    }
+
     /// The first value of property `name`, whatever its type.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.get(name)?.first()

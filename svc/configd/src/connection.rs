@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use nix::unistd::{Uid, geteuid};
+use nix::unistd::Uid;
 use svc::repo::frame::{self, FrameError, MAX_FRAME};
 use svc::repo::{Code, Failure, Request, Response};
+
+use crate::rights::Rights;
 
 /// The largest request of a client that may only read; commits are the long ones.
 const READER_FRAME: usize = 64 << 10;
@@ -32,6 +34,8 @@ pub struct Connection {
     stream: UnixStream,
     /// Who it is.
     pub uid: Uid,
+    /// What it may do, as it was when it connected.
+    pub rights: Rights,
     /// What it waits for, if its latest request was to wait.
     pub waiter: Option<Waiter>,
     input: Vec<u8>,
@@ -59,13 +63,9 @@ impl Connection {
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let uid = Uid::from_raw(getsockopt(&stream, PeerCredentials)?.uid());
+        let rights = Rights::of(uid);
         let (input, output) = (Vec::new(), Vec::new());
-        Ok(Self { stream, uid, waiter: None, input, output, written: 0, stalls_at: None })
-    }
-
-    /// Root may write, and so may the user that runs the repository.
-    pub fn may_write(&self) -> bool {
-        self.uid.is_root() || self.uid == geteuid()
+        Ok(Self { stream, uid, rights, waiter: None, input, output, written: 0, stalls_at: None })
     }
 
     /// What poll(2) should look for. A client gets one answer at a time: until it has read that,
@@ -115,7 +115,7 @@ impl Connection {
 
     /// The next request among those already read.
     pub fn next_request(&mut self) -> Result<Option<Request>, Hangup> {
-        let limit = if self.may_write() { MAX_FRAME } else { READER_FRAME };
+        let limit = if self.rights.is_none() { READER_FRAME } else { MAX_FRAME };
         if let Some(header) = self.input.first_chunk() {
             let length = u32::from_le_bytes(*header) as usize;
             if length > limit {

@@ -7,6 +7,7 @@ mod db;
 mod files;
 mod log;
 mod requests;
+mod rights;
 mod server;
 
 use std::fs::File;

@@ -1,8 +1,9 @@
 //! Answers to requests: who may do what, and which query serves whom.
 
-use svc::repo::{Code, Failure, Request, Response};
+use svc::repo::{Request, Response};
 
 use crate::db::{Db, DbError};
+use crate::rights::Rights;
 
 /// What a request leads to.
 pub enum Answer {
@@ -17,9 +18,9 @@ pub enum Answer {
     },
 }
 
-/// Serves one request of a client that may or may not write. An error means that the repository
+/// Serves one request of a client with these rights. An error means that the repository
 /// is damaged and can't be served any longer.
-pub fn answer(db: &mut Db, request: Request, may_write: bool) -> Result<Answer, DbError> {
+pub fn answer(db: &mut Db, request: Request, rights: &Rights) -> Result<Answer, DbError> {
     if let Request::ChangesSince { generation, timeout_ms } = request {
         let nothing_yet = generation == db.generation() && timeout_ms != Some(0);
         return if nothing_yet {
@@ -28,7 +29,7 @@ pub fn answer(db: &mut Db, request: Request, may_write: bool) -> Result<Answer, 
             respond(changes(db, generation)).map(Answer::Now)
         };
     }
-    respond(serve(db, request, may_write)).map(Answer::Now)
+    respond(serve(db, request, rights)).map(Answer::Now)
 }
 
 /// The answer to a client that waits for what comes after `generation`.
@@ -45,25 +46,26 @@ fn respond(result: Result<Response, DbError>) -> Result<Response, DbError> {
     }
 }
 
-fn serve(db: &mut Db, request: Request, may_write: bool) -> Result<Response, DbError> {
+fn serve(db: &mut Db, request: Request, rights: &Rights) -> Result<Response, DbError> {
     Ok(match request {
         Request::Instances => Response::Entities(db.entities(true)?),
         Request::Services => Response::Entities(db.entities(false)?),
-        Request::Groups { fmri, view } => Response::Groups(db.groups(&fmri, &view)?),
-        Request::Group { fmri, pg, view } => Response::Group(db.group(&fmri, &pg, &view)?),
+        Request::Groups { fmri, view } => Response::Groups(db.groups(&fmri, &view, rights)?),
+        Request::Group { fmri, pg, view } => Response::Group(db.group(&fmri, &pg, &view, rights)?),
         Request::GroupOfAll { pg, view } => {
-            Response::GroupOfAll(db.group_of_all(&pg, &view)?.into_iter().collect())
+            Response::GroupOfAll(db.group_of_all(&pg, &view, rights)?.into_iter().collect())
         }
         Request::Snapshots { fmri } => Response::Snapshots(db.snapshots(&fmri)?),
-        Request::ReadSnapshot { fmri, name } => Response::Snapshot(db.snapshot(&fmri, &name)?),
-        Request::Backup { .. } | Request::Commit { .. } if !may_write => {
-            return Err(Failure::new(Code::Denied, "Permission denied.").into());
+        Request::ReadSnapshot { fmri, name } => {
+            Response::Snapshot(db.snapshot(&fmri, &name, rights)?)
         }
         Request::Backup { kind } => {
-            db.back_up(&kind)?;
+            db.back_up_for(&kind, rights)?;
             Response::BackedUp
         }
-        Request::Commit { changes } => Response::Committed { generation: db.commit(&changes)? },
+        Request::Commit { changes } => {
+            Response::Committed { generation: db.commit(&changes, rights)? }
+        }
         Request::ChangesSince { generation, .. } => changes(db, generation)?,
     })
 }

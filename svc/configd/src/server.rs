@@ -15,6 +15,7 @@ use crate::connection::{Connection, Hangup, Waiter};
 use crate::db::{Db, DbError};
 use crate::files::{FileError, remove_if_there, with_suffix};
 use crate::requests::{self, Answer};
+use crate::rights::Rights;
 
 /// How many clients there may be, if the system allows that many descriptors.
 const CLIENTS: u64 = 4096;
@@ -149,7 +150,7 @@ impl Server {
                 Ok(None) => return Ok(Ok(())),
                 Err(reason) => return Ok(Err(reason)),
             };
-            match requests::answer(&mut self.db, request, client.may_write())? {
+            match requests::answer(&mut self.db, request, &client.rights)? {
                 Answer::Now(response) => {
                     if let Err(reason) = client.send(&response) {
                         return Ok(Err(reason));
@@ -201,7 +202,7 @@ impl Server {
         // A client that is gone already is no loss.
         let Ok(client) = Connection::new(stream) else { return };
         let of_user = self.clients.iter().filter(|other| other.uid == client.uid).count();
-        if client.may_write() || of_user < CLIENTS_OF_USER {
+        if client.rights == Rights::All || of_user < CLIENTS_OF_USER {
             self.clients.push(client);
         }
     }

@@ -61,6 +61,16 @@ impl RepoError {
         self.is(Code::Denied)
     }
 
+    /// Whether somebody else changed it meanwhile: read it again, and try again.
+    pub fn is_stale(&self) -> bool {
+        self.is(Code::Stale)
+    }
+
+    /// Whether the repository itself failed, a full disk say: it may succeed later.
+    pub fn is_backend(&self) -> bool {
+        self.is(Code::Backend)
+    }
+
     fn is(&self, code: Code) -> bool {
         matches!(self, Self::Refused(failure) if failure.code == code)
     }

@@ -1,7 +1,8 @@
 //! The repository as its clients see it: typed requests to `svc.configd` over a unix socket.
 //!
-//! Reading is free; to commit takes root or the user that runs `svc.configd`. A request on a
-//! connection that broke is said again on a new one, so clients outlive `svc.configd`.
+//! Reading is free, but for the values in protected groups; to commit takes root, the user that
+//! runs `svc.configd`, or the authorizations of smf_security(7). A request on a connection that
+//! broke is said again on a new one, so clients outlive `svc.configd`.
 
 mod actions;
 mod client;

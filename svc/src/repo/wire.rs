@@ -29,6 +29,18 @@ pub enum View {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
+    /// Refuses the commit if the property group was changed, added or deleted after generation
+    /// `since`. Whoever changes what he has read asks for the generation first, then reads, and
+    /// commits with this. A commit that would change nothing is never refused, so that it may be
+    /// said again.
+    Unchanged {
+        /// The service or instance.
+        fmri: Fmri,
+        /// The group's name.
+        pg: String,
+        /// The latest generation that the client knows.
+        since: u64,
+    },
     /// Adds a service.
     AddService(Fmri),
     /// Adds an instance, and its service if need be.
@@ -236,6 +248,8 @@ pub enum Code {
     Invalid,
     /// It exists with another type.
     Conflict,
+    /// It was changed since the client read it.
+    Stale,
     /// The client may not do that.
     Denied,
     /// The repository itself failed (disk full, damaged file).

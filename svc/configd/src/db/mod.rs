@@ -1,6 +1,7 @@
 //! The repository in SQLite: one connection, the persistent database as `main` and the
 //! nonpersistent one attached as `np`. Every commit is one transaction.
 
+mod access;
 mod backup;
 mod open;
 mod read;
@@ -15,6 +16,7 @@ use svc::repo::{Change, Changed, Code, Failure, Snapshot, View};
 use svc::value::{Groups, PropertyGroup};
 
 use crate::files::{FileError, Files};
+use crate::rights::Rights;
 use write::Writer;
 
 /// Why a request to the database failed.
@@ -96,11 +98,12 @@ impl Db {
 
     /// Makes `changes`, all or none, durably. Returns the generation after it, which is a new one
     /// only if something did change.
-    pub fn commit(&mut self, changes: &[Change]) -> Result<u64> {
+    pub fn commit(&mut self, changes: &[Change], rights: &Rights) -> Result<u64> {
         let generation = self.generation + 1;
         let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
         let mut writer = Writer::new(&tx, generation);
         for change in changes {
+            access::permit(&tx, rights, change)?;
             writer.apply(change)?;
         }
         if !writer.finish(changes)? {
@@ -117,23 +120,46 @@ impl Db {
     }
 
     /// All property groups of an entity.
-    pub fn groups(&self, fmri: &Fmri, view: &View) -> Result<Groups> {
+    pub fn groups(&self, fmri: &Fmri, view: &View, rights: &Rights) -> Result<Groups> {
         let tx = self.conn.unchecked_transaction()?;
         read::must_exist(&tx, fmri)?;
-        read::groups(&tx, fmri, view)
+        let mut groups = read::groups(&tx, fmri, view)?;
+        for (name, group) in &mut groups {
+            access::conceal(&tx, rights, fmri, name, group)?;
+        }
+        Ok(groups)
     }
 
     /// One property group of an entity.
-    pub fn group(&self, fmri: &Fmri, pg: &str, view: &View) -> Result<Option<PropertyGroup>> {
+    pub fn group(
+        &self,
+        fmri: &Fmri,
+        pg: &str,
+        view: &View,
+        rights: &Rights,
+    ) -> Result<Option<PropertyGroup>> {
         let tx = self.conn.unchecked_transaction()?;
         read::must_exist(&tx, fmri)?;
-        read::group(&tx, fmri, pg, view)
+        let mut group = read::group(&tx, fmri, pg, view)?;
+        if let Some(group) = &mut group {
+            access::conceal(&tx, rights, fmri, pg, group)?;
+        }
+        Ok(group)
     }
 
     /// One property group of every instance that has it.
-    pub fn group_of_all(&self, pg: &str, view: &View) -> Result<Vec<(Fmri, PropertyGroup)>> {
+    pub fn group_of_all(
+        &self,
+        pg: &str,
+        view: &View,
+        rights: &Rights,
+    ) -> Result<Vec<(Fmri, PropertyGroup)>> {
         let tx = self.conn.unchecked_transaction()?;
-        read::group_of_all(&tx, pg, view)
+        let mut all = read::group_of_all(&tx, pg, view)?;
+        for (fmri, group) in &mut all {
+            access::conceal(&tx, rights, fmri, pg, group)?;
+        }
+        Ok(all)
     }
 
     /// The names of an instance's snapshots, sorted.
@@ -143,9 +169,19 @@ impl Db {
     }
 
     /// What a snapshot holds, if there is one of that name.
-    pub fn snapshot(&self, fmri: &Fmri, name: &str) -> Result<Option<Snapshot>> {
+    pub fn snapshot(&self, fmri: &Fmri, name: &str, rights: &Rights) -> Result<Option<Snapshot>> {
         read::must_exist(&self.conn, fmri)?;
-        snapshot::read(&self.conn, fmri, name)
+        let mut snapshot = snapshot::read(&self.conn, fmri, name)?;
+        if let Some(snapshot) = &mut snapshot {
+            access::conceal_snapshot(&self.conn, rights, fmri, snapshot)?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Makes a backup for a client.
+    pub fn back_up_for(&self, kind: &str, rights: &Rights) -> Result<()> {
+        access::permit_all(rights)?;
+        self.back_up(kind)
     }
 
     /// What changed after `generation`, each thing once.
@@ -153,6 +189,9 @@ impl Db {
         read::changes_since(&self.conn, generation)
     }
 }
+
+#[cfg(test)]
+mod access_tests;
 
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ fn apply(model: &mut Model, change: &Change) -> Option<()> {
 fn contents(db: &Db) -> Model {
     let all = [db.entities(false).unwrap(), db.entities(true).unwrap()].concat();
     let groups = |fmri: Fmri| {
-        let groups = db.groups(&fmri, &View::Direct).unwrap();
+        let groups = db.groups(&fmri, &View::Direct, &Rights::All).unwrap();
         (fmri, groups)
     };
     all.into_iter().map(groups).collect()
@@ -110,7 +110,7 @@ proptest! {
             let (before, generation) = (model.clone(), db.generation());
             let mut after = model.clone();
             let allowed = changes.iter().try_for_each(|change| apply(&mut after, change));
-            let done = db.commit(&changes);
+            let done = db.commit(&changes, &Rights::All);
             prop_assert_eq!(done.is_ok(), allowed.is_some(), "{:?}: {:?}", changes, done);
             if allowed.is_some() {
                 model = after;

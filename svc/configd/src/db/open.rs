@@ -12,6 +12,7 @@ use super::schema::{self, VERSION};
 use super::{Db, DbError, LAYERS, Layer, Result, backup, refuse, restore, write};
 use crate::files::{FileError, Files, open_private, remove_database, sync_folder};
 use crate::log::say;
+use crate::rights::Rights;
 
 /// The kind of the backups made at boot, as in SMF.
 const AT_BOOT: &str = "boot";
@@ -133,7 +134,7 @@ impl Db {
         } else if let Some(changes) =
             write::half_done(&self.conn, layer_generation(&self.conn, Layer::Volatile)?)?
         {
-            self.commit(&changes)?;
+            self.commit(&changes, &Rights::All)?;
         }
         Ok(())
     }

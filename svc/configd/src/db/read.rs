@@ -59,6 +59,22 @@ pub fn changes_since(conn: &Connection, generation: u64) -> Result<Vec<Changed>>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether a group of `fmri`, or `fmri` itself, came, went or changed after `generation`.
+pub fn has_changed(conn: &Connection, fmri: &Fmri, pg: &str, generation: u64) -> Result<bool> {
+    for layer in LAYERS {
+        let sql = format!(
+            "SELECT 1 FROM {}.change
+             WHERE service = ? AND instance = ? AND pg IN ('', ?) AND generation > ?",
+            layer.schema()
+        );
+        let key = params![fmri.service, instance_key(fmri), pg, generation.cast_signed()];
+        if conn.prepare_cached(&sql)?.exists(key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The groups of `fmri` in `view`.
 pub fn groups(conn: &Connection, fmri: &Fmri, view: &View) -> Result<Groups> {
     let edited = |layers: &[Layer]| -> Result<Groups> {

@@ -29,15 +29,15 @@ impl Fixture {
     }
 
     fn set(&mut self, fmri: &str, pg: &str, value: i64, persistent: bool) -> u64 {
-        self.db.commit(&set(fmri, pg, value, persistent)).unwrap()
+        self.db.commit(&set(fmri, pg, value, persistent), &Rights::All).unwrap()
     }
 
     fn value(&self, fmri: &str, pg: &str, view: &View) -> Option<i64> {
-        self.db.group(&fmri_of(fmri), pg, view).unwrap()?.get("value")?.as_integer()
+        self.db.group(&fmri_of(fmri), pg, view, &Rights::All).unwrap()?.get("value")?.as_integer()
     }
 
     fn refusal(&mut self, changes: &[Change]) -> (Code, String) {
-        let failure = self.db.commit(changes).unwrap_err().into_failure();
+        let failure = self.db.commit(changes, &Rights::All).unwrap_err().into_failure();
         (failure.code, failure.message)
     }
 }
@@ -74,16 +74,16 @@ fn views_show_what_they_should() {
     assert_eq!(f.value("svc:/a:x", "config", &View::Direct), None);
     assert_eq!(f.value("svc:/a:x", "config", &View::Composed), Some(1));
     assert_eq!(f.value("svc:/a:x", "config", &View::Running), Some(1), "edited, before a refresh");
-    f.db.commit(&[snapshot_of("svc:/a:x", RUNNING)]).unwrap();
+    f.db.commit(&[snapshot_of("svc:/a:x", RUNNING)], &Rights::All).unwrap();
     f.set("svc:/a:x", "config", 2, true);
     f.set("svc:/a:x", "state", 2, false);
     assert_eq!(f.value("svc:/a:x", "config", &View::Composed), Some(2));
     assert_eq!(f.value("svc:/a:x", "config", &View::Running), Some(1));
     assert_eq!(f.value("svc:/a:x", "state", &View::Running), Some(2), "nonpersistent is live");
-    let running = f.db.groups(&fmri_of("svc:/a:x"), &View::Running).unwrap();
+    let running = f.db.groups(&fmri_of("svc:/a:x"), &View::Running, &Rights::All).unwrap();
     assert_eq!(running.keys().collect::<Vec<_>>(), ["config", "state"]);
     assert_eq!(f.value("svc:/a", "config", &View::Running), Some(1));
-    let all = f.db.group_of_all("config", &View::Snapshot(RUNNING.into())).unwrap();
+    let all = f.db.group_of_all("config", &View::Snapshot(RUNNING.into()), &Rights::All).unwrap();
     assert_eq!(all.len(), 1);
 }
 
@@ -140,7 +140,32 @@ fn steps_may_be_repeated() {
         Change::DelPg { fmri: fmri_of("svc:/a:x"), pg: "none".into() },
         Change::Delete(fmri_of("svc:/none")),
     ];
-    assert_eq!(f.db.commit(&gone).unwrap(), generation);
+    assert_eq!(f.db.commit(&gone, &Rights::All).unwrap(), generation);
+}
+
+#[test]
+fn a_commit_on_what_was_changed_meanwhile_is_refused() {
+    let mut f = Fixture::new();
+    let since = f.set("svc:/a:x", "config", 1, true);
+    f.set("svc:/a:x", "state", 1, false);
+    let guarded = |pg: &str, value: i64, since: u64| {
+        let guard = Change::Unchanged { fmri: fmri_of("svc:/a:x"), pg: pg.into(), since };
+        [vec![guard], set("svc:/a:x", pg, value, pg == "config")].concat()
+    };
+    let ours = f.db.commit(&guarded("config", 2, since), &Rights::All).unwrap();
+    let (code, message) = f.refusal(&guarded("config", 3, since));
+    assert_eq!(code, Code::Stale);
+    assert_eq!(
+        message,
+        "Property group \"config\" of svc:/a:x was changed meanwhile; read it again."
+    );
+    assert_eq!(f.value("svc:/a:x", "config", &View::Direct), Some(2));
+    assert_eq!(f.refusal(&guarded("state", 3, since)).0, Code::Stale, "nonpersistent ones too");
+    f.db.commit(&guarded("config", 2, since), &Rights::All).expect("our own words, said again");
+    f.db.commit(&guarded("config", 3, ours), &Rights::All).unwrap();
+    f.db.commit(&[Change::Delete(fmri_of("svc:/a:x"))], &Rights::All).unwrap();
+    let latest = f.db.generation() - 1;
+    assert_eq!(f.refusal(&guarded("other", 1, latest)).0, Code::Stale, "the instance is gone");
 }
 
 #[test]
@@ -157,11 +182,11 @@ fn changes_are_reported_once_each() {
             .collect();
     assert_eq!(changed, ["svc:/a:x config", "svc:/a:x state"]);
     let before = f.db.generation();
-    f.db.commit(&[Change::Delete(fmri_of("svc:/a"))]).unwrap();
+    f.db.commit(&[Change::Delete(fmri_of("svc:/a"))], &Rights::All).unwrap();
     let changed = f.db.changes_since(before).unwrap();
     assert!(changed.iter().all(|c| c.pg.is_none()));
     assert_eq!(changed.len(), 2, "{changed:?}");
-    assert!(f.db.group(&fmri_of("svc:/a:x"), "state", &View::Direct).is_err());
+    assert!(f.db.group(&fmri_of("svc:/a:x"), "state", &View::Direct, &Rights::All).is_err());
 }
 
 #[test]
@@ -173,20 +198,27 @@ fn equal_snapshots_are_stored_once_and_forgotten_with_the_last() {
     };
     let copy = |f: &mut Fixture| {
         let fmri = fmri_of("svc:/a:x");
-        f.db.commit(&[Change::CopySnapshot { fmri, from: RUNNING.into(), to: START.into() }])
+        f.db.commit(
+            &[Change::CopySnapshot { fmri, from: RUNNING.into(), to: START.into() }],
+            &Rights::All,
+        )
     };
-    f.db.commit(&[snapshot_of("svc:/a:x", RUNNING), snapshot_of("svc:/a:x", "initial")]).unwrap();
+    f.db.commit(
+        &[snapshot_of("svc:/a:x", RUNNING), snapshot_of("svc:/a:x", "initial")],
+        &Rights::All,
+    )
+    .unwrap();
     copy(&mut f).unwrap();
     assert_eq!(rows(&f), 1);
     assert_eq!(f.db.snapshots(&fmri_of("svc:/a:x")).unwrap(), ["initial", "running", "start"]);
     f.set("svc:/a:x", "config", 2, true);
     for name in [RUNNING, "initial"] {
-        f.db.commit(&[snapshot_of("svc:/a:x", name)]).unwrap();
+        f.db.commit(&[snapshot_of("svc:/a:x", name)], &Rights::All).unwrap();
     }
     assert_eq!(rows(&f), 2);
     copy(&mut f).unwrap();
     assert_eq!(rows(&f), 1);
-    f.db.commit(&[Change::Delete(fmri_of("svc:/a:x"))]).unwrap();
+    f.db.commit(&[Change::Delete(fmri_of("svc:/a:x"))], &Rights::All).unwrap();
     assert_eq!(rows(&f), 0);
     assert!(copy(&mut f).is_err());
 }
@@ -237,7 +269,7 @@ fn a_commit_cut_in_two_is_completed() {
     let old = fs::read(&volatile).unwrap();
     let mut both = set("svc:/a:x", "config", 7, true);
     both.extend(set("svc:/a:x", "state", 2, false));
-    let generation = f.db.commit(&both).unwrap();
+    let generation = f.db.commit(&both, &Rights::All).unwrap();
     let Fixture { folder, db } = f;
     drop(db);
     let _ = fs::remove_file(folder.path().join("nonpersist.db-wal"));
@@ -289,9 +321,9 @@ proptest! {
             prop: "text".into(),
             ty: PropType::Ustring,
             values: values.clone(),
-        }]).unwrap();
+        }], &Rights::All).unwrap();
         let f = f.reopen();
-        let group = f.db.group(&fmri, "config", &View::Direct).unwrap().unwrap();
+        let group = f.db.group(&fmri, "config", &View::Direct, &Rights::All).unwrap().unwrap();
         prop_assert_eq!(&group.get("text").unwrap().values, &values);
     }
 }

@@ -16,17 +16,28 @@ pub struct Writer<'a> {
     generation: u64,
     changed: HashSet<(Layer, Changed)>,
     snapshots_changed: bool,
+    /// Why it must not change anything.
+    stale: Option<Failure>,
 }
 
 impl<'a> Writer<'a> {
     /// Begins the commit that makes `generation`, in the transaction on `conn`.
     pub fn new(conn: &'a Connection, generation: u64) -> Self {
-        Self { conn, generation, changed: HashSet::new(), snapshots_changed: false }
+        Self { conn, generation, changed: HashSet::new(), snapshots_changed: false, stale: None }
     }
 
     /// Applies one step.
     pub fn apply(&mut self, change: &Change) -> Result<()> {
         match change {
+            Change::Unchanged { fmri, pg, since } => {
+                if read::has_changed(self.conn, fmri, pg, *since)? {
+                    let message = format!(
+                        "Property group \"{pg}\" of {fmri} was changed meanwhile; read it again."
+                    );
+                    self.stale = Some(Failure::new(Code::Stale, message));
+                }
+                Ok(())
+            }
             Change::AddService(fmri) => {
                 want(!fmri.is_instance(), || format!("\"{fmri}\" is not a service."))?;
                 self.add(fmri)
@@ -79,6 +90,9 @@ impl<'a> Writer<'a> {
         let touched = |layer| self.changed.iter().any(|(changed, _)| *changed == layer);
         let persistent = touched(Layer::Persistent) || self.snapshots_changed;
         let volatile = touched(Layer::Volatile);
+        if let Some(stale) = self.stale.filter(|_| persistent || volatile) {
+            return Err(stale.into());
+        }
         if persistent && volatile {
             let sql = "INSERT OR REPLACE INTO main.redo (id, generation, changes) VALUES (1, ?, ?)";
             let changes = serde_json::to_string(changes)?;

@@ -1,11 +1,8 @@
 //! Clients, friendly and hostile: what each may do, and that none harms another.
 
-use std::fs::Permissions;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Configd, fmri, set};
@@ -82,30 +79,6 @@ fn a_second_server_is_refused_and_the_first_goes_on() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("another svc.configd is running"), "{words}");
     repo.generation().unwrap();
-}
-
-/// Needs root, to become somebody else; another user has nobody to become.
-#[test]
-fn others_may_read_and_not_write() {
-    let configd = Configd::start();
-    configd.repo().commit(set(&[("a", 1)])).unwrap();
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let folder = configd.socket().ancestors().nth(3).unwrap().to_owned();
-    std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-    let nobody = thread::spawn(move || {
-        // SAFETY: the system call, unlike the C library's function, changes this thread only.
-        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
-        let repo = configd.repo();
-        assert_eq!(repo.instances().unwrap(), [fmri("svc:/test:x")]);
-        let denied = repo.commit(set(&[("a", 2)])).unwrap_err();
-        assert!(denied.is_denied() && denied.to_string() == "Permission denied.", "{denied}");
-        configd
-    });
-    let configd = nobody.join().unwrap();
-    let group = configd.repo().pg(&fmri("svc:/test:x"), "config", &View::Direct).unwrap().unwrap();
-    assert_eq!(group.first("a"), Some("1"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `svc.configd` from outside: a real process on real files, clients, kills.
 
+mod access;
 mod clients;
 mod damage;
 mod fixture;

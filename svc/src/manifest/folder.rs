@@ -74,6 +74,13 @@ pub fn import_new(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
     Ok(report)
 }
 
+/// Removes the services of the manifests that are gone from `folder`.
+pub fn cleanup(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
+    let mut report = Report::default();
+    remove_gone(repo, folder, &manifests_in(folder)?, &mut report)?;
+    Ok(report)
+}
+
 fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let failed = |source| ManifestError::Read { path: folder.to_owned(), source };
     let mut paths = Vec::new();

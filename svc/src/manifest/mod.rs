@@ -17,7 +17,7 @@ mod words;
 mod xml;
 
 pub use export::{from_repo, profile_to_toml, to_toml};
-pub use folder::{Report, import_new, load};
+pub use folder::{Report, cleanup, import_new, load};
 pub use import::import;
 pub use parse::{parse, parse_bundle};
 pub use profile::{Applied, apply, extract};

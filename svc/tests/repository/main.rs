@@ -6,5 +6,6 @@ mod common;
 mod fixture;
 mod import;
 mod methods;
+mod profiles;
 mod svccfg;
 mod svcprop;

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
 
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{CompletionType, Config, Editor};
+
+use crate::complete::Words;
 
 use crate::lexer::{self, Incomplete};
 use crate::session::{Error, Session};
@@ -63,15 +67,22 @@ pub fn run_stdin(session: &mut Session) -> bool {
 
 /// A conversation: errors are told, and it goes on.
 fn interact(session: &mut Session) -> bool {
-    let mut editor = match DefaultEditor::new() {
+    let config = Config::builder().completion_type(CompletionType::List).build();
+    let mut editor = match Editor::<Words, DefaultHistory>::with_config(config) {
         Ok(editor) => editor,
         Err(error) => {
             eprintln!("svccfg: cannot use the terminal: {error}");
             return false;
         }
     };
+    // History is a comfort; where it can't be kept, there is none.
+    let history = history_file();
+    if let Some(file) = &history {
+        let _ = editor.load_history(file);
+    }
     let mut typed = String::new();
     while !session.ended {
+        editor.set_helper(Some(Words::of(session)));
         let prompt = if typed.is_empty() { session.prompt() } else { "> ".to_owned() };
         match editor.readline(&prompt) {
             Ok(line) => {
@@ -89,7 +100,6 @@ fn interact(session: &mut Session) -> bool {
             }
         }
         if let Ok(statements) = lexer::statements(&typed) {
-            // History is a comfort; a line that can't be kept is no error.
             let _ = editor.add_history_entry(typed.trim_end());
             typed.clear();
             for statement in statements {
@@ -99,5 +109,14 @@ fn interact(session: &mut Session) -> bool {
             }
         }
     }
+    if let Some(file) = &history {
+        let _ = editor.save_history(file);
+    }
     true
+}
+
+/// What was typed in earlier sessions.
+fn history_file() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+    Some(PathBuf::from(home).join(".svccfg_history"))
 }

@@ -1,6 +1,7 @@
 //! `svccfg`: edits services, instances and their properties (svccfg(8)).
 
 mod commands;
+mod complete;
 mod input;
 mod lexer;
 mod listing;

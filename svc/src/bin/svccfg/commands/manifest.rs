@@ -72,12 +72,8 @@ fn export(session: &mut Session, args: &[Token]) -> Result<()> {
         [option, rest @ ..] if option.text() == Some("-t") => (true, rest),
         args => (false, args),
     };
-    let (word, file) = match args {
-        [word] => (word.text(), None),
-        [word, Token::Redirect, file] if file.text().is_some() => (word.text(), file.text()),
-        _ => return syntax("export"),
-    };
-    let Some(word) = word else { return syntax("export") };
+    let Some((word, args)) = args.split_first() else { return syntax("export") };
+    let Some(word) = word.text() else { return syntax("export") };
     let fmri = session.resolve(word)?;
     if fmri.is_instance() {
         eprintln!("svccfg: {fmri} is an instance; its service is exported");
@@ -88,12 +84,18 @@ fn export(session: &mut Session, args: &[Token]) -> Result<()> {
     } else {
         manifest::to_xml(&Bundle::of(manifest)).map_err(ManifestError::from)?
     };
-    match file {
-        None => session.print(&text),
-        Some(file) => match write_whole(Path::new(file), &text) {
-            Ok(()) => Ok(()),
-            Err(error) => fail(format!("{file}: {error}")),
-        },
+    deliver(session, "export", args, &text)
+}
+
+/// Writes what command `name` made to where the rest of its arguments says: `> file`, or nothing.
+pub fn deliver(session: &Session, name: &str, args: &[Token], text: &str) -> Result<()> {
+    match args {
+        [] => session.print(text),
+        [Token::Redirect, file] => {
+            let Some(file) = file.text() else { return syntax(name) };
+            write_whole(Path::new(file), text).or_else(|error| fail(format!("{file}: {error}")))
+        }
+        _ => syntax(name),
     }
 }
 

@@ -1,8 +1,11 @@
 //! The commands: one table for dispatch and help, and what they have in common.
 
+mod describe;
+mod edit;
 mod entity;
 mod environment;
 mod manifest;
+mod profile;
 mod property;
 mod snapshot;
 
@@ -21,7 +24,7 @@ pub struct Command {
 }
 
 /// The commands under the headings that `help` shows.
-const COMMANDS: [(&str, &[Command]); 6] = [
+const COMMANDS: [(&str, &[Command]); 9] = [
     (
         "General commands",
         &[
@@ -42,11 +45,19 @@ const COMMANDS: [(&str, &[Command]); 6] = [
         ],
     ),
     ("Manifest commands", manifest::COMMANDS),
+    ("Profile commands", profile::COMMANDS),
     ("Entity commands", entity::COMMANDS),
     ("Snapshot commands", snapshot::COMMANDS),
     ("Property commands", property::COMMANDS),
+    ("Editing commands", edit::COMMANDS),
+    ("Template commands", describe::COMMANDS),
     ("Method environment commands", environment::COMMANDS),
 ];
+
+/// The names of all commands.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().flat_map(|(_, commands)| *commands).map(|command| command.name)
+}
 
 /// The command called `name`.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::context::Context;
-use super::engine::{self, Dependency, Entity, Grouping, Method, Model, RestartOn};
+use super::engine::{self, Backoff, Dependency, Entity, Grouping, Method, Model, RestartOn};
 use crate::fmri::Fmri;
 use crate::value::{Groups, PropertyGroup};
 
 /// Faults within the period that are borne, and the period (svc.startd(8)).
 const FAILURE_COUNT: usize = 10;
 const FAILURE_PERIOD: Duration = Duration::from_secs(600);
+
+/// What is tried for ever waits this long after its first failure, and at most that long.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
 
 /// The method that checks a service, beside those that change its state.
 pub(crate) const CHECK: &str = "check";
@@ -72,7 +76,13 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
     let ignored = first("ignore_error").unwrap_or_default();
     let ignores = |what: &str| ignored.split(',').any(|word| word.trim() == what);
     let number = |name: &str| first(name).and_then(|text| text.parse::<u64>().ok());
-    let period = number("critical_failure_period").map_or(FAILURE_PERIOD, Duration::from_secs);
+    let millis = |name: &str, assumed: Duration| {
+        number(name).map_or(assumed, Duration::from_secs).as_millis() as u64
+    };
+    let backoff = Backoff {
+        first: millis("retry_delay", RETRY_DELAY),
+        limit: millis("retry_delay_max", RETRY_DELAY_MAX),
+    };
     let (dependencies, invalid) = dependencies(&groups);
     let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
     let methods: BTreeMap<Method, MethodSpec> =
@@ -88,8 +98,9 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
         model,
         has_refresh: methods.get(&Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
         failure_count: number("critical_failure_count").map_or(FAILURE_COUNT, |n| n as usize),
-        failure_period: period.as_millis() as u64,
+        failure_period: millis("critical_failure_period", FAILURE_PERIOD),
         invalid,
+        retry: (first("retry_forever") == Some("true")).then_some(backoff),
     };
     let (ignore_core, ignore_signal) = (ignores("core"), ignores("signal"));
     let timeout_retry = first("timeout_retry") != Some("false");

@@ -155,10 +155,11 @@ impl Daemon {
     /// about to run is on record before it does: should we be killed, the next of us finds it.
     fn settle(&mut self) {
         loop {
-            while let Some(event) = self.events.pop_front() {
+            while !self.events.is_empty() {
+                let events = std::mem::take(&mut self.events);
                 let now = self.began.elapsed().as_millis() as u64;
                 let exists = |path: &Path| crate::root(&path.to_string_lossy()).exists();
-                for action in self.engine.handle(event, now, &exists) {
+                for action in self.engine.handle(events, now, &exists) {
                     self.act(action);
                 }
             }
@@ -179,6 +180,8 @@ impl Daemon {
             Action::Changed(fmri) => drop(self.changed.insert(fmri)),
             Action::Run(fmri, method) => self.prepare(fmri, method),
             Action::Kill(fmri) => self.kill(fmri),
+            Action::Dump(fmri) => self.dump(&fmri),
+            Action::Abandon(fmri) => self.abandon(&fmri),
             Action::TempDisable(fmri) => {
                 let reason = self.instances.get_mut(&fmri).and_then(|i| i.reason.take());
                 self.unsaved.push((fmri.clone(), temporarily_disabled(&fmri, reason)));

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::ExitStatus;
 
+use nix::sys::signal::Signal;
+
 use super::Daemon;
 use crate::fmri::Fmri;
 use crate::reap;
@@ -18,6 +20,21 @@ impl Daemon {
                 self.dying.insert(fmri, contract);
             }
             None => self.events.push_back(Event::Gone(fmri)),
+        }
+    }
+
+    /// Has what runs dump core.
+    pub(super) fn dump(&self, fmri: &Fmri) {
+        if let Some(contract) = self.instances.get(fmri).and_then(|i| i.processes.contract) {
+            self.runner.watch.contracts().signal(contract, Signal::SIGABRT);
+        }
+    }
+
+    /// Leaves what runs to itself.
+    pub(super) fn abandon(&mut self, fmri: &Fmri) {
+        let contract = self.instances.get_mut(fmri).and_then(|i| i.processes.contract.take());
+        if let Some(contract) = contract {
+            self.runner.watch.remove(contract);
         }
     }
 
@@ -74,8 +91,11 @@ impl Daemon {
                 return;
             }
             instance.processes.start_status = Some(status);
-            let is_misconfigured = status.code() == Some(MISCONFIGURED);
-            if is_misconfigured { StopReason::Failed } else { StopReason::Exited }
+            match status.code() {
+                Some(MISCONFIGURED) => StopReason::Failed,
+                Some(0) => StopReason::Exited,
+                _ => StopReason::ExitedBadly,
+            }
         } else {
             match death::of(pid, status) {
                 Death::Hardware => StopReason::Hardware,

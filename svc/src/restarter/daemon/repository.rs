@@ -7,7 +7,7 @@ use super::{Daemon, Instance};
 use crate::fmri::Fmri;
 use crate::repo::{Changed, RepoError, View, snapshots};
 use crate::restarter::config::{self, Description};
-use crate::restarter::engine::{Event, Model};
+use crate::restarter::engine::{Event, Model, Requester};
 use crate::restarter::log;
 use crate::restarter::publish::{self, Processes};
 
@@ -115,15 +115,32 @@ impl Daemon {
         let group = self.repo.pg(fmri, "restarter_actions", &View::Direct)?;
         let mut requests = self.progress.news(fmri, group.as_ref());
         requests.sort_by_key(|(_, time)| *time);
+        let flag = |name: &str| group.as_ref().and_then(|group| group.get(name)?.as_bool());
+        let is_service = flag("auxiliary_tty") == Some(false);
+        let by = if is_service { Requester::Service } else { Requester::Administrator };
         for (action, _) in requests {
             let fmri = fmri.clone();
-            match action.as_str() {
-                "refresh" => self.refresh(fmri)?,
-                "restart" => self.events.push_back(Event::Restart(fmri)),
-                "maint_on" => self.events.push_back(Event::Maintenance(fmri)),
-                "maint_off" | "restore" => self.events.push_back(Event::Clear(fmri)),
-                other => log::global(&format!("{fmri}: unknown request \"{other}\"")),
-            }
+            let event = match action.as_str() {
+                "refresh" => {
+                    self.refresh(fmri)?;
+                    continue;
+                }
+                "restart" => {
+                    if flag("do_dump") == Some(true) {
+                        self.events.push_back(Event::Dump(fmri.clone()));
+                    }
+                    Event::Restart(fmri)
+                }
+                "maint_on" | "maint_on_temporary" => Event::Maintenance(fmri, by),
+                "maint_on_immediate" | "maint_on_immtemp" => Event::Abandon(fmri, by),
+                "degraded" | "degrade_immediate" => Event::Degrade(fmri, by),
+                "maint_off" | "restore" => Event::Clear(fmri),
+                other => {
+                    log::global(&format!("{fmri}: unknown request \"{other}\""));
+                    continue;
+                }
+            };
+            self.events.push_back(event);
         }
         Ok(())
     }

@@ -1,12 +1,48 @@
 //! What the end of a method means for its instance, and the end of its processes.
 
-use super::{ATTEMPTS, Action, Engine, Method, Outcome, RestartOn, StopReason, Verdict};
+use super::vertex::Verdict;
+use super::{ATTEMPTS, Action, Engine, Method, Model, Outcome, RestartOn, StopReason};
 use crate::fmri::Fmri;
 use crate::state::State;
 
+/// What is tried again after a while.
+const PENDING: &str = "retry_pending";
+/// A child that fails more often within a second is started once a second.
+const FAST_FAILURES: usize = 5;
+const SECOND: u64 = 1000;
+
 impl Engine {
+    /// What had been running does not any more, or had a fault.
+    pub(super) fn ended(&mut self, fmri: &Fmri, reason: StopReason) {
+        if !self.is_watched(fmri) {
+            return;
+        }
+        let now = self.now;
+        let Some(vertex) = self.change(fmri) else { return };
+        vertex.stop = Some(reason);
+        let ran_for = now.saturating_sub(vertex.started.unwrap_or(0));
+        if vertex.config.retry.is_some_and(|backoff| ran_for > backoff.limit) {
+            vertex.delay = 0;
+        }
+        if vertex.config.model != Model::Child {
+            vertex.faults.push_back(now);
+            return;
+        }
+        if ran_for >= SECOND {
+            vertex.throttled = false;
+        }
+        if reason == StopReason::ExitedBadly {
+            vertex.faults.push_back(now);
+            if vertex.faults.len() > FAST_FAILURES + 1 {
+                vertex.faults.pop_front();
+            }
+            let oldest = vertex.faults.front().filter(|_| vertex.faults.len() > FAST_FAILURES);
+            vertex.throttled |= oldest.is_some_and(|at| now.saturating_sub(*at) < SECOND);
+        }
+    }
+
     pub(super) fn done(&mut self, fmri: &Fmri, method: Method, outcome: Outcome) {
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        let Some(vertex) = self.change(fmri) else { return };
         if vertex.method != Some(method) {
             return;
         }
@@ -21,31 +57,32 @@ impl Engine {
 
     fn started(&mut self, fmri: &Fmri, outcome: Outcome) {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        let verdict = match outcome {
+        match outcome {
             Outcome::Ok | Outcome::NoDaemon | Outcome::Degraded => {
                 vertex.failures = None;
                 let degraded = outcome == Outcome::Degraded;
-                let state = if degraded { State::Degraded } else { State::Online };
-                return self.enter(fmri, state, "none");
+                self.enter(fmri, if degraded { State::Degraded } else { State::Online }, "none");
             }
             Outcome::TempDisable => {
                 vertex.config.enabled = false;
                 self.actions.push(Action::TempDisable(fmri.clone()));
-                Verdict::Retry
+                self.kill(fmri, Verdict::Retry);
             }
-            Outcome::Fatal => Verdict::GiveUp("method_failed"),
-            Outcome::Failed if self.may_retry(fmri, Method::Start) => Verdict::Retry,
-            Outcome::Failed => Verdict::GiveUp("fault_threshold_reached"),
-        };
-        self.kill(fmri, verdict);
+            Outcome::Fatal => self.give_up(fmri, "method_failed"),
+            Outcome::Failed if vertex.config.retry.is_some() => self.kill(fmri, Verdict::Later),
+            Outcome::Failed if self.may_retry(fmri, Method::Start) => {
+                self.kill(fmri, Verdict::Retry);
+            }
+            Outcome::Failed => self.give_up(fmri, "fault_threshold_reached"),
+        }
     }
 
     fn stopped(&mut self, fmri: &Fmri, outcome: Outcome) {
         match outcome {
-            Outcome::Fatal => self.kill(fmri, Verdict::GiveUp("stop_method_failed")),
+            Outcome::Fatal => self.give_up(fmri, "stop_method_failed"),
             // Still running, and still to be stopped: it is tried again.
             Outcome::Failed if self.may_retry(fmri, Method::Stop) => {}
-            Outcome::Failed => self.kill(fmri, Verdict::GiveUp("stop_method_failed")),
+            Outcome::Failed => self.give_up(fmri, "stop_method_failed"),
             _ => self.land(fmri, Verdict::Retry),
         }
     }
@@ -62,7 +99,7 @@ impl Engine {
         if retry {
             vertex.refresh = true;
         } else {
-            vertex.stop.get_or_insert(StopReason::Failed);
+            vertex.want_stop(StopReason::Failed);
         }
     }
 
@@ -74,8 +111,14 @@ impl Engine {
         failures < ATTEMPTS
     }
 
+    /// Kills what is left; then it goes to maintenance, unless it is to be tried for ever.
+    fn give_up(&mut self, fmri: &Fmri, why: &'static str) {
+        let is_tried_for_ever = self.vertices[fmri].config.retry.is_some();
+        self.kill(fmri, if is_tried_for_ever { Verdict::Later } else { Verdict::GiveUp(why) });
+    }
+
     fn kill(&mut self, fmri: &Fmri, verdict: Verdict) {
-        if let Some(vertex) = self.vertices.get_mut(fmri) {
+        if let Some(vertex) = self.change(fmri) {
             vertex.dying = Some(verdict);
             self.actions.push(Action::Kill(fmri.clone()));
         }
@@ -83,44 +126,72 @@ impl Engine {
 
     /// The processes that were to be killed are gone.
     pub(super) fn gone(&mut self, fmri: &Fmri) {
-        let verdict = self.vertices.get_mut(fmri).and_then(|vertex| vertex.dying.take());
-        if let Some(verdict) = verdict {
+        if let Some(verdict) = self.change(fmri).and_then(|vertex| vertex.dying.take()) {
             self.land(fmri, verdict);
         }
     }
 
     /// An instance without processes goes to its next state.
     fn land(&mut self, fmri: &Fmri, verdict: Verdict) {
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        let Some(vertex) = self.change(fmri) else { return };
         let reason = vertex.stop.take();
         let ran = vertex.state.is_running();
+        let is_wanted = vertex.is_wanted();
+        let is_tried_for_ever = vertex.config.retry.is_some();
         vertex.refresh = false;
         if ran {
             vertex.failures = None;
         }
         if vertex.deleted {
-            self.vertices.remove(fmri);
-            return;
+            return self.forget(fmri);
         }
         match (verdict, reason) {
-            (Verdict::GiveUp(why), _) if ran || vertex.config.enabled => {
+            (Verdict::GiveUp(why), _) if ran || is_wanted => {
                 if ran {
                     self.propagate(fmri, RestartOn::Error);
                 }
                 self.enter(fmri, State::Maintenance, why);
             }
-            (_, Some(StopReason::Maintenance)) => {
-                self.enter(fmri, State::Maintenance, "administrative_request");
+            (_, Some(StopReason::Maintenance(by) | StopReason::Abandon(by))) => {
+                self.enter(fmri, State::Maintenance, by.name());
             }
-            (_, Some(StopReason::Failed)) => self.enter(fmri, State::Maintenance, "method_failed"),
-            _ if !vertex.config.enabled => self.initialize(fmri),
-            (_, reason) => {
-                if ran && !reason.is_some_and(StopReason::is_fault) {
-                    vertex.forget_failures();
-                }
-                self.enter(fmri, State::Offline, "none");
-                self.check_description(fmri);
+            (_, Some(StopReason::Failed)) if !is_tried_for_ever => {
+                self.enter(fmri, State::Maintenance, "method_failed");
             }
+            _ if !is_wanted => self.initialize(fmri),
+            (verdict, reason) => self.land_offline(fmri, verdict, reason.filter(|_| ran)),
         }
+    }
+
+    /// It is to be started again, at once or after a while.
+    fn land_offline(&mut self, fmri: &Fmri, verdict: Verdict, reason: Option<StopReason>) {
+        let now = self.now;
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        if reason.is_some_and(StopReason::clears_history) {
+            vertex.forget_failures();
+        }
+        let is_child = vertex.config.model == Model::Child;
+        let has_failed = match reason {
+            Some(StopReason::Exited) if is_child => false,
+            Some(reason) => reason.is_fault() || reason == StopReason::Failed,
+            None => false,
+        };
+        let mut auxiliary = "none";
+        match vertex.config.retry {
+            Some(backoff) if has_failed || verdict == Verdict::Later => {
+                vertex.delay = (vertex.delay * 2).max(backoff.first).min(backoff.limit);
+                vertex.not_before = Some(now + vertex.delay);
+                vertex.faults.clear();
+                auxiliary = PENDING;
+                let seconds = vertex.delay.div_ceil(SECOND);
+                self.log(fmri, &format!("Failed.  Trying again in {seconds} seconds."));
+            }
+            None if vertex.throttled => {
+                vertex.not_before = vertex.started.map(|at| at + SECOND);
+            }
+            _ => {}
+        }
+        self.enter(fmri, State::Offline, auxiliary);
+        self.check_description(fmri);
     }
 }

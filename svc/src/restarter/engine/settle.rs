@@ -1,157 +1,206 @@
-//! After each event: stops and starts until nothing changes any more.
+//! After each event: stops and starts until nothing changes any more. Only those are looked at that
+//! changed, and those that are concerned by it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::vertex::Vertex;
 use super::{
-    Action, Dependency, Engine, Entity, Grouping, Method, Model, RestartOn, Satisfaction,
-    StopReason,
+    Action, Dependency, Engine, Grouping, Method, Model, RestartOn, Satisfaction, StopReason,
 };
 use crate::fmri::Fmri;
 use crate::state::State;
 
-/// A child that ends is started again after this long at the earliest, in ms.
-const CHILD_PAUSE: u64 = 1000;
-
 impl Engine {
-    pub(super) fn settle(&mut self, now: u64, exists: &dyn Fn(&Path) -> bool) {
-        while let Some(fmri) = self.vertices.next() {
-            self.step(&fmri, now, exists);
+    pub(super) fn settle(&mut self, exists: &dyn Fn(&Path) -> bool) {
+        self.wake();
+        self.check_cycles();
+        loop {
+            // What a change means is known everywhere before anything is done about it.
+            while let Some(fmri) = self.dirty.pop_first() {
+                self.reconsider(&fmri, exists);
+                self.due.insert(fmri);
+            }
+            match self.due.pop_first() {
+                Some(fmri) => self.step(&fmri),
+                None if self.break_circle() => {}
+                None => return,
+            }
         }
     }
 
-    /// Does one thing for an instance, if there is one to do. That is a change, so it is looked at
-    /// again.
-    fn step(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) {
-        let Some(vertex) = self.vertices.get(fmri) else { return };
+    /// Those whose time has come are looked at again.
+    fn wake(&mut self) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= self.now
+        {
+            self.dirty.extend(self.timers.pop_first().map(|(_, fmri)| fmri));
+        }
+    }
+
+    /// Does one thing for an instance, if there is one to do.
+    fn step(&mut self, fmri: &Fmri) {
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
         if vertex.is_busy() {
             return;
         }
         match vertex.state {
             State::Online | State::Degraded => match vertex.stop {
                 Some(reason) => self.try_stop(fmri, reason),
-                None if self.is_excluded(fmri) => self.want_stop(fmri, StopReason::Dependency),
-                None if vertex.refresh => self.start_refresh(fmri),
+                None if vertex.refresh => {
+                    vertex.refresh = false;
+                    self.run(fmri, Method::Refresh);
+                }
                 None => {}
             },
-            State::Offline if vertex.config.enabled => self.try_start(fmri, now, exists),
+            State::Offline if vertex.is_wanted() => self.try_start(fmri),
             _ => {}
         }
     }
 
-    fn want_stop(&mut self, fmri: &Fmri, reason: StopReason) {
-        let is_new = self.vertices.get(fmri).is_some_and(|vertex| vertex.stop.is_none());
-        if is_new && let Some(vertex) = self.vertices.get_mut(fmri) {
-            vertex.stop = Some(reason);
+    fn try_start(&mut self, fmri: &Fmri) {
+        let now = self.now;
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        if vertex.satisfaction() != Satisfaction::Yes {
+            return;
+        }
+        if let Some(at) = vertex.not_before.filter(|at| now < *at) {
+            self.timers.insert((at, fmri.clone()));
+            return;
+        }
+        let too_old = |at: &u64| now.saturating_sub(*at) > vertex.config.failure_period;
+        while vertex.faults.front().is_some_and(too_old) {
+            vertex.faults.pop_front();
+        }
+        let is_child = vertex.config.model == Model::Child;
+        if !is_child && vertex.faults.len() > vertex.config.failure_count {
+            self.log(fmri, "Restarting too quickly, changing state to maintenance.");
+            self.enter(fmri, State::Maintenance, "restarting_too_quickly");
+            return;
+        }
+        vertex.started = Some(now);
+        vertex.not_before = None;
+        vertex.stop = None;
+        self.run(fmri, Method::Start);
+        let excludes = |_: &Vertex, group: &Dependency| {
+            group.grouping == Grouping::ExcludeAll && group.restart_on != RestartOn::None
+        };
+        self.stop_dependents(fmri, StopReason::Dependency, excludes);
+    }
+
+    fn run(&mut self, fmri: &Fmri, method: Method) {
+        if let Some(vertex) = self.change(fmri) {
+            vertex.method = Some(method);
+            self.actions.push(Action::Run(fmri.clone(), method));
+            self.actions.push(Action::Changed(fmri.clone()));
         }
     }
 
-    /// A running instance that some other, running now, excludes.
-    fn is_excluded(&self, fmri: &Fmri) -> bool {
-        let groups = self.vertices[fmri].config.dependencies.iter();
-        let mut groups = groups.filter(|group| {
-            group.grouping == Grouping::ExcludeAll && group.restart_on != RestartOn::None
-        });
-        groups.any(|group| {
-            group.entities.iter().any(|entity| match entity {
-                Entity::Service(name) => {
-                    self.named(name).any(|(_, v)| v.state.is_running() || v.is_busy())
-                }
-                Entity::File(_) => false,
-            })
-        })
-    }
-
     fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) {
-        if matches!(reason, StopReason::Disable | StopReason::DisabledBelow) {
-            let dependents = self.dependents_to_stop_first(fmri);
-            if !dependents.is_empty() {
-                let want = |other: &Fmri| self.want_stop(other, StopReason::DisabledBelow);
-                return dependents.iter().for_each(want);
-            }
+        if reason.leaves_first() && self.waits_for_dependents(fmri) {
+            return;
         }
         if self.vertices[fmri].failures_of(Method::Stop) == 0 {
             self.log(fmri, reason.message());
             self.propagate(fmri, reason.class());
         }
+        if let StopReason::Abandon(by) = reason {
+            if let Some(vertex) = self.vertices.get_mut(fmri) {
+                (vertex.stop, vertex.refresh) = (None, false);
+            }
+            self.actions.push(Action::Abandon(fmri.clone()));
+            return self.enter(fmri, State::Maintenance, by.name());
+        }
         self.run(fmri, Method::Stop);
     }
 
-    /// Those that run and rely on an instance that is being disabled. Those that don't mind are
-    /// left alone, except when everything goes down.
-    fn dependents_to_stop_first(&self, fmri: &Fmri) -> Vec<Fmri> {
-        let relies = |group: &Dependency| match group.grouping {
+    /// Whether dependents have to stop before an instance that is being disabled; has them stop.
+    fn waits_for_dependents(&mut self, fmri: &Fmri) -> bool {
+        if !self.vertices[fmri].waits_for.is_empty() {
+            return true;
+        }
+        let relies = |dependent: &Vertex, group: &Dependency| match group.grouping {
             Grouping::ExcludeAll => false,
-            Grouping::OptionalAll => self.shutdown,
-            _ => self.shutdown || group.restart_on >= RestartOn::Restart,
+            // When everything goes down, nobody is left alone.
+            _ if dependent.barred => true,
+            Grouping::OptionalAll => false,
+            _ => group.restart_on >= RestartOn::Restart,
         };
-        self.dependents(fmri, relies)
+        let dependents = self.stop_dependents(fmri, StopReason::Withdrawn, relies);
+        for dependent in &dependents {
+            self.holding.entry(dependent.clone()).or_default().insert(fmri.clone());
+        }
+        let Some(vertex) = self.vertices.get_mut(fmri) else { return false };
+        vertex.waits_for = dependents;
+        !vertex.waits_for.is_empty()
     }
 
-    /// Running instances with a group that `counts` and names `fmri`.
-    fn dependents(&self, fmri: &Fmri, counts: impl Fn(&Dependency) -> bool) -> Vec<Fmri> {
-        let names_it = |group: &Dependency| {
-            group.entities.iter().any(|entity| match entity {
-                Entity::Service(name) if name.instance.is_none() => name.service == fmri.service,
-                Entity::Service(name) => name == fmri,
-                Entity::File(_) => false,
-            })
-        };
-        let relies = |other: &Fmri| {
-            let vertex = &self.vertices[other];
-            let mut groups = vertex.config.dependencies.iter();
-            other != fmri
-                && (vertex.state.is_running() || vertex.is_busy())
-                && groups.any(|group| counts(group) && names_it(group))
-        };
-        self.vertices.citing(fmri).filter(|other| relies(other)).cloned().collect()
+    /// An instance has stopped, and those that waited for it need not any longer.
+    pub(super) fn release(&mut self, fmri: &Fmri) {
+        for waiting in self.holding.remove(fmri).into_iter().flatten() {
+            if let Some(vertex) = self.vertices.get_mut(&waiting)
+                && vertex.waits_for.remove(fmri)
+                && vertex.waits_for.is_empty()
+            {
+                self.dirty.insert(waiting);
+            }
+        }
+    }
+
+    /// Services that run may depend on each other in a circle. When they wait for each other to
+    /// stop, one goes first. Returns whether there was one.
+    fn break_circle(&mut self) -> bool {
+        let circle = self.busy.is_empty().then(|| self.holding.values().next()).flatten();
+        let Some(fmri) = circle.and_then(|waiting| waiting.first()).cloned() else { return false };
+        if let Some(vertex) = self.change(&fmri) {
+            vertex.stop = Some(StopReason::Dependency);
+        }
+        self.wait_no_more(&fmri);
+        true
+    }
+
+    /// It need not wait for its dependents to stop.
+    pub(super) fn wait_no_more(&mut self, fmri: &Fmri) {
+        let vertex = self.vertices.get_mut(fmri);
+        let waits_for = vertex.map(|vertex| std::mem::take(&mut vertex.waits_for));
+        for dependent in waits_for.into_iter().flatten() {
+            if let Some(waiting) = self.holding.get_mut(&dependent) {
+                waiting.remove(fmri);
+                if waiting.is_empty() {
+                    self.holding.remove(&dependent);
+                }
+            }
+        }
     }
 
     /// Stops the dependents that an event of this class concerns.
     pub(super) fn propagate(&mut self, fmri: &Fmri, class: RestartOn) {
-        let concerned = |group: &Dependency| {
+        let is_fault = class == RestartOn::Error;
+        let reason = if is_fault { StopReason::DependencyFault } else { StopReason::Dependency };
+        self.stop_dependents(fmri, reason, |_, group| {
             group.grouping != Grouping::ExcludeAll && group.restart_on >= class
-        };
-        for dependent in self.dependents(fmri, concerned) {
-            self.want_stop(&dependent, StopReason::Dependency);
-        }
+        });
     }
 
-    fn start_refresh(&mut self, fmri: &Fmri) {
-        if let Some(vertex) = self.vertices.get_mut(fmri) {
-            vertex.refresh = false;
+    /// Wants those stopped that are up, or on their way, and have a group that `counts` and names
+    /// `fmri`; returns who they are.
+    fn stop_dependents(
+        &mut self,
+        fmri: &Fmri,
+        reason: StopReason,
+        counts: impl Fn(&Vertex, &Dependency) -> bool,
+    ) -> BTreeSet<Fmri> {
+        let concerned = self.named_by(fmri).filter(|(dependent, group)| {
+            let vertex = &self.vertices[*dependent];
+            *dependent != fmri && vertex.is_active() && counts(vertex, group)
+        });
+        let dependents: BTreeSet<Fmri> =
+            concerned.map(|(dependent, _)| dependent.clone()).collect();
+        for dependent in &dependents {
+            if let Some(vertex) = self.change(dependent) {
+                vertex.want_stop(reason);
+            }
         }
-        self.run(fmri, Method::Refresh);
-    }
-
-    fn try_start(&mut self, fmri: &Fmri, now: u64, exists: &dyn Fn(&Path) -> bool) {
-        if self.satisfaction(&self.vertices[fmri], exists) != Satisfaction::Yes {
-            return;
-        }
-        let vertex = &self.vertices[fmri];
-        let is_child = vertex.config.model == Model::Child;
-        if is_child && vertex.started.is_some_and(|at| now.saturating_sub(at) < CHILD_PAUSE) {
-            self.later.insert(fmri.clone());
-            return;
-        }
-        let Some(vertex) = self.vertices.get_mut(fmri) else { return };
-        let too_old = |at: &u64| now.saturating_sub(*at) > vertex.config.failure_period;
-        while vertex.faults.front().is_some_and(too_old) {
-            vertex.faults.pop_front();
-        }
-        if !is_child && vertex.faults.len() > vertex.config.failure_count {
-            self.log(fmri, "Restarting too quickly, changing state to maintenance.");
-            return self.enter(fmri, State::Maintenance, "restarting_too_quickly");
-        }
-        vertex.started = Some(now);
-        vertex.stop = None;
-        self.run(fmri, Method::Start);
-    }
-
-    fn run(&mut self, fmri: &Fmri, method: Method) {
-        if let Some(vertex) = self.vertices.get_mut(fmri) {
-            vertex.method = Some(method);
-            self.actions.push(Action::Run(fmri.clone(), method));
-            self.actions.push(Action::Changed(fmri.clone()));
-        }
+        dependents
     }
 }

@@ -1,4 +1,4 @@
-//! What goes into the graph and comes out of it: descriptions, events, actions.
+//! What goes into the engine and what comes out of it.
 
 use std::path::PathBuf;
 
@@ -53,6 +53,16 @@ pub struct Dependency {
     pub entities: Vec<Entity>,
 }
 
+impl Dependency {
+    /// The services and instances among the entities.
+    pub fn services(&self) -> impl Iterator<Item = &Fmri> {
+        self.entities.iter().filter_map(|entity| match entity {
+            Entity::Service(name) => Some(name),
+            Entity::File(_) => None,
+        })
+    }
+}
+
 /// What running means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
@@ -81,6 +91,17 @@ pub struct Config {
     pub failure_period: u64,
     /// A dependency is not understood.
     pub invalid: bool,
+    /// It is never given up, but tried again after a while.
+    pub retry: Option<Backoff>,
+}
+
+/// How long a service waits that is tried for ever, in ms: twice as long after each failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: u64,
+    /// At most. Having run for longer, it begins anew.
+    pub limit: u64,
 }
 
 /// A method.
@@ -129,12 +150,16 @@ pub enum StopReason {
     Disable,
     /// It shall start again.
     Restart,
-    /// Something that it depends on stopped.
+    /// Something that it depends on stopped, or was refreshed.
     Dependency,
-    /// Something that it depends on is being disabled, and waits for this end.
-    DisabledBelow,
+    /// Something that it depends on had a fault.
+    DependencyFault,
+    /// Something that it depends on is being disabled, and waits for it to stop.
+    Withdrawn,
     /// Its last process has ended.
     Exited,
+    /// The process that is the service has ended, and said that it failed.
+    ExitedBadly,
     /// One of its processes dumped core.
     Core,
     /// One of its processes was killed from outside.
@@ -145,8 +170,29 @@ pub enum StopReason {
     Unhealthy,
     /// It said that it can't run like this, or its refresh method failed.
     Failed,
-    /// An administrator put it in maintenance.
-    Maintenance,
+    /// It was asked to go to maintenance.
+    Maintenance(Requester),
+    /// It was asked to go to maintenance at once: its processes are left to themselves.
+    Abandon(Requester),
+}
+
+/// Who asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requester {
+    /// Somebody at a terminal.
+    Administrator,
+    /// A program.
+    Service,
+}
+
+impl Requester {
+    /// As in the property `auxiliary_state`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Requester::Administrator => "administrative_request",
+            Requester::Service => "service_request",
+        }
+    }
 }
 
 impl StopReason {
@@ -159,20 +205,33 @@ impl StopReason {
         }
     }
 
+    /// Whether it counts as a failure of the service itself.
     pub(super) fn is_fault(self) -> bool {
-        use StopReason::{Core, Exited, Hardware, Signal, Unhealthy};
-        matches!(self, Exited | Core | Signal | Hardware | Unhealthy)
+        use StopReason::{Core, Exited, ExitedBadly, Hardware, Signal, Unhealthy};
+        matches!(self, Exited | ExitedBadly | Core | Signal | Hardware | Unhealthy)
+    }
+
+    /// Whether the service starts with a clean record afterwards.
+    pub(super) fn clears_history(self) -> bool {
+        use StopReason::{Dependency, Disable, Restart, Withdrawn};
+        matches!(self, Disable | Restart | Dependency | Withdrawn)
+    }
+
+    /// Whether dependents stop first.
+    pub(super) fn leaves_first(self) -> bool {
+        matches!(self, StopReason::Disable | StopReason::Withdrawn)
     }
 
     /// What the log says.
     pub(super) fn message(self) -> &'static str {
+        use StopReason::{Dependency, DependencyFault, Exited, ExitedBadly, Withdrawn};
         match self {
             StopReason::Disable => "Stopping because service disabled.",
             StopReason::Restart => "Stopping because service restarting.",
-            StopReason::Dependency | StopReason::DisabledBelow => {
+            Dependency | DependencyFault | Withdrawn => {
                 "Stopping because dependency activity requires stop."
             }
-            StopReason::Exited => "Stopping because all processes in service exited.",
+            Exited | ExitedBadly => "Stopping because all processes in service exited.",
             StopReason::Core => "Stopping because process dumped core.",
             StopReason::Signal => {
                 "Stopping because process received fatal signal from outside the service."
@@ -182,7 +241,12 @@ impl StopReason {
             }
             StopReason::Unhealthy => "Stopping because check method failed repeatedly.",
             StopReason::Failed => "Stopping because a method failed.",
-            StopReason::Maintenance => "Stopping for maintenance due to administrative_request.",
+            StopReason::Maintenance(by) | StopReason::Abandon(by) => match by {
+                Requester::Administrator => {
+                    "Stopping for maintenance due to administrative_request."
+                }
+                Requester::Service => "Stopping for maintenance due to service_request.",
+            },
         }
     }
 }
@@ -202,8 +266,14 @@ pub enum Event {
     Refresh(Fmri),
     /// Leave maintenance or degraded.
     Clear(Fmri),
-    /// Go to maintenance.
-    Maintenance(Fmri),
+    /// Go to maintenance, after the stop method.
+    Maintenance(Fmri, Requester),
+    /// Go to maintenance at once, and leave what runs to itself.
+    Abandon(Fmri, Requester),
+    /// Run with less capacity.
+    Degrade(Fmri, Requester),
+    /// Have its processes dump core; a restart follows.
+    Dump(Fmri),
     /// A method has ended.
     Done(Fmri, Method, Outcome),
     /// What had been running does not any more, or had a fault.
@@ -223,6 +293,10 @@ pub enum Action {
     Run(Fmri, Method),
     /// Kill what is left of the instance, and report with [`Event::Gone`].
     Kill(Fmri),
+    /// Have its processes dump core.
+    Dump(Fmri),
+    /// Forget its processes.
+    Abandon(Fmri),
     /// Write a line to the instance's log.
     Log(Fmri, String),
     /// The instance looks different now.

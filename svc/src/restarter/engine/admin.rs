@@ -1,0 +1,164 @@
+//! What the repository says and administrators ask for.
+
+use super::vertex::{Verdict, Vertex};
+use super::{Action, Config, Engine, Look, Method, Requester, RestartOn, StopReason};
+use crate::fmri::Fmri;
+use crate::state::State;
+
+impl Engine {
+    pub(super) fn configure(&mut self, fmri: Fmri, config: Config) {
+        if let Some(vertex) = self.vertices.get_mut(&fmri) {
+            vertex.deleted = false;
+            self.describe(&fmri, config);
+            self.apply_enabled(&fmri);
+        } else {
+            let mut vertex = Vertex::new(config);
+            vertex.barred = self.shutdown;
+            self.insert(&fmri, vertex);
+            self.initialize(&fmri);
+        }
+        self.check_description(&fmri);
+    }
+
+    /// Takes over where an earlier restarter was interrupted. What it had begun is begun anew.
+    pub(super) fn adopt(&mut self, fmri: Fmri, config: Config, look: Look) {
+        let mut vertex = Vertex::new(config);
+        (vertex.state, vertex.auxiliary) = (look.state, look.auxiliary);
+        match look.next {
+            Some(State::Maintenance) if look.state.is_running() => {
+                vertex.stop = Some(StopReason::Maintenance(Requester::Administrator));
+            }
+            Some(State::Offline) if look.state.is_running() => {
+                vertex.stop = Some(StopReason::Restart);
+            }
+            Some(next) if next == look.state => vertex.refresh = vertex.config.has_refresh,
+            Some(_) if look.state == State::Offline => vertex.dying = Some(Verdict::Retry),
+            _ => {}
+        }
+        if vertex.dying.is_some() {
+            self.actions.push(Action::Kill(fmri.clone()));
+        }
+        self.insert(&fmri, vertex);
+        self.actions.push(Action::Changed(fmri));
+    }
+
+    /// From uninitialized to where it belongs.
+    pub(super) fn initialize(&mut self, fmri: &Fmri) {
+        let is_wanted = self.vertices[fmri].is_wanted();
+        self.log(fmri, if is_wanted { "Enabled." } else { "Disabled." });
+        self.enter(fmri, if is_wanted { State::Offline } else { State::Disabled }, "none");
+    }
+
+    pub(super) fn apply_enabled(&mut self, fmri: &Fmri) {
+        let Some(vertex) = self.change(fmri) else { return };
+        match (vertex.is_wanted(), vertex.state) {
+            (true, State::Disabled) => self.initialize(fmri),
+            (false, State::Offline) if !vertex.is_busy() => {
+                vertex.forget_failures();
+                self.initialize(fmri);
+            }
+            (false, State::Maintenance) if !vertex.is_busy() => {
+                vertex.forget_failures();
+                self.log(fmri, "Leaving maintenance because disable requested.");
+                self.enter(fmri, State::Disabled, "none");
+            }
+            (false, State::Offline | State::Online | State::Degraded) => {
+                vertex.forget_failures();
+                vertex.want_stop(StopReason::Disable);
+            }
+            // Disabled and enabled again before anything was done about it.
+            (true, _)
+                if vertex.stop == Some(StopReason::Disable)
+                    && vertex.method != Some(Method::Stop) =>
+            {
+                vertex.stop = None;
+                self.wait_no_more(fmri);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn delete(&mut self, fmri: &Fmri) {
+        let Some(vertex) = self.change(fmri) else { return };
+        if vertex.is_active() {
+            vertex.config.enabled = false;
+            vertex.deleted = true;
+            vertex.want_stop(StopReason::Disable);
+        } else {
+            self.forget(fmri);
+        }
+    }
+
+    pub(super) fn restart(&mut self, fmri: &Fmri) {
+        if let Some(vertex) = self.change(fmri)
+            && vertex.state.is_running()
+        {
+            vertex.forget_failures();
+            vertex.want_stop(StopReason::Restart);
+        }
+    }
+
+    pub(super) fn dump(&mut self, fmri: &Fmri) {
+        if self.is_watched(fmri) {
+            self.actions.push(Action::Dump(fmri.clone()));
+        }
+    }
+
+    pub(super) fn refresh(&mut self, fmri: &Fmri) {
+        self.log(fmri, "Rereading configuration.");
+        let Some(vertex) = self.change(fmri) else { return };
+        if !vertex.state.is_running() {
+            return;
+        }
+        if vertex.config.has_refresh {
+            vertex.refresh = true;
+        } else {
+            self.log(fmri, "No 'refresh' method defined.  Treating as :true.");
+            self.propagate(fmri, RestartOn::Refresh);
+        }
+    }
+
+    pub(super) fn clear(&mut self, fmri: &Fmri) {
+        let Some(vertex) = self.change(fmri) else { return };
+        match vertex.state {
+            State::Maintenance if !vertex.is_busy() => {
+                vertex.forget_failures();
+                vertex.unchecked = true;
+                self.log(fmri, "Leaving maintenance because clear requested.");
+                self.initialize(fmri);
+                self.check_description(fmri);
+            }
+            State::Degraded => self.enter(fmri, State::Online, "none"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn mark_degraded(&mut self, fmri: &Fmri, by: Requester) {
+        if self.vertices.get(fmri).is_some_and(|vertex| vertex.state == State::Online) {
+            self.enter(fmri, State::Degraded, by.name());
+        }
+    }
+
+    /// What runs is stopped first with its method, or left to itself if `reason` says so.
+    pub(super) fn mark_maintenance(&mut self, fmri: &Fmri, reason: StopReason, by: Requester) {
+        let Some(vertex) = self.change(fmri) else { return };
+        if vertex.is_active() {
+            vertex.stop = Some(reason);
+            self.wait_no_more(fmri);
+        } else if vertex.state != State::Maintenance {
+            self.log(fmri, reason.message());
+            self.enter(fmri, State::Maintenance, by.name());
+        }
+    }
+
+    pub(super) fn shut_down(&mut self) {
+        self.shutdown = true;
+        for fmri in self.vertices.keys().cloned().collect::<Vec<_>>() {
+            let Some(vertex) = self.vertices.get_mut(&fmri) else { continue };
+            vertex.barred = true;
+            if vertex.state != State::Maintenance {
+                self.apply_enabled(&fmri);
+            }
+        }
+    }
+}

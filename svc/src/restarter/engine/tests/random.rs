@@ -1,0 +1,138 @@
+//! Random graphs and histories, and what holds in all of them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+fn any_dependency(index: usize) -> impl Strategy<Value = Dependency> {
+    let groupings = prop_oneof![
+        Just(Grouping::RequireAll),
+        Just(Grouping::RequireAny),
+        Just(Grouping::OptionalAll),
+    ];
+    let classes = prop_oneof![
+        Just(RestartOn::None),
+        Just(RestartOn::Error),
+        Just(RestartOn::Restart),
+        Just(RestartOn::Refresh),
+    ];
+    // On earlier ones only, so there is no cycle.
+    let on = proptest::sample::subsequence(NAMES[..index].to_vec(), 0..=index);
+    (on, groupings, classes).prop_map(|(on, grouping, class)| needs(&on, grouping, class))
+}
+
+#[derive(Debug, Clone)]
+enum Move {
+    Enable(usize, bool),
+    Restart(usize),
+    Refresh(usize),
+    Clear(usize),
+    Mark(usize),
+    Finish(usize, Outcome),
+    Die(usize, StopReason),
+    Bury,
+    Pass(u64),
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let which = 0..NAMES.len();
+    let outcome = prop_oneof![
+        6 => Just(Outcome::Ok), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Fatal),
+        1 => Just(Outcome::TempDisable), 1 => Just(Outcome::Degraded),
+    ];
+    let reason =
+        prop_oneof![Just(StopReason::Exited), Just(StopReason::Core), Just(StopReason::Signal)];
+    prop_oneof![
+        2 => (which.clone(), any::<bool>()).prop_map(|(i, on)| Move::Enable(i, on)),
+        1 => which.clone().prop_map(Move::Restart),
+        1 => which.clone().prop_map(Move::Refresh),
+        1 => which.clone().prop_map(Move::Clear),
+        1 => which.clone().prop_map(Move::Mark),
+        6 => (which.clone(), outcome).prop_map(|(i, outcome)| Move::Finish(i, outcome)),
+        2 => (which, reason).prop_map(|(i, reason)| Move::Die(i, reason)),
+        3 => Just(Move::Bury),
+        1 => (0_u64..100_000).prop_map(Move::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever happens: nothing is started before what it requires runs; nobody is in maintenance
+    /// without a reason; and when all methods are let finish, everything that could run does.
+    #[test]
+    fn invariants_hold_in_every_history(
+        dependencies in (
+            any_dependency(0), any_dependency(1), any_dependency(2),
+            any_dependency(3), any_dependency(4), any_dependency(5),
+        ),
+        moves in proptest::collection::vec(any_move(), 0..60),
+    ) {
+        let (a, b, c, d, e, f) = dependencies;
+        let dependencies = [a, b, c, d, e, f];
+        let mut enabled = [true; NAMES.len()];
+        let describe = |i: usize, enabled: bool| Config {
+            enabled, has_refresh: true, ..config(vec![dependencies[i].clone()])
+        };
+        let mut world = World::new();
+        for (i, name) in NAMES.iter().enumerate() {
+            world.add(name, describe(i, true));
+        }
+        for step in moves {
+            match step {
+                Move::Enable(i, on) => {
+                    enabled[i] = on;
+                    world.add(NAMES[i], describe(i, on));
+                }
+                Move::Restart(i) => world.event(Event::Restart(fmri(NAMES[i]))),
+                Move::Refresh(i) => world.event(Event::Refresh(fmri(NAMES[i]))),
+                Move::Clear(i) => world.event(Event::Clear(fmri(NAMES[i]))),
+                Move::Mark(i) => world.event(Event::Maintenance(fmri(NAMES[i]), Requester::Administrator)),
+                Move::Die(i, reason) => world.event(Event::Stopped(fmri(NAMES[i]), reason)),
+                Move::Bury => world.bury(),
+                Move::Pass(ms) => { world.now += ms; world.event(Event::Tick); }
+                Move::Finish(i, outcome) => {
+                    if let Some(method) = world.running.remove(&fmri(NAMES[i])) {
+                        if outcome == Outcome::TempDisable && method == Method::Start {
+                            enabled[i] = false;
+                        }
+                        world.event(Event::Done(fmri(NAMES[i]), method, outcome));
+                    }
+                }
+            }
+            for (started, method) in world.order.drain(..).collect::<Vec<_>>() {
+                let vertex = &world.engine.vertices[&started];
+                if method == Method::Start && vertex.method == Some(Method::Start) {
+                    for group in &vertex.config.dependencies {
+                        if group.grouping == Grouping::RequireAll {
+                            for entity in &group.entities {
+                                let Entity::Service(name) = entity else { continue };
+                                let on = &world.engine.vertices[&name.with_instance("default")];
+                                prop_assert!(on.state.is_running(), "{started} started without {name}");
+                            }
+                        }
+                    }
+                }
+            }
+            for name in NAMES {
+                let look = world.engine.look(&fmri(name)).unwrap();
+                prop_assert!(look.state != State::Maintenance || look.auxiliary != "none");
+                prop_assert!(look.state != State::Uninitialized);
+            }
+        }
+        // No wake-up is lost.
+        world.finish_all();
+        for (i, name) in NAMES.iter().enumerate() {
+            let vertex = &world.engine.vertices[&fmri(name)];
+            let can = vertex.satisfaction() == Satisfaction::Yes && vertex.not_before.is_none();
+            match vertex.state {
+                State::Offline => prop_assert!(!can, "{name} could run and doesn't"),
+                State::Disabled => prop_assert!(!enabled[i]),
+                State::Online | State::Degraded => prop_assert!(enabled[i]),
+                _ => {}
+            }
+        }
+    }
+}

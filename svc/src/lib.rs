@@ -5,6 +5,7 @@
 #[cfg(test)]
 extern crate self as svc;
 
+pub mod cli;
 pub mod clock;
 pub mod contract;
 pub mod fmri;

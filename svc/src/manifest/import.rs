@@ -195,7 +195,7 @@ pub fn refresh(repo: &Repo, fmri: &Fmri) -> Result<Vec<Change>, RepoError> {
         }
         changes.push(snapshot(&instance, RUNNING));
         if repo.pg(&instance, "restarter", &View::Direct)?.is_some() {
-            changes.extend(repo::request(&instance, "refresh"));
+            changes.extend(repo::actions::request(&instance, "refresh"));
         }
     }
     Ok(changes)

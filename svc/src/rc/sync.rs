@@ -6,8 +6,8 @@ use std::io;
 use super::conf::{self, Conf, ConfError};
 use super::script;
 use crate::fmri::Fmri;
-use crate::repo::{Change, Repo, RepoError, View};
-use crate::value::PropType;
+use crate::repo::actions::switch;
+use crate::repo::{Repo, RepoError, View};
 
 /// Why the two can't be kept in step.
 #[derive(Debug, thiserror::Error)]
@@ -65,24 +65,4 @@ pub(super) fn not_set_properly(rcvar: &str) -> String {
 pub(super) fn is_enabled(repo: &Repo, fmri: &Fmri) -> Result<bool, RepoError> {
     let general = repo.pg(fmri, "general", &View::Composed)?;
     Ok(general.and_then(|group| group.get("enabled")?.as_bool()).unwrap_or(false))
-}
-
-/// The changes that enable or disable an instance, until the next boot or for good.
-pub(super) fn switch(fmri: &Fmri, enabled: bool, temporary: bool) -> Vec<Change> {
-    let pg = if temporary { "general_ovr" } else { "general" }.to_owned();
-    let (ty, values) = (PropType::Boolean, vec![enabled.to_string()]);
-    let add = Change::AddPg {
-        fmri: fmri.clone(),
-        pg: pg.clone(),
-        ty: "framework".to_owned(),
-        persistent: !temporary,
-    };
-    let prop = "enabled".to_owned();
-    let set = Change::SetProp { fmri: fmri.clone(), pg: pg.clone(), prop, ty, values };
-    let other = match temporary {
-        // A reason that was given for an earlier setting isn't the reason for this one.
-        true => Change::DelProp { fmri: fmri.clone(), pg, prop: "comment".to_owned() },
-        false => Change::DelPg { fmri: fmri.clone(), pg: "general_ovr".to_owned() },
-    };
-    vec![add, set, other]
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use nix::unistd::{AccessFlags, access};
 
 use super::conf::{self, Conf, ConfError};
-use super::sync::{is_enabled, not_set_properly, switch};
+use super::sync::{is_enabled, not_set_properly};
 use super::verdict::{Goal, Verdict, is_up, judge};
 use crate::contract::Contracts;
 use crate::fmri::{self, Fmri};
 use crate::host::{Host, Instance};
+use crate::repo::actions::switch;
 use crate::repo::{Repo, RepoError};
 use crate::state::State;
 

@@ -4,12 +4,11 @@
 //! runs `svc.configd`, or the authorizations of smf_security(7). A request on a connection that
 //! broke is said again on a new one, so clients outlive `svc.configd`.
 
-mod actions;
+pub mod actions;
 mod client;
 pub mod frame;
 mod wire;
 
-pub use actions::request;
 pub use client::{Repo, RepoError};
 pub use wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
 

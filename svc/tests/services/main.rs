@@ -13,6 +13,7 @@ mod methods;
 mod modes;
 mod phases;
 mod survival;
+mod svcadm;
 mod svcs;
 mod watch;
 

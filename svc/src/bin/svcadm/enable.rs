@@ -1,11 +1,11 @@
 //! What `enable -r` enables: an instance and what it needs, needed things first (svcadm(8)).
 
 use svc::fmri::Fmri;
-use svc::host::Host;
+use svc::host::{Host, Instance, RESTARTER};
 use svc::restarter::engine::{Dependency, Entity, Grouping};
 
 /// All that must be enabled for `fmri` to run. The error is one message for the user.
-pub fn with_dependencies(host: &Host, fmri: &Fmri) -> Result<Vec<Fmri>, String> {
+pub fn plan(host: &Host, fmri: &Fmri) -> Result<Vec<Fmri>, String> {
     let mut plan = Vec::new();
     visit(host, fmri, &mut Vec::new(), &mut plan)?;
     Ok(plan)
@@ -27,6 +27,9 @@ fn visit(
         return Err(format!("No such instance \"{fmri}\"."));
     };
     path.push(fmri.clone());
+    if let Some(restarter) = delegate(instance) {
+        visit(host, &restarter, path, plan)?;
+    }
     for group in &instance.dependencies {
         for next in required(host, fmri, group)? {
             visit(host, &next, path, plan)?;
@@ -35,6 +38,12 @@ fn visit(
     path.pop();
     plan.push(fmri.clone());
     Ok(())
+}
+
+/// Its restarter, if that is an instance that can be enabled like any other.
+fn delegate(instance: &Instance) -> Option<Fmri> {
+    let name = Some(instance.restarter()).filter(|name| *name != RESTARTER)?;
+    Fmri::parse(name).ok()
 }
 
 /// The instances that `group` of `fmri` leaves no choice about.
@@ -67,6 +76,7 @@ fn one_of(fmri: &Fmri, instances: Vec<Fmri>) -> Result<Vec<Fmri>, String> {
 mod tests {
     use super::*;
     use crate::sample::{Sample, fmri};
+    use svc::value::PropType;
 
     #[test]
     fn what_is_needed_comes_first_and_once() {
@@ -79,9 +89,11 @@ mod tests {
             .needs("domains", "require_any", "svc:/console:default")
             .needs("domains", "optional_all", "svc:/bridge")
             .needs("domains", "require_all", "file:/etc/xen")
+            .instance("guests", "disabled", false)
+            .set("domains", "general", PropType::Fmri, "restarter", "svc:/guests:default")
             .host();
-        let plan = with_dependencies(&host, &fmri("domains")).unwrap();
-        assert_eq!(plan, ["store", "xend", "console", "domains"].map(fmri));
+        let plan = plan(&host, &fmri("domains")).unwrap();
+        assert_eq!(plan, ["guests", "store", "xend", "console", "domains"].map(fmri));
     }
 
     #[test]
@@ -91,7 +103,7 @@ mod tests {
             .instance("b", "disabled", false)
             .needs("a", "require_all", "svc:/b")
             .needs("b", "require_all", "svc:/a");
-        let error = with_dependencies(&sample.host(), &fmri("a")).unwrap_err();
+        let error = plan(&sample.host(), &fmri("a")).unwrap_err();
         assert_eq!(error, "svc:/a:default: Dependency cycle detected.");
         let error = one_of(&fmri("a"), vec![fmri("b"), fmri("c")]).unwrap_err();
         assert_eq!(error, "svc:/a:default requires one of:\n  svc:/b:default\n  svc:/c:default");

@@ -1,163 +1,94 @@
 //! `-s`: waits until instances are as wanted, or it is clear that they won't be (svcadm(8)).
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use svc::fmri::Fmri;
 use svc::host::{Host, Instance};
 use svc::repo::Repo;
-use svc::restarter::engine::Satisfaction;
-use svc::state::State;
+use svc::restarter::daemon::obeyed;
 
 use crate::Error;
+use crate::goal::{Awaited, STUCK, Verdict, judge, unavailable};
 
-/// What is waited for.
+/// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    Running,
-    Disabled,
-}
+pub(crate) struct Patience(pub(crate) Option<Duration>);
 
-/// How an instance stands to the goal.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Reached,
-    Pending,
-    /// It won't be reached: the exit status and the message.
-    Failed(u8, String),
-}
+/// The time is over.
+const LATE: u8 = 5;
 
-/// Another state than the wanted one is final.
-const FAILED: u8 = 3;
-/// An administrator is needed first.
-const STUCK: u8 = 4;
+/// The pause until the next look at how far the restarter is, which isn't in the repository.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits for all of `instances`, which were as in `before`; returns the exit status, [`FAILED`]
-/// before [`STUCK`].
+/// Waits for all of `awaited`, given the host at a generation before they were asked for; returns
+/// the exit status. Of several the lowest counts, which is the gravest.
 pub(crate) fn until(
     repo: &Repo,
-    before: &Host,
-    mut generation: u64,
-    mut instances: Vec<Fmri>,
-    goal: Goal,
+    (mut host, mut generation): (Host, u64),
+    mut awaited: Vec<Awaited>,
+    Patience(patience): Patience,
 ) -> Result<u8, Error> {
-    let mut code = 0;
-    loop {
-        let host = Host::load(repo)?;
-        instances.retain(|fmri| match judge(before, &host, fmri, goal) {
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    let mut codes = BTreeSet::new();
+    let mut pause = Some(Duration::ZERO);
+    while !awaited.is_empty() {
+        // Whoever isn't in this has been dealt with, and what came of it can be read from now on.
+        let undealt = undealt(repo)?;
+        let (next, changed) = repo.changes_since(generation, pause)?;
+        generation = next;
+        let changed = changed.into_iter().map(|change| change.fmri).collect();
+        host.replace(Host::read_again(repo, &changed)?);
+        awaited.retain(|each| match verdict(&host, each, undealt.as_ref()) {
             Verdict::Pending => true,
             Verdict::Reached => false,
-            Verdict::Failed(status, message) => {
+            Verdict::Failed(code, message) => {
                 eprintln!("svcadm: {message}");
-                code = if code == FAILED { FAILED } else { status };
+                codes.insert(code);
                 false
             }
         });
-        if instances.is_empty() {
-            return Ok(code);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) && !awaited.is_empty() {
+            awaited.iter().for_each(|each| eprintln!("svcadm: {}", late(&host, each, patience)));
+            codes.insert(LATE);
+            break;
         }
-        generation = repo.changes_since(generation, None)?.0;
+        let looks_again = awaited.iter().any(|each| is_undealt(each, undealt.as_ref()));
+        pause = [left, looks_again.then_some(PAUSE)].into_iter().flatten().min();
+    }
+    Ok(codes.first().copied().unwrap_or(0))
+}
+
+/// The instances of which something was asked that the restarter has not dealt with yet; `None`
+/// if there is no restarter.
+fn undealt(repo: &Repo) -> Result<Option<BTreeSet<Fmri>>, Error> {
+    let Some(obeyed) = obeyed() else { return Ok(None) };
+    let (_, changed) = repo.changes_since(obeyed, Some(Duration::ZERO))?;
+    // The restarter's own group says what comes of it.
+    let asked = changed.into_iter().filter(|change| change.pg.as_deref() != Some("restarter"));
+    Ok(Some(asked.map(|change| change.fmri).collect()))
+}
+
+fn is_undealt(each: &Awaited, undealt: Option<&BTreeSet<Fmri>>) -> bool {
+    undealt.is_some_and(|undealt| undealt.contains(&each.asked))
+}
+
+fn verdict(host: &Host, each: &Awaited, undealt: Option<&BTreeSet<Fmri>>) -> Verdict {
+    match undealt {
+        None => Verdict::Failed(STUCK, unavailable(&each.fmri)),
+        _ if is_undealt(each, undealt) => Verdict::Pending,
+        _ => judge(host, &each.fmri, each.goal),
     }
 }
 
-fn judge(before: &Host, host: &Host, fmri: &Fmri, goal: Goal) -> Verdict {
-    let failed =
-        |status, what: &str| Verdict::Failed(status, format!("Instance \"{fmri}\" {what}."));
-    let Some(instance) = host.instances.get(fmri) else {
-        return Verdict::Failed(FAILED, format!("No such instance \"{fmri}\"."));
+fn late(host: &Host, each: &Awaited, patience: Option<Duration>) -> String {
+    let state = |instance: &Instance| {
+        let star = if instance.next_state().is_some() { "*" } else { "" };
+        instance.state().map(|state| format!("{state}{star}"))
     };
-    match (goal, instance.is_enabled()) {
-        (Goal::Running, false) => failed(FAILED, "has been disabled by another entity"),
-        (Goal::Disabled, true) => failed(FAILED, "has been enabled by another entity"),
-        (Goal::Disabled, false) => match instance.state() {
-            Some(State::Disabled) => reached_if_stable(instance),
-            None => {
-                Verdict::Failed(STUCK, format!("Restarter for instance \"{fmri}\" is unavailable."))
-            }
-            // Disabling leaves maintenance, unless that is what came of stopping.
-            Some(State::Maintenance)
-                if before.instances.get(fmri).and_then(Instance::since) != instance.since() =>
-            {
-                failed(FAILED, "is in maintenance state")
-            }
-            Some(_) => Verdict::Pending,
-        },
-        (Goal::Running, true) => match instance.state() {
-            Some(State::Online | State::Degraded) => reached_if_stable(instance),
-            Some(State::Maintenance) => failed(FAILED, "is in maintenance state"),
-            Some(State::Offline)
-                if instance.next_state().is_none()
-                    && host.satisfaction(instance) == Satisfaction::Never =>
-            {
-                failed(STUCK, "has unsatisfied dependencies")
-            }
-            _ => Verdict::Pending,
-        },
-    }
-}
-
-/// A method that runs may still end otherwise.
-fn reached_if_stable(instance: &Instance) -> Verdict {
-    match instance.next_state() {
-        None => Verdict::Reached,
-        next if next == instance.state() => Verdict::Reached,
-        Some(_) => Verdict::Pending,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{Sample, fmri};
-    use svc::value::PropType;
-
-    fn verdict(state: &str, enabled: bool, goal: Goal) -> Verdict {
-        now(Sample::default().instance("a", state, enabled), goal)
-    }
-
-    /// For an instance that is as it was.
-    fn now(sample: Sample, goal: Goal) -> Verdict {
-        let host = sample.host();
-        judge(&host, &host, &fmri("a"), goal)
-    }
-
-    fn status(verdict: Verdict) -> u8 {
-        match verdict {
-            Verdict::Failed(status, _) => status,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn enabling_ends_when_it_runs_or_cannot() {
-        assert_eq!(verdict("online", true, Goal::Running), Verdict::Reached);
-        assert_eq!(verdict("degraded", true, Goal::Running), Verdict::Reached);
-        assert_eq!(verdict("disabled", true, Goal::Running), Verdict::Pending);
-        assert_eq!(verdict("offline", true, Goal::Running), Verdict::Pending);
-        assert_eq!(status(verdict("maintenance", true, Goal::Running)), FAILED);
-        assert_eq!(status(verdict("disabled", false, Goal::Running)), FAILED);
-        let stuck =
-            Sample::default().instance("a", "offline", true).needs("a", "require_all", "svc:/b");
-        assert_eq!(status(now(stuck, Goal::Running)), STUCK);
-    }
-
-    #[test]
-    fn disabling_ends_when_it_is_disabled_or_cannot() {
-        assert_eq!(verdict("disabled", false, Goal::Disabled), Verdict::Reached);
-        assert_eq!(verdict("online", false, Goal::Disabled), Verdict::Pending);
-        assert_eq!(status(verdict("online", true, Goal::Disabled)), FAILED);
-        assert_eq!(status(verdict("strange", false, Goal::Disabled)), STUCK);
-        assert_eq!(verdict("maintenance", false, Goal::Disabled), Verdict::Pending);
-        let after = Sample::default().instance("a", "maintenance", false).host();
-        let verdict = judge(&Host::default(), &after, &fmri("a"), Goal::Disabled);
-        assert_eq!(status(verdict), FAILED);
-    }
-
-    #[test]
-    fn a_running_method_is_waited_for() {
-        let next = |next: &str| {
-            let sample = Sample::default().instance("a", "online", true);
-            let sample = sample.set("a", "restarter", PropType::Astring, "next_state", next);
-            now(sample, Goal::Running)
-        };
-        assert_eq!(next("offline"), Verdict::Pending);
-        assert_eq!(next("online"), Verdict::Reached);
-    }
+    let state = host.instances.get(&each.fmri).and_then(state);
+    let state = state.as_deref().unwrap_or("uninitialized");
+    let seconds = patience.unwrap_or_default().as_secs();
+    format!("Timed out after {seconds} seconds: instance \"{}\" is {state}.", each.fmri)
 }

@@ -30,6 +30,7 @@ use crate::fmri::Fmri;
 use crate::repo::{Change, Repo, socket_path};
 use checks::Checks;
 use progress::Progress;
+pub use progress::obeyed;
 use record::temporarily_disabled;
 
 /// How long configd may take to come up.

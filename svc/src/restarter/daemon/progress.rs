@@ -7,6 +7,12 @@ use crate::fmri::Fmri;
 use crate::restarter::log;
 use crate::value::PropertyGroup;
 
+/// The generation of the repository up to which the restarter has read what is asked of it, and
+/// shown in the repository what comes of that; `None` if there was no restarter since boot.
+pub fn obeyed() -> Option<u64> {
+    Progress::load().map(|progress| progress.generation)
+}
+
 /// How far the repository's changes are dealt with; kept over a restart of the restarter, so that
 /// no request is lost and none is obeyed twice.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use db::Db;
 use files::Files;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 const USAGE: &str = "Usage: svc.configd [--ready-fd N]";
 
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
 
 /// Serves until something breaks.
 fn run(ready_fd: Option<i32>) -> Result<std::convert::Infallible, Box<dyn std::error::Error>> {
+    // A file that may not grow is for the writer to deal with, as a full disk is.
+    // SAFETY: to ignore a signal runs no code of ours.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     let files = Files::system();
     let _lock = files.lock()?;
     let db = Db::open(&files)?;

@@ -48,6 +48,13 @@ impl DbError {
     pub fn into_failure(self) -> Failure {
         match self {
             Self::Refused(failure) => failure,
+            Self::Sqlite(error) if open::is_no_room(&error) => Failure::new(
+                Code::Backend,
+                format!(
+                    "The repository can't be written, and nothing was changed: {error}. Is there \
+                     room on its file system (/var/svc, and /run/svc for what a boot empties)?"
+                ),
+            ),
             other => Failure::new(Code::Backend, format!("The repository failed: {other}.")),
         }
     }

@@ -59,6 +59,12 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
     })
 }
 
+/// Whether a file can't grow, or be written at all.
+pub fn is_no_room(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly))
+}
+
 fn damaged(why: String) -> DbError {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
     rusqlite::Error::SqliteFailure(code, Some(why)).into()

@@ -169,6 +169,30 @@ fn a_commit_on_what_was_changed_meanwhile_is_refused() {
 }
 
 #[test]
+fn a_full_disk_changes_nothing_and_loses_nothing() {
+    let mut f = Fixture::new();
+    f.set("svc:/a:x", "config", 1, true);
+    let limit = |f: &Fixture, pages: u32| {
+        f.db.conn
+            .query_row(&format!("PRAGMA main.max_page_count = {pages}"), [], |_| Ok(()))
+            .unwrap();
+    };
+    limit(&f, 1);
+    let long = Change::SetProp {
+        fmri: fmri_of("svc:/a:x"),
+        pg: "config".into(),
+        prop: "long".into(),
+        ty: PropType::Astring,
+        values: vec!["x".repeat(1 << 20)],
+    };
+    let (code, message) = f.refusal(std::slice::from_ref(&long));
+    assert!(code == Code::Backend && message.contains("database or disk is full"), "{message}");
+    assert_eq!(f.value("svc:/a:x", "config", &View::Direct), Some(1));
+    limit(&f, u32::MAX / 2);
+    f.db.commit(&[long], &Rights::All).unwrap();
+}
+
+#[test]
 fn changes_are_reported_once_each() {
     let mut f = Fixture::new();
     let first = f.set("svc:/a:x", "config", 1, true);

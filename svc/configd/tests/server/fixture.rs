@@ -46,6 +46,16 @@ impl Configd {
         self.path("run/svc/repository.sock")
     }
 
+    /// Lets its files grow to `bytes` and no further, as a full disk would.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        let soft = bytes.unwrap_or(libc::RLIM_INFINITY);
+        let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
+        let pid = self.child.id() as libc::pid_t;
+        // SAFETY: it reads the structure and stores nothing.
+        let done = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// What the process that was killed had to say.
     pub fn said(&mut self) -> String {
         let mut words = String::new();

@@ -5,3 +5,4 @@ mod clients;
 mod damage;
 mod fixture;
 mod kill;
+mod limits;

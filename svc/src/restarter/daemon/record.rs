@@ -49,6 +49,7 @@ impl Daemon {
         let all = self.unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
         match self.repo.commit(all) {
             Ok(_) => {}
+            Err(error) if error.is_backend() => return self.save_states(&error),
             Err(RepoError::Refused(_)) => {
                 // One that was deleted meanwhile must not keep the others back.
                 for (fmri, changes) in &self.unsaved {
@@ -65,6 +66,20 @@ impl Daemon {
             }
         }
         self.unsaved.clear();
+        true
+    }
+
+    /// Writes the states alone, which need no room on the disk, when it is full, say; snapshots do
+    /// without. If even that fails they wait, and keep no service from running.
+    fn save_states(&mut self, error: &RepoError) -> bool {
+        log::global(&format!("{error}"));
+        for (_, changes) in &mut self.unsaved {
+            changes.retain(|change| !matches!(change, Change::CopySnapshot { .. }));
+        }
+        let states = self.unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
+        if self.repo.commit(states).is_ok() {
+            self.unsaved.clear();
+        }
         true
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use svc::fmri::Fmri;
@@ -189,6 +190,16 @@ impl System {
 
     pub fn start_configd(&mut self) {
         self.configd = spawn(configd(), self.root.path(), self.contracts);
+    }
+
+    /// Lets the repository's files grow to `bytes` and no further, as a full disk would.
+    pub fn limit_repository(&self, bytes: Option<u64>) {
+        let soft = bytes.unwrap_or(libc::RLIM_INFINITY);
+        let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
+        let pid = self.configd.id() as libc::pid_t;
+        // SAFETY: it reads the structure and stores nothing.
+        let done = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
     /// Has startd stop everything; returns whether it ended well.

@@ -34,6 +34,24 @@ fn running_services_are_adopted_and_a_death_is_noticed() {
     system.wait_until("b", "online");
 }
 
+/// What runs, and that it is kept running, doesn't depend on room for the repository.
+#[test]
+fn services_are_restarted_while_the_disk_is_full() {
+    let system = System::with(&[&daemon("a", "")]);
+    system.wait_until("a", "online");
+    let first = system.pid("a");
+    system.limit_repository(Some(4096));
+    signal(first, Signal::SIGKILL);
+    let second = system.another_pid("a", first);
+    let refused =
+        system.repo.request(&svc::fmri::Fmri::parse("svc:/a:default").unwrap(), "restart");
+    assert!(refused.unwrap_err().is_backend());
+    system.limit_repository(None);
+    system.request("a", "restart");
+    system.another_pid("a", second);
+    system.wait_until("a", "online");
+}
+
 #[test]
 fn a_start_method_that_was_under_way_begins_anew() {
     let start = "/bin/sh -c 'echo $$ >>\"$SVC_ROOT/a\"; sleep 3; sleep 1000 &'";

@@ -1,5 +1,6 @@
 //! The graph on its own: a world in which methods end when they are told to.
 
+mod failures;
 mod random;
 mod scale;
 mod situations;
@@ -36,6 +37,8 @@ struct World {
     running: BTreeMap<Fmri, Method>,
     dying: BTreeSet<Fmri>,
     order: Vec<(Fmri, Method)>,
+    abandoned: Vec<Fmri>,
+    logs: Vec<String>,
     now: u64,
 }
 
@@ -46,12 +49,18 @@ impl World {
             running: BTreeMap::new(),
             dying: BTreeSet::new(),
             order: Vec::new(),
+            abandoned: Vec::new(),
+            logs: Vec::new(),
             now: 0,
         }
     }
 
     fn event(&mut self, event: Event) {
-        for action in self.engine.handle([event], self.now, &|path| path != Path::new("/missing")) {
+        self.events(vec![event]);
+    }
+
+    fn events(&mut self, events: Vec<Event>) {
+        for action in self.engine.handle(events, self.now, &|path| path != Path::new("/missing")) {
             match action {
                 Action::Run(fmri, method) => {
                     assert!(!self.dying.contains(&fmri), "{fmri} is being killed");
@@ -60,6 +69,8 @@ impl World {
                     self.order.push((fmri, method));
                 }
                 Action::Kill(fmri) => drop(self.dying.insert(fmri)),
+                Action::Abandon(fmri) => self.abandoned.push(fmri),
+                Action::Log(_, line) => self.logs.push(line),
                 _ => {}
             }
         }
@@ -99,6 +110,10 @@ impl World {
 
     fn state(&self, name: &str) -> State {
         self.engine.look(&fmri(name)).unwrap().state
+    }
+
+    fn auxiliary(&self, name: &str) -> String {
+        self.engine.look(&fmri(name)).unwrap().auxiliary
     }
 
     fn began(&mut self) -> Vec<String> {

@@ -224,3 +224,134 @@ fn what_an_earlier_restarter_had_begun_is_begun_anew() {
     assert_eq!(adopted(Online, Some(Offline)), (false, "stop a, start a".into(), Online));
     assert_eq!(adopted(Online, Some(Maintenance)), (false, "stop a".into(), Maintenance));
 }
+
+#[test]
+fn a_disable_goes_from_the_leaves_to_the_root_and_leaves_others_alone() {
+    let mut world = World::new();
+    let on = |name, grouping, restart_on| config(vec![needs(&[name], grouping, restart_on)]);
+    world.add("root", config(vec![]));
+    world.add("mid", on("root", Grouping::RequireAll, RestartOn::Restart));
+    world.add("leaf", on("mid", Grouping::RequireAny, RestartOn::Refresh));
+    world.add("proud", on("root", Grouping::RequireAll, RestartOn::Error));
+    world.add("opt", on("root", Grouping::OptionalAll, RestartOn::Restart));
+    world.finish_all();
+    world.began();
+    world.add("root", Config { enabled: false, ..config(vec![]) });
+    for (name, before) in [("leaf", "stop leaf"), ("mid", "stop mid")] {
+        assert_eq!(world.began(), [before]);
+        world.finish(name, Method::Stop, Outcome::Ok);
+    }
+    // Who has an optional dependency is not waited for, but told.
+    assert_eq!(world.began(), ["stop root", "stop opt"]);
+    world.finish_all();
+    assert_eq!(world.state("proud"), State::Online);
+    assert_eq!(world.state("opt"), State::Online);
+    assert_eq!((world.state("mid"), world.state("leaf")), (State::Offline, State::Offline));
+}
+
+#[test]
+fn services_that_came_to_depend_on_each_other_while_running_can_be_stopped() {
+    let mut world = store_and_xend(RestartOn::Restart);
+    world.add("store", config(vec![needs(&["xend"], Grouping::RequireAll, RestartOn::Restart)]));
+    assert_eq!(world.state("store"), State::Online);
+    world.event(Event::Shutdown);
+    world.finish_all();
+    assert!(world.engine.is_quiet());
+}
+
+#[test]
+fn what_excludes_a_service_that_starts_is_stopped_unless_it_does_not_mind() {
+    for (restart_on, stays) in [(RestartOn::None, true), (RestartOn::Error, false)] {
+        let mut world = World::new();
+        let off = Config { enabled: false, ..config(vec![]) };
+        world.add("b", off);
+        world.add("not", config(vec![needs(&["b"], Grouping::ExcludeAll, restart_on)]));
+        world.finish_all();
+        world.add("b", config(vec![]));
+        world.finish_all();
+        assert_eq!(world.state("b"), State::Online);
+        assert_eq!(world.state("not") == State::Online, stays);
+    }
+}
+
+#[test]
+fn a_mark_says_who_asked_and_an_immediate_one_runs_no_method() {
+    use Requester::{Administrator, Service};
+    for (by, reason) in [(Administrator, "administrative_request"), (Service, "service_request")] {
+        let mut world = store_and_xend(RestartOn::Restart);
+        world.event(Event::Maintenance(fmri("store"), by));
+        assert_eq!(world.engine.look(&fmri("store")).unwrap().next, Some(State::Maintenance));
+        world.finish_all();
+        assert_eq!(
+            (world.state("store"), world.auxiliary("store").as_str()),
+            (State::Maintenance, reason)
+        );
+        assert_eq!(world.state("xend"), State::Offline);
+        let mut world = store_and_xend(RestartOn::Restart);
+        world.event(Event::Abandon(fmri("store"), by));
+        assert_eq!(
+            (world.state("store"), world.auxiliary("store").as_str()),
+            (State::Maintenance, reason)
+        );
+        assert_eq!(world.began(), ["stop xend"]);
+        assert_eq!(world.abandoned, [fmri("store")]);
+        let mut world = store_and_xend(RestartOn::Restart);
+        world.event(Event::Degrade(fmri("store"), by));
+        assert_eq!(
+            (world.state("store"), world.auxiliary("store").as_str()),
+            (State::Degraded, reason)
+        );
+        world.event(Event::Clear(fmri("store")));
+        assert_eq!(
+            (world.state("store"), world.auxiliary("store").as_str()),
+            (State::Online, "none")
+        );
+        assert!(world.began().is_empty());
+    }
+}
+
+#[test]
+fn a_dump_is_for_what_runs_and_is_no_fault() {
+    let mut engine = Engine::new();
+    let actions = |engine: &mut Engine, events: Vec<Event>| engine.handle(events, 0, &|_| true);
+    let a = fmri("a");
+    actions(&mut engine, vec![Event::Configure(a.clone(), config(vec![]))]);
+    let both = || vec![Event::Dump(fmri("a")), Event::Restart(fmri("a"))];
+    assert!(!actions(&mut engine, both()).contains(&Action::Dump(a.clone())));
+    actions(&mut engine, vec![Event::Done(a.clone(), Method::Start, Outcome::Ok)]);
+    let done = actions(&mut engine, both());
+    assert!(done.contains(&Action::Dump(a.clone())));
+    assert!(done.contains(&Action::Log(a.clone(), "Stopping because service restarting.".into())));
+    let dumped = actions(&mut engine, vec![Event::Stopped(a, StopReason::Core)]);
+    assert!(dumped.is_empty(), "{dumped:?}");
+}
+
+#[test]
+fn of_two_cycles_in_one_batch_both_are_broken_and_named() {
+    let on = |names: &[&str]| config(vec![needs(names, Grouping::RequireAll, RestartOn::None)]);
+    let all = [("a", on(&["b", "c"])), ("b", on(&["a"])), ("c", on(&["a"])), ("d", on(&["c"]))];
+    let events = all.into_iter().map(|(name, config)| Event::Configure(fmri(name), config));
+    let mut engine = Engine::new();
+    let actions = engine.handle(events, 0, &|_| true);
+    let auxiliary = |name: &str| engine.look(&fmri(name)).unwrap().auxiliary;
+    assert_eq!(
+        ["a", "b", "c", "d"].map(auxiliary),
+        ["none", "dependency_cycle", "dependency_cycle", "none"]
+    );
+    let line = "Dependency cycle: svc:/b:default -> svc:/a:default -> svc:/b:default";
+    assert!(actions.contains(&Action::Log(fmri("b"), line.to_owned())), "{actions:?}");
+}
+
+#[test]
+fn a_description_that_makes_no_sense_leads_to_maintenance() {
+    let mut world = World::new();
+    world.add("a", Config { invalid: true, ..config(vec![]) });
+    assert_eq!(
+        (world.state("a"), world.auxiliary("a").as_str()),
+        (State::Maintenance, "invalid_dependency")
+    );
+    world.add("a", config(vec![]));
+    world.event(Event::Clear(fmri("a")));
+    world.finish_all();
+    assert_eq!(world.state("a"), State::Online);
+}

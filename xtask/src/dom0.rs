@@ -67,6 +67,7 @@ fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
         tree.link(&format!("boot/{file}"), format!("/var/lib/xen/boot/{file}"));
     }
     services(&mut tree)?;
+    documents(&mut tree)?;
     for program in programs {
         tree.copy(program.place, &program.file, 0o755);
     }
@@ -104,6 +105,17 @@ fn services(tree: &mut Tree) -> Result<()> {
         tree.copy(&place, rc.join("rc.d").join(script), 0o755);
     }
     Ok(())
+}
+
+/// Manual pages, and what bash completes of commands (`cargo xtask docs` makes most of them).
+fn documents(tree: &mut Tree) -> Result<()> {
+    for section in ["1", "5", "8"] {
+        for file in files(&project::root().join("docs/man"), section)? {
+            tree.copy(&format!("/usr/share/man/man{section}/{}", name(&file)?), &file, 0o644);
+        }
+    }
+    let completions = project::root().join("completions");
+    tree.copy_folder("/usr/share/bash-completion/completions", &completions)
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod cpio;
 pub mod disk;
+pub mod docs;
 pub mod dom0;
 pub mod guest;
 pub mod host;

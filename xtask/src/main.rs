@@ -19,6 +19,8 @@ enum Task {
     Test(xtask::test::Arguments),
     /// Write manifests/*.xml, the form for illumos, from manifests/*.toml
     Manifests,
+    /// Write the manual pages and completions of the service commands
+    Docs,
     /// Measure, with the peers in the same run
     Bench(xtask::bench::Arguments),
 }
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Task::Run(arguments) => xtask::run::run(&arguments),
         Task::Test(arguments) => xtask::test::test(&arguments),
         Task::Manifests => xtask::manifests::write(),
+        Task::Docs => xtask::docs::write(),
         Task::Bench(arguments) => xtask::bench::bench(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -3,20 +3,19 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use svc::cli::RCORDER;
 use svc::getopt;
 use svc::rc::order::{self, Head};
 
-const USAGE: &str = "Usage: rcorder [-k keyword] [-s keyword] file ...";
-
 fn main() -> ExitCode {
-    let (options, files) = match getopt::parse(std::env::args().skip(1), "k:s:") {
+    let (options, files) = match getopt::parse(std::env::args().skip(1), &RCORDER.spec()) {
         Ok((_, files)) if files.is_empty() => {
-            eprintln!("{USAGE}");
+            eprintln!("{}", RCORDER.usage());
             return ExitCode::FAILURE;
         }
         Ok(parsed) => parsed,
         Err(error) => {
-            eprintln!("rcorder: {error}\n{USAGE}");
+            eprintln!("rcorder: {error}\n{}", RCORDER.usage());
             return ExitCode::FAILURE;
         }
     };

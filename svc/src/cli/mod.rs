@@ -4,9 +4,24 @@
 //! To add an option, add an [`Opt`] and name it in a synopsis; `cargo xtask docs` does the rest.
 //! A synopsis is what a usage text shows ([`synopsis`]); prose is written as [`prose`] says.
 
+pub mod completion;
+pub mod manual;
+pub mod prose;
+mod rcorder;
 mod svcadm;
+mod svccfg;
+mod svcprop;
+mod svcs;
+mod synopsis;
 
+pub use rcorder::RCORDER;
 pub use svcadm::SVCADM;
+pub use svccfg::SVCCFG;
+pub use svcprop::SVCPROP;
+pub use svcs::SVCS;
+
+/// All commands that are described.
+pub static COMMANDS: [&Command; 5] = [&SVCS, &SVCPROP, &SVCADM, &SVCCFG, &RCORDER];
 
 /// A command.
 #[derive(Debug)]
@@ -27,12 +42,14 @@ pub struct Command {
     pub options: &'static [Opt],
     /// Its subcommands, if it has any.
     pub subcommands: &'static [Subcommand],
-    /// What its operands are; with subcommands, what theirs are.
+    /// What its operands are, if it has no subcommands.
     pub operands: Values,
     /// Other sections of the manual page.
     pub sections: &'static [Section],
     /// What the exit statuses mean.
     pub exit: &'static [Term],
+    /// Explanations and lines to be typed.
+    pub examples: &'static [Term],
     /// Manual pages to read on, such as `svcs(1)`.
     pub see_also: &'static [&'static str],
 }
@@ -55,6 +72,8 @@ pub struct Opt {
 pub struct Subcommand {
     /// What it is called.
     pub name: &'static str,
+    /// The heading that it is explained under, if there are some.
+    pub heading: &'static str,
     /// How it is called, its name included.
     pub synopsis: &'static str,
     /// What it does, in a few words for the usage; empty if that doesn't list it.
@@ -63,6 +82,8 @@ pub struct Subcommand {
     pub options: &'static [Opt],
     /// What the first operand is, if another than the others.
     pub first: Option<Values>,
+    /// What its operands are.
+    pub operands: Values,
     /// What it does, in the manual.
     pub text: &'static str,
 }
@@ -105,12 +126,16 @@ impl Command {
             format!("{before}{} {synopsis}", self.name)
         };
         let mut lines: Vec<String> = self.synopses.iter().enumerate().map(line).collect();
-        let listed = self.subcommands.iter().filter(|subcommand| !subcommand.help.is_empty());
-        for (number, subcommand) in listed.enumerate() {
+        for (number, subcommand) in self.listed().enumerate() {
             let space = if number == 0 { "\n" } else { "" };
             lines.push(format!("{space}{}", subcommand.usage(self.name)));
         }
         lines.join("\n")
+    }
+
+    /// Its subcommands that the usage lists.
+    fn listed(&self) -> impl Iterator<Item = &'static Subcommand> {
+        self.subcommands.iter().filter(|subcommand| !subcommand.help.is_empty())
     }
 
     /// Its options, each with a few words.

@@ -26,7 +26,7 @@ as `*xvm*`, which may mean many.",
         Opt { letter: 'v', argument: None, help: "", text: "Say what was asked for." },
     ],
     subcommands: &SUBCOMMANDS,
-    operands: Values::Services,
+    operands: Values::Any,
     sections: &[
         Section {
             title: "Waiting",
@@ -37,22 +37,6 @@ after that many seconds; what was asked for is done nevertheless.
 
 A method must not wait for its own instance, nor for one that can't run before it does. `svcadm` \
 refuses that; without `-s` a method may ask for anything.",
-            terms: &[],
-        },
-        Section {
-            title: "Examples",
-            text: "\
-Start a service and all it needs, and wait for it half a minute:
-
-    svcadm enable -rs -T 30 xvm/xend
-
-Stop one until the next boot, and note why:
-
-    svcadm disable -t -c OPS-1000 domains
-
-Have all that is in maintenance try again:
-
-    svcadm -S maintenance clear",
             terms: &[],
         },
     ],
@@ -68,21 +52,23 @@ Have all that is in maintenance try again:
         ),
         ("5", "With `-T`: an instance had not got there in time."),
     ],
+    examples: &[
+        ("Start a service and all it needs, and wait for it half a minute:", "svcadm enable -rs -T 30 xend"),
+        ("Stop one until the next boot, and note why:", "svcadm disable -t -c OPS-1000 domains"),
+        ("Have all that is in maintenance try again:", "svcadm -S maintenance clear"),
+    ],
     see_also: &["svcprop(1)", "svcs(1)", "svccfg(8)"],
 };
 
 const STATES: [&str; 6] =
     ["uninitialized", "offline", "online", "degraded", "maintenance", "disabled"];
 
-const WAIT: Opt =
-    Opt { letter: 's', argument: None, help: "", text: "Wait until it is done, or can't be done." };
+/// What these two do is said once, under "Waiting".
+/// What these two do is said once, under "Waiting".
+const WAIT: Opt = Opt { letter: 's', argument: None, help: "", text: "" };
 
-const TIMEOUT: Opt = Opt {
-    letter: 'T',
-    argument: Some(("seconds", Values::Any)),
-    help: "",
-    text: "With `-s`, wait no longer than that.",
-};
+const TIMEOUT: Opt =
+    Opt { letter: 'T', argument: Some(("seconds", Values::Any)), help: "", text: "" };
 
 const TEMPORARY: Opt =
     Opt { letter: 't', argument: None, help: "", text: "Only until the next boot." };
@@ -90,6 +76,7 @@ const TEMPORARY: Opt =
 const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand {
         name: "enable",
+        heading: "",
         synopsis: "enable [-rst] [-T <seconds>] [<service> ...]",
         help: "enable and online service(s)",
         options: &[
@@ -104,11 +91,13 @@ const SUBCOMMANDS: [Subcommand; 7] = [
             TIMEOUT,
         ],
         first: None,
+        operands: Values::Services,
         text: "\
 It shall run, now and after every boot. This does not clear maintenance.",
     },
     Subcommand {
         name: "disable",
+        heading: "",
         synopsis: "disable [-c comment] [-st] [-T <seconds>] [<service> ...]",
         help: "disable and offline service(s)",
         options: &[
@@ -123,10 +112,12 @@ It shall run, now and after every boot. This does not clear maintenance.",
             TIMEOUT,
         ],
         first: None,
+        operands: Values::Services,
         text: "It shall not run. What depends on it is stopped first.",
     },
     Subcommand {
         name: "restart",
+        heading: "",
         synopsis: "restart [-ds] [-T <seconds>] [<service> ...]",
         help: "restart specified service(s)",
         options: &[
@@ -140,19 +131,23 @@ It shall run, now and after every boot. This does not clear maintenance.",
             TIMEOUT,
         ],
         first: None,
+        operands: Values::Services,
         text: "It is stopped and started, if it runs; if not, nothing happens.",
     },
     Subcommand {
         name: "refresh",
+        heading: "",
         synopsis: "refresh [-s] [-T <seconds>] [<service> ...]",
         help: "re-read service configuration",
         options: &[WAIT, TIMEOUT],
         first: None,
+        operands: Values::Services,
         text: "\
 Its properties as edited become those it sees, and its refresh method runs if it runs.",
     },
     Subcommand {
         name: "mark",
+        heading: "",
         synopsis: "mark [-Ist] [-T <seconds>] <state> [<service> ...]",
         help: "set maintenance state",
         options: &[
@@ -173,20 +168,24 @@ Its properties as edited become those it sees, and its refresh method runs if it
             TIMEOUT,
         ],
         first: Some(Values::Words(&["maintenance", "degraded"])),
+        operands: Values::Services,
         text: "\
 With *state* `maintenance`: it is stopped, and needs an administrator from then on. With `degraded`: \
 it runs, with less than it should; only what is online can be marked so.",
     },
     Subcommand {
         name: "clear",
+        heading: "",
         synopsis: "clear [-s] [-T <seconds>] [<service> ...]",
         help: "clear maintenance or degraded state",
         options: &[WAIT, TIMEOUT],
         first: None,
+        operands: Values::Services,
         text: "It leaves maintenance, or the degraded state.",
     },
     Subcommand {
         name: "milestone",
+        heading: "",
         synopsis: "milestone [-ds] [-T <seconds>] <milestone>",
         help: "advance to a service milestone",
         options: &[
@@ -201,6 +200,7 @@ it runs, with less than it should; only what is online can be marked so.",
             "milestone/multi-user",
             "milestone/multi-user-server",
         ])),
+        operands: Values::Any,
         text: "\
 Only the *milestone* and all that it depends on shall run; the rest is stopped as if it were \
 disabled. With `none` nothing but svc.startd(8) runs. With `all` everything runs that is enabled. \

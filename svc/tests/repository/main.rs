@@ -3,6 +3,7 @@
 mod bundle;
 #[path = "../common/mod.rs"]
 mod common;
+mod completion;
 mod fixture;
 mod import;
 mod methods;

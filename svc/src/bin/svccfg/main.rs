@@ -9,20 +9,16 @@ mod session;
 
 use std::process::ExitCode;
 
+use svc::cli::SVCCFG;
 use svc::getopt;
 
 use session::Session;
 
-const USAGE: &str = "\
-Usage:\tsvccfg [-v] [-s FMRI] [-f file]
-\tsvccfg [-v] [-s FMRI] <command> [args]
-\tsvccfg help";
-
 fn main() -> ExitCode {
-    let (options, operands) = match getopt::parse(std::env::args().skip(1), "f:s:v") {
+    let (options, operands) = match getopt::parse(std::env::args().skip(1), &SVCCFG.spec()) {
         Ok(parsed) => parsed,
         Err(error) => {
-            eprintln!("svccfg: {error}\n{USAGE}");
+            eprintln!("svccfg: {error}\n{}", SVCCFG.usage());
             return ExitCode::from(2);
         }
     };
@@ -36,7 +32,7 @@ fn main() -> ExitCode {
         }
     }
     if file.is_some() && !operands.is_empty() {
-        eprintln!("svccfg: -f and a command exclude each other\n{USAGE}");
+        eprintln!("svccfg: -f and a command exclude each other\n{}", SVCCFG.usage());
         return ExitCode::from(2);
     }
     if let Some(word) = selection {

@@ -1,41 +1,14 @@
 //! The command line of svcs(1).
 
+use svc::cli::SVCS;
 use svc::fmri::Fmri;
 use svc::getopt;
 
 use crate::columns::{Column, Key, PLAIN, VERBOSE};
 use crate::graph::Format;
 
-const USAGE: &str = "\
-Usage: svcs [-aHpv] [-o col[,col ... ]] [-R restarter] [-sS col] [<service> ...]
-       svcs -d | -D [-Hpv] [-o col[,col ... ]] [-sS col] <service> ...
-       svcs -l [-pv] <service> ...
-       svcs -L [-f] <service> ...
-       svcs -x [-v] [<service> ...]
-       svcs -G [-H] [-o text|dot|svg] [<service> ...]
-       svcs -w [-a] [<service> ...]
-       svcs -?";
-
-/// What `-?` prints below the usage.
-pub const HELP: &str = "
-\t-a  list all service instances rather than only those that are enabled
-\t-d  list dependencies of the specified service(s)
-\t-D  list dependents of the specified service(s)
-\t-f  with -L, print the last lines of the log(s) and what is added to them
-\t-G  print the graph of dependencies, as text, for dot(1), or as a picture
-\t-H  omit header line from output
-\t-l  list detailed information about the specified service(s)
-\t-L  list the log file associated with the specified service(s)
-\t-o  list only the specified columns in the output
-\t-p  list process IDs and names associated with each service
-\t-R  list only those services with the specified restarter
-\t-s  sort output in ascending order by the specified column(s)
-\t-S  sort output in descending order by the specified column(s)
-\t-v  list verbose information appropriate to the type of output
-\t-w  show a live view of the whole screen, with keys to change states
-\t-x  explain the status of services that might require maintenance,
-\t    or explain the status of the specified service(s)
-
+/// What `-?` prints below the options.
+const NAMES: &str = "
 \tServices can be specified using an FMRI, abbreviation, or fnmatch(5)
 \tpattern, as shown in these examples for svc:/network/smtp:sendmail
 
@@ -48,6 +21,7 @@ pub const HELP: &str = "
 \tsvcs [opts] sendmail
 
 \tColumns for output or sorting can be specified using these names:
+
 ";
 
 /// What is shown.
@@ -124,9 +98,9 @@ impl Options {
 /// What was wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub enum Misuse {
-    #[error("{USAGE}")]
+    #[error("{}", SVCS.usage())]
     Usage,
-    #[error("svcs: {0}\n{USAGE}")]
+    #[error("svcs: {0}\n{usage}", usage = SVCS.usage())]
     Option(String),
     #[error("svcs: {0}")]
     Argument(String),
@@ -142,12 +116,12 @@ impl Misuse {
 /// The usage, as `-?` prints it.
 pub fn help() -> String {
     let names: String = Column::names().map(|name| format!("\t{name}\n")).collect();
-    format!("{USAGE}\n{HELP}\n{names}")
+    format!("{}\n\n{}{NAMES}{names}", SVCS.usage(), SVCS.help())
 }
 
 /// Reads the command line, warning of what has no effect.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, Misuse> {
-    let (given, operands) = getopt::parse(args, "?aDdfGHLlo:pR:S:s:vwx").map_err(Misuse::Option)?;
+    let (given, operands) = getopt::parse(args, &SVCS.spec()).map_err(Misuse::Option)?;
     let mode = mode(&given)?;
     let mut options = Options {
         mode,

@@ -10,13 +10,7 @@ use super::{Command, syntax};
 use crate::lexer::Token;
 use crate::session::{Result, Session};
 
-pub const COMMANDS: &[Command] = &[Command {
-    name: "describe",
-    usage: "describe [-v] [-t] [glob_pattern]",
-    help: "Describes the selection, its property groups and properties; with -v at length, with\n\
-           -t as the templates have it, without values.",
-    run: describe,
-}];
+pub const COMMANDS: &[Command] = &[Command { name: "describe", run: describe }];
 
 /// The language of texts.
 const LOCALE: &str = "C";

@@ -10,13 +10,7 @@ use super::{Command, words};
 use crate::lexer::{self, Token};
 use crate::session::{Result, Session, fail};
 
-pub const COMMANDS: &[Command] = &[Command {
-    name: "editprop",
-    usage: "editprop",
-    help: "Opens the properties of the selection in $VISUAL or $EDITOR, and does what the file\n\
-           says when that ends: its lines are commands, those that begin with # are none.",
-    run: editprop,
-}];
+pub const COMMANDS: &[Command] = &[Command { name: "editprop", run: editprop }];
 
 /// Groups that describe the service rather than set it up.
 const FRAMEWORK: [&str; 4] = ["dependency", "framework", "method", "template"];

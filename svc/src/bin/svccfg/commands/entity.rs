@@ -9,36 +9,11 @@ use crate::lexer::Token;
 use crate::session::{Result, Session, fail};
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "add",
-        usage: "add name",
-        help: "Adds a service, or an instance to the selected service.",
-        run: add,
-    },
-    Command {
-        name: "delete",
-        usage: "delete [-f] {name | fmri | pattern}",
-        help: "Deletes a service or an instance; with -f even one that runs.",
-        run: delete,
-    },
-    Command {
-        name: "list",
-        usage: "list [glob_pattern]",
-        help: "Lists the children of the selection: services, or a service's instances.",
-        run: list,
-    },
-    Command {
-        name: "select",
-        usage: "select {name | fmri | pattern}",
-        help: "Selects a service or an instance for the commands that follow.",
-        run: select,
-    },
-    Command {
-        name: "unselect",
-        usage: "unselect",
-        help: "Selects the parent of the selection.",
-        run: unselect,
-    },
+    Command { name: "add", run: add },
+    Command { name: "delete", run: delete },
+    Command { name: "list", run: list },
+    Command { name: "select", run: select },
+    Command { name: "unselect", run: unselect },
 ];
 
 /// What an entity has besides its children.

@@ -9,21 +9,8 @@ use super::{Command, syntax, words};
 use crate::lexer::Token;
 use crate::session::{NO_INSTANCE, Result, Session, fail};
 
-pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "setenv",
-        usage: "setenv [-s | -i | -m method] NAME value",
-        help: "Sets a variable for the start method, for all methods of the service (-s) or of\n\
-               the instance (-i), or for one method (-m).",
-        run: setenv,
-    },
-    Command {
-        name: "unsetenv",
-        usage: "unsetenv [-s | -i | -m method] NAME",
-        help: "Removes a variable that setenv set.",
-        run: unsetenv,
-    },
-];
+pub const COMMANDS: &[Command] =
+    &[Command { name: "setenv", run: setenv }, Command { name: "unsetenv", run: unsetenv }];
 
 /// The property that holds `NAME=value` for each variable.
 const ENVIRONMENT: &str = "environment";

@@ -12,24 +12,9 @@ use crate::lexer::Token;
 use crate::session::{Result, Session, fail};
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "export",
-        usage: "export [-t] {service | pattern} [> file]",
-        help: "Writes a manifest of the service as it is edited now, in XML, or in TOML (-t).",
-        run: export,
-    },
-    Command {
-        name: "import",
-        usage: "import file",
-        help: "Imports a manifest. What was changed here since its last import is kept.",
-        run: import,
-    },
-    Command {
-        name: "validate",
-        usage: "validate file",
-        help: "Checks a manifest without changing the repository.",
-        run: validate,
-    },
+    Command { name: "export", run: export },
+    Command { name: "import", run: import },
+    Command { name: "validate", run: validate },
 ];
 
 fn validate(session: &mut Session, args: &[Token]) -> Result<()> {

@@ -9,6 +9,8 @@ mod profile;
 mod property;
 mod snapshot;
 
+use svc::cli::{SVCCFG, Subcommand, prose};
+
 use crate::lexer::Token;
 use crate::session::{Error, Result, Session, fail};
 
@@ -16,56 +18,40 @@ use crate::session::{Error, Result, Session, fail};
 pub struct Command {
     /// Its first word.
     pub name: &'static str,
-    /// How it is typed.
-    pub usage: &'static str,
-    help: &'static str,
     /// What it does.
     pub run: fn(&mut Session, &[Token]) -> Result<()>,
 }
 
-/// The commands under the headings that `help` shows.
-const COMMANDS: [(&str, &[Command]); 9] = [
-    (
-        "General commands",
-        &[
-            Command {
-                name: "end",
-                usage: "end",
-                help: "Ends the session; exit and quit do the same.",
-                run: end,
-            },
-            Command { name: "exit", usage: "exit", help: "Ends the session.", run: end },
-            Command {
-                name: "help",
-                usage: "help [command]",
-                help: "Lists the commands, or explains one.",
-                run: help,
-            },
-            Command { name: "quit", usage: "quit", help: "Ends the session.", run: end },
-        ],
-    ),
-    ("Manifest commands", manifest::COMMANDS),
-    ("Profile commands", profile::COMMANDS),
-    ("Entity commands", entity::COMMANDS),
-    ("Snapshot commands", snapshot::COMMANDS),
-    ("Property commands", property::COMMANDS),
-    ("Editing commands", edit::COMMANDS),
-    ("Template commands", describe::COMMANDS),
-    ("Method environment commands", environment::COMMANDS),
+/// The commands; `svc::cli::SVCCFG` describes each.
+const COMMANDS: [&[Command]; 9] = [
+    &[
+        Command { name: "end", run: end },
+        Command { name: "exit", run: end },
+        Command { name: "help", run: help },
+        Command { name: "quit", run: end },
+    ],
+    manifest::COMMANDS,
+    profile::COMMANDS,
+    entity::COMMANDS,
+    snapshot::COMMANDS,
+    property::COMMANDS,
+    edit::COMMANDS,
+    describe::COMMANDS,
+    environment::COMMANDS,
 ];
 
 /// The names of all commands.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().flat_map(|(_, commands)| *commands).map(|command| command.name)
+    COMMANDS.into_iter().flatten().map(|command| command.name)
 }
 
 /// The command called `name`.
 pub fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().flat_map(|(_, commands)| *commands).find(|command| command.name == name)
+    COMMANDS.into_iter().flatten().find(|command| command.name == name)
 }
 
 fn syntax<T>(name: &str) -> Result<T> {
-    Err(Error::Syntax(find(name).map_or("", |command| command.usage)))
+    Err(Error::Syntax(SVCCFG.subcommand(name).map_or("", |command| command.synopsis)))
 }
 
 /// The arguments of command `name`: plain words only, between `least` and `most` of them.
@@ -84,18 +70,35 @@ fn end(session: &mut Session, args: &[Token]) -> Result<()> {
 }
 
 fn help(session: &mut Session, args: &[Token]) -> Result<()> {
-    match words("help", args, 0, 1)?.first() {
-        Some(name) => match find(name) {
-            Some(command) => session.print(&format!("{}\n\n{}\n", command.usage, command.help)),
-            None => fail(format!("Unknown command \"{name}\".")),
-        },
-        None => {
-            let mut text = String::new();
-            for (heading, commands) in COMMANDS {
-                let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
-                text.push_str(&format!("{:<29}{}\n", format!("{heading}:"), names.join(" ")));
-            }
-            session.print(&text)
+    let Some(name) = words("help", args, 0, 1)?.first().copied() else {
+        return session.print(&all_commands());
+    };
+    match SVCCFG.subcommand(name) {
+        Some(command) => {
+            let text = prose::plain(command.text);
+            session.print(&format!("{}\n\n{text}\n", command.synopsis))
         }
+        None => fail(format!("Unknown command \"{name}\".")),
+    }
+}
+
+/// The names of all commands under their headings.
+fn all_commands() -> String {
+    let under_headings = SVCCFG.subcommands.chunk_by(|one, next| one.heading == next.heading);
+    let line = |commands: &[Subcommand]| {
+        let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
+        format!("{:<29}{}\n", format!("{}:", commands[0].heading), names.join(" "))
+    };
+    under_headings.map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_is_described() {
+        let described = SVCCFG.subcommands.iter().map(|command| command.name);
+        assert!(described.eq(names()), "svc::cli::SVCCFG and COMMANDS differ");
     }
 }

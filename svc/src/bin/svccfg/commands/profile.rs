@@ -15,36 +15,11 @@ use crate::session::{Result, Session};
 const MANIFESTS: &str = "/lib/svc/manifest";
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "apply",
-        usage: "apply [-n] file",
-        help: "Applies a profile; with -n only says what it would change.",
-        run: apply,
-    },
-    Command {
-        name: "archive",
-        usage: "archive [> file]",
-        help: "Writes all services as they are edited now, in XML.",
-        run: archive,
-    },
-    Command {
-        name: "cleanup",
-        usage: "cleanup",
-        help: "Removes the services whose manifest is gone; one that runs is disabled first.",
-        run: cleanup,
-    },
-    Command {
-        name: "extract",
-        usage: "extract [-t] [> file]",
-        help: "Writes what was customised here as a profile, in XML, or in TOML (-t).",
-        run: extract,
-    },
-    Command {
-        name: "inventory",
-        usage: "inventory file",
-        help: "Lists the services and instances that a manifest delivers.",
-        run: inventory,
-    },
+    Command { name: "apply", run: apply },
+    Command { name: "archive", run: archive },
+    Command { name: "cleanup", run: cleanup },
+    Command { name: "extract", run: extract },
+    Command { name: "inventory", run: inventory },
 ];
 
 fn apply(session: &mut Session, args: &[Token]) -> Result<()> {

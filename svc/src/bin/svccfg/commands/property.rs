@@ -10,50 +10,14 @@ use crate::listing::{self, Depth};
 use crate::session::{Result, Session, fail};
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "addpg",
-        usage: "addpg name type [P]",
-        help: "Adds a property group; with P one that a boot empties.",
-        run: addpg,
-    },
-    Command {
-        name: "addpropvalue",
-        usage: "addpropvalue pg/name [type:] value",
-        help: "Adds a value to a property, or makes the property.",
-        run: addpropvalue,
-    },
-    Command { name: "delpg", usage: "delpg name", help: "Deletes a property group.", run: delpg },
-    Command {
-        name: "delprop",
-        usage: "delprop pg[/name]",
-        help: "Deletes a property, or a property group.",
-        run: delprop,
-    },
-    Command {
-        name: "delpropvalue",
-        usage: "delpropvalue pg/name glob_pattern",
-        help: "Deletes the values of a property that match the pattern.",
-        run: delpropvalue,
-    },
-    Command {
-        name: "listpg",
-        usage: "listpg [glob_pattern]",
-        help: "Lists the property groups of the selection.",
-        run: listpg,
-    },
-    Command {
-        name: "listprop",
-        usage: "listprop [glob_pattern]",
-        help: "Lists the property groups and the properties of the selection.",
-        run: listprop,
-    },
-    Command {
-        name: "setprop",
-        usage: "setprop pg/name = [type:] value, or setprop pg/name = [type:] ([value...])",
-        help: "Sets a property. Values may be in double quotes; a list may span lines.\n\
-               A new property needs its type.",
-        run: setprop,
-    },
+    Command { name: "addpg", run: addpg },
+    Command { name: "addpropvalue", run: addpropvalue },
+    Command { name: "delpg", run: delpg },
+    Command { name: "delprop", run: delprop },
+    Command { name: "delpropvalue", run: delpropvalue },
+    Command { name: "listpg", run: listpg },
+    Command { name: "listprop", run: listprop },
+    Command { name: "setprop", run: setprop },
 ];
 
 fn listpg(session: &mut Session, args: &[Token]) -> Result<()> {

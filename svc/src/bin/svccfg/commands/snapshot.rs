@@ -9,32 +9,10 @@ use crate::lexer::Token;
 use crate::session::{Error, Result, Session, fail};
 
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "listsnap",
-        usage: "listsnap",
-        help: "Lists the snapshots of the selected instance.",
-        run: listsnap,
-    },
-    Command {
-        name: "refresh",
-        usage: "refresh",
-        help: "Makes what was edited visible to the selected instance, and has its restarter\n\
-               reread it.",
-        run: refresh,
-    },
-    Command {
-        name: "revert",
-        usage: "revert [snapshot]",
-        help: "Makes the properties of the selected instance and of its service what they were\n\
-               in a snapshot, or in the selected one.",
-        run: revert,
-    },
-    Command {
-        name: "selectsnap",
-        usage: "selectsnap [snapshot]",
-        help: "Shows a snapshot instead of what is edited; without a name, what is edited.",
-        run: selectsnap,
-    },
+    Command { name: "listsnap", run: listsnap },
+    Command { name: "refresh", run: refresh },
+    Command { name: "revert", run: revert },
+    Command { name: "selectsnap", run: selectsnap },
 ];
 
 fn listsnap(session: &mut Session, args: &[Token]) -> Result<()> {

@@ -78,6 +78,17 @@ pub(crate) fn changes(
     changes
 }
 
+/// The change that shows who asked for maintenance.
+pub(crate) fn requester(fmri: &Fmri, name: &str) -> Change {
+    Change::SetProp {
+        fmri: fmri.clone(),
+        pg: GROUP.to_owned(),
+        prop: "auxiliary_fmri".to_owned(),
+        ty: PropType::Astring,
+        values: vec![name.to_owned()],
+    }
+}
+
 /// What an earlier restarter wrote.
 #[derive(Debug, Clone)]
 pub(crate) struct Earlier {

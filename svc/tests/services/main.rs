@@ -12,6 +12,7 @@ mod logs;
 mod methods;
 mod modes;
 mod phases;
+mod requests;
 mod survival;
 mod svcadm;
 mod svcs;

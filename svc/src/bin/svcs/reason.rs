@@ -34,6 +34,9 @@ pub fn of(host: &Host, instance: &Instance) -> Option<Reason> {
             let next = next.map_or("none", State::name);
             say(format!("Transitioning to state {next}."), "PH")
         }
+        Some(State::Offline) if instance.auxiliary() == "retry_pending" => {
+            say("Failed, and is tried again after a while.", "8Q")
+        }
         Some(State::Offline) => return None,
         Some(State::Degraded) if instance.auxiliary() == "administrative_request" => {
             say("Degraded by an administrator.", "DX")
@@ -235,6 +238,11 @@ mod tests {
         assert_eq!(next("offline", "online"), Some(say("Start method is running.", "C4")));
         assert_eq!(next("offline", "disabled").unwrap().1, "PH");
         assert_eq!(next("offline", "none"), None);
+        let pending = Sample::default().instance("a", "offline", true);
+        let pending =
+            pending.set("a", "restarter", PropType::Astring, "auxiliary_state", "retry_pending");
+        let line = "Failed, and is tried again after a while.";
+        assert_eq!(reason(pending), Some(say(line, "8Q")));
         assert_eq!(next("broken", "none").unwrap().0, "Not in valid state (broken).");
     }
 

@@ -1,6 +1,7 @@
 //! The loop: changes in the repository and ends of processes in, methods and states out.
 
 mod checks;
+mod milestone;
 mod processes;
 mod progress;
 mod record;
@@ -20,7 +21,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use svc_daemon::Signals;
 
 use super::config::Description;
-use super::engine::{Action, Engine, Event, Look, Method, Model, Outcome};
+use super::engine::{Action, Engine, Event, Look, Method, Milestone, Model, Outcome};
 use super::follow::{News, follow};
 use super::log;
 use super::method;
@@ -62,6 +63,7 @@ pub struct Daemon {
     dying: BTreeMap<Fmri, u64>,
     checks: Checks,
     progress: Progress,
+    milestone: Milestone,
     changes: Receiver<News>,
     wake: UnixStream,
     signals: Signals,
@@ -99,6 +101,7 @@ impl Daemon {
             dying: BTreeMap::new(),
             checks: Checks::default(),
             progress,
+            milestone: Milestone::default(),
             changes,
             wake,
             signals,
@@ -106,6 +109,8 @@ impl Daemon {
             shutdown: false,
         };
         daemon.end_old_checks();
+        milestone::appear(&daemon.repo).map_err(io::Error::other)?;
+        daemon.take_up_milestone().map_err(io::Error::other)?;
         for fmri in daemon.repo.instances().map_err(io::Error::other)? {
             daemon.take_up(fmri).map_err(io::Error::other)?;
         }

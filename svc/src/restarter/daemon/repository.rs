@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use super::milestone::is_master;
 use super::{Daemon, Instance};
 use crate::fmri::Fmri;
 use crate::repo::{Changed, RepoError, View, snapshots};
@@ -14,6 +15,9 @@ use crate::restarter::publish::{self, Processes};
 impl Daemon {
     /// An instance of the repository, as it is found at start.
     pub(super) fn take_up(&mut self, fmri: Fmri) -> Result<(), RepoError> {
+        if is_master(&fmri) {
+            return Ok(());
+        }
         let earlier = self.repo.pg(&fmri, "restarter", &View::Direct)?;
         let earlier = earlier.as_ref().and_then(publish::read);
         let Some(description) = self.describe(&fmri)? else { return Ok(()) };
@@ -67,7 +71,8 @@ impl Daemon {
     pub(super) fn repository_changed(&mut self, generation: u64, changed: Vec<Changed>) {
         let mut changed: BTreeSet<_> = changed.into_iter().map(|c| (c.fmri, c.pg)).collect();
         let inherited = |fmri: &Fmri, pg: &Option<String>| {
-            let heirs = self.instances.keys().filter(|heir| heir.service == fmri.service);
+            let from_here = self.instances.range(fmri.clone()..).map(|(heir, _)| heir);
+            let heirs = from_here.take_while(|heir| heir.service == fmri.service);
             heirs.map(|heir| (heir.clone(), pg.clone())).collect::<Vec<_>>()
         };
         let of_services = changed.iter().filter(|(fmri, pg)| !fmri.is_instance() && pg.is_some());
@@ -77,6 +82,7 @@ impl Daemon {
         for (fmri, pg) in changed {
             let result = match pg.as_deref() {
                 None => self.came_or_went(&fmri),
+                Some("options" | "options_ovr") if is_master(&fmri) => self.milestone_changed(),
                 Some("general" | "general_ovr") => self.enabled_changed(&fmri),
                 Some("restarter_actions") => self.requested(&fmri),
                 Some(_) => Ok(()),
@@ -118,6 +124,11 @@ impl Daemon {
         let flag = |name: &str| group.as_ref().and_then(|group| group.get(name)?.as_bool());
         let is_service = flag("auxiliary_tty") == Some(false);
         let by = if is_service { Requester::Service } else { Requester::Administrator };
+        if let Some(name) = group.as_ref().and_then(|group| group.first("auxiliary_fmri"))
+            && is_service
+        {
+            self.unsaved.push((fmri.clone(), vec![publish::requester(fmri, name)]));
+        }
         for (action, _) in requests {
             let fmri = fmri.clone();
             let event = match action.as_str() {

@@ -1,12 +1,15 @@
 //! What the repository says and administrators ask for.
 
 use super::vertex::{Verdict, Vertex};
-use super::{Action, Config, Engine, Look, Method, Requester, RestartOn, StopReason};
+use super::{Action, Config, Engine, Look, Method, Milestone, Requester, RestartOn, StopReason};
 use crate::fmri::Fmri;
 use crate::state::State;
 
 impl Engine {
     pub(super) fn configure(&mut self, fmri: Fmri, config: Config) {
+        // Inside of a milestone is who is depended on; without one, nobody need be looked for.
+        let is_unknown = self.milestone != Milestone::All;
+        self.is_redrawn &= !is_unknown;
         if let Some(vertex) = self.vertices.get_mut(&fmri) {
             vertex.deleted = false;
             self.describe(&fmri, config);
@@ -15,6 +18,9 @@ impl Engine {
             let mut vertex = Vertex::new(config);
             vertex.barred = self.shutdown;
             self.insert(&fmri, vertex);
+            if is_unknown && !self.shutdown {
+                return;
+            }
             self.initialize(&fmri);
         }
         self.check_description(&fmri);

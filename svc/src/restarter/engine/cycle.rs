@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Dependency, Engine, Grouping};
+use super::Engine;
 use crate::fmri::Fmri;
 use crate::state::State;
 
@@ -64,7 +64,7 @@ impl Engine {
                     }
                     Some(fmri) if !done.contains(fmri) => {
                         on_way.insert(fmri);
-                        way.push((fmri, self.waited_for(fmri)));
+                        way.push((fmri, self.waited_for(fmri).collect()));
                     }
                     _ => {}
                 }
@@ -80,12 +80,9 @@ impl Engine {
         None
     }
 
-    /// The instances that have to come up first. Two may well exclude each other.
-    fn waited_for<'a>(&'a self, fmri: &Fmri) -> Vec<&'a Fmri> {
-        let vertex = self.vertices.get(fmri).filter(|vertex| vertex.auxiliary != CYCLE);
-        let groups = vertex.map_or(&[][..], |vertex| &vertex.config.dependencies);
-        let waits = groups.iter().filter(|group| group.grouping != Grouping::ExcludeAll);
-        let names = waits.flat_map(Dependency::services);
-        names.flat_map(|name| self.named(name)).map(|(fmri, _)| fmri).collect()
+    /// The instances that have to come up first.
+    fn waited_for<'a>(&'a self, fmri: &'a Fmri) -> impl Iterator<Item = &'a Fmri> {
+        let is_broken = self.vertices.get(fmri).is_some_and(|vertex| vertex.auxiliary == CYCLE);
+        self.dependencies(fmri).filter(move |_| !is_broken)
     }
 }

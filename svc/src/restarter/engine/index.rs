@@ -33,6 +33,14 @@ impl Engine {
         })
     }
 
+    /// The instances that one depends on. Those that it excludes are none: two may well exclude
+    /// each other.
+    pub(super) fn dependencies<'a>(&'a self, fmri: &Fmri) -> impl Iterator<Item = &'a Fmri> {
+        let groups = self.vertices.get(fmri).map_or(&[][..], |vertex| &vertex.config.dependencies);
+        let wanted = groups.iter().filter(|group| group.grouping != Grouping::ExcludeAll);
+        wanted.flat_map(Dependency::services).flat_map(|name| self.named(name)).map(|(on, _)| on)
+    }
+
     /// The dependency groups that name an instance or its service, and whose they are.
     pub(super) fn named_by(&self, fmri: &Fmri) -> impl Iterator<Item = (&Fmri, &Dependency)> {
         let names = [self.topics.get(fmri), self.topics.get(&fmri.service())];

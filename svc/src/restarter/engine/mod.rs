@@ -22,6 +22,7 @@ mod admin;
 mod cycle;
 mod ends;
 mod index;
+mod milestone;
 mod rules;
 mod settle;
 #[cfg(test)]
@@ -37,8 +38,8 @@ use crate::state::State;
 use index::Topics;
 pub use rules::{Judge, Satisfaction, Services, Standing};
 pub use types::{
-    Action, Backoff, Config, Dependency, Entity, Event, Grouping, Look, Method, Model, Outcome,
-    Requester, RestartOn, StopReason,
+    Action, Backoff, Config, Dependency, Entity, Event, Grouping, Look, Method, Milestone, Model,
+    Outcome, Requester, RestartOn, StopReason,
 };
 use vertex::Vertex;
 
@@ -60,6 +61,9 @@ pub struct Engine {
     /// Those of which a method runs, or which are being killed.
     busy: BTreeSet<Fmri>,
     actions: Vec<Action>,
+    milestone: Milestone,
+    /// Who is inside of the milestone is known.
+    is_redrawn: bool,
     now: u64,
     shutdown: bool,
 }
@@ -130,6 +134,7 @@ impl Engine {
             Event::Done(fmri, method, outcome) => self.done(&fmri, method, outcome),
             Event::Stopped(fmri, reason) => self.ended(&fmri, reason),
             Event::Gone(fmri) => self.gone(&fmri),
+            Event::Milestone(milestone) => self.go_to(milestone),
             Event::Shutdown => self.shut_down(),
             Event::Tick => {}
         }

@@ -14,6 +14,7 @@ use crate::state::State;
 impl Engine {
     pub(super) fn settle(&mut self, exists: &dyn Fn(&Path) -> bool) {
         self.wake();
+        self.redraw();
         self.check_cycles();
         loop {
             // What a change means is known everywhere before anything is done about it.

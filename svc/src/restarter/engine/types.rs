@@ -251,6 +251,18 @@ impl StopReason {
     }
 }
 
+/// How much of everything is to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Milestone {
+    /// All that is enabled.
+    #[default]
+    All,
+    /// Nothing.
+    Nothing,
+    /// This instance and all that it depends on.
+    Instance(Fmri),
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -280,6 +292,8 @@ pub enum Event {
     Stopped(Fmri, StopReason),
     /// What was to be killed has no processes any more.
     Gone(Fmri),
+    /// Run what this milestone needs, and nothing else.
+    Milestone(Milestone),
     /// Stop everything, dependents first, and start nothing.
     Shutdown,
     /// Time has passed.

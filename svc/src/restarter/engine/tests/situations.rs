@@ -355,3 +355,43 @@ fn a_description_that_makes_no_sense_leads_to_maintenance() {
     world.finish_all();
     assert_eq!(world.state("a"), State::Online);
 }
+
+#[test]
+fn a_milestone_keeps_what_it_needs_and_the_rest_goes_from_the_leaves_to_the_root() {
+    let on = |name| config(vec![needs(&[name], Grouping::RequireAll, RestartOn::None)]);
+    let mut world = World::new();
+    world.event(Event::Milestone(Milestone::Instance(fmri("ms"))));
+    world.events(vec![
+        Event::Configure(fmri("leaf"), on("mid")),
+        Event::Configure(fmri("mid"), on("base")),
+        Event::Configure(fmri("ms"), on("base")),
+        Event::Configure(fmri("base"), config(vec![])),
+    ]);
+    world.finish_all();
+    assert_eq!(world.began(), ["start base", "start ms"]);
+    assert_eq!((world.state("mid"), world.state("leaf")), (State::Disabled, State::Disabled));
+    world.event(Event::Milestone(Milestone::All));
+    world.finish_all();
+    assert_eq!(world.began(), ["start mid", "start leaf"]);
+    world.event(Event::Milestone(Milestone::Nothing));
+    world.finish_all();
+    let stopped = world.began();
+    let at = |name: &str| stopped.iter().position(|line| *line == format!("stop {name}")).unwrap();
+    assert!(at("leaf") < at("mid") && at("mid").max(at("ms")) < at("base"), "{stopped:?}");
+    assert_eq!(world.state("base"), State::Disabled);
+}
+
+#[test]
+fn what_comes_later_is_inside_of_a_milestone_if_it_is_needed_there() {
+    let mut world = World::new();
+    world.event(Event::Milestone(Milestone::Instance(fmri("ms"))));
+    world.add("ms", config(vec![needs(&["new"], Grouping::OptionalAll, RestartOn::None)]));
+    world.finish_all();
+    world.add("new", config(vec![]));
+    world.add("other", config(vec![]));
+    world.finish_all();
+    assert_eq!((world.state("new"), world.state("other")), (State::Online, State::Disabled));
+    world.add("ms", config(vec![]));
+    world.finish_all();
+    assert_eq!(world.state("new"), State::Disabled);
+}

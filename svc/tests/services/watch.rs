@@ -80,7 +80,7 @@ fn keys_change_states_and_the_view_follows() {
     let system = System::with(&[&daemon("a", ""), &daemon("b", "")]);
     system.wait_until("a", "online");
     system.wait_until("b", "online");
-    let mut watch = Watch::new(&system, &["-a"]);
+    let mut watch = Watch::new(&system, &["a", "b"]);
     watch.expect("2 instances: 2 online");
     watch.expect("STATE          RESTARTS STIME    FMRI");
     watch.expect("svc:/b:default");

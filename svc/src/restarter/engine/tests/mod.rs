@@ -89,11 +89,19 @@ impl World {
 
     /// Ends methods until none runs.
     fn finish_all(&mut self) {
+        assert!(self.comes_to_rest(), "methods are run for ever");
+    }
+
+    /// Ends methods; whether there comes a moment when none runs.
+    fn comes_to_rest(&mut self) -> bool {
+        const LONG: usize = 2000;
         self.bury();
-        while let Some((fmri, method)) = self.running.pop_first() {
+        for _ in 0..LONG {
+            let Some((fmri, method)) = self.running.pop_first() else { return true };
             self.event(Event::Done(fmri, method, Outcome::Ok));
             self.bury();
         }
+        false
     }
 
     /// Has the method that runs now end like this.

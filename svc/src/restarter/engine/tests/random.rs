@@ -126,9 +126,9 @@ proptest! {
             }
             check_tallies(&world.engine);
         }
-        // No wake-up is lost.
-        world.finish_all();
-        for (i, name) in NAMES.iter().enumerate() {
+        // No wake-up is lost. Those that exclude what they rely on may never come to rest.
+        let rests = world.comes_to_rest();
+        for (i, name) in NAMES.iter().enumerate().filter(|_| rests) {
             let vertex = &world.engine.vertices[&fmri(name)];
             let can = vertex.satisfaction() == Satisfaction::Yes && vertex.not_before.is_none();
             match vertex.state {

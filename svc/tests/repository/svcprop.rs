@@ -58,9 +58,9 @@ fn views_differ_until_a_refresh() {
     assert_eq!(with(&["-c"]).ok(), "512\n");
     assert_eq!(with(&["-s", "initial"]).ok(), "196\n");
     let missing =
-        format!("svcprop: Couldn't find property 'config/dom0-min-mem' for instance '{FMRI}'.\n");
+        format!("svcprop: Couldn't find property group `config' for instance `{FMRI}'.\n");
     assert_eq!(with(&["-C"]).failed(), missing);
-    assert!(with(&["-s", "nope"]).failed().contains("No such snapshot \"nope\""));
+    assert!(with(&["-s", "nope"]).failed() == "svcprop: No such snapshot.\n");
     let service = system.svcprop(&["-p", "config/dom0-min-mem", "svc:/system/xvm/xend"]).ok();
     assert_eq!(service, "512\n");
 }
@@ -69,12 +69,17 @@ fn views_differ_until_a_refresh() {
 fn what_is_missing_is_told_unless_quiet() {
     let system = System::with_xend();
     let missing = |args: &[&str]| system.svcprop(&[args, &["-p", "config/x", "xend"]].concat());
-    let complaint = format!("svcprop: Couldn't find property 'config/x' for instance '{FMRI}'.\n");
+    let complaint = format!("svcprop: Couldn't find property `config/x' for instance `{FMRI}'.\n");
     assert_eq!(missing(&[]).failed(), complaint);
     assert_eq!(missing(&["-q"]).failed(), "");
     assert_eq!(missing(&["-qv"]).failed(), complaint);
     assert_eq!(system.svcprop(&["-q", "-p", "config/dom0-min-mem", "xend"]).ok(), "");
-    assert!(system.svcprop(&["-p", "nope", "xend"]).failed().contains("property group 'nope'"));
+    assert!(
+        system
+            .svcprop(&["-p", "nope", "xend"])
+            .failed()
+            .contains("property group `nope' for instance `")
+    );
     assert!(system.svcprop(&["nobody"]).failed().contains("Pattern 'nobody' doesn't match"));
     assert_eq!(system.svcprop(&["-q", "nobody"]).failed(), "");
     assert_eq!(system.svcprop(&[]).status, 2);
@@ -85,7 +90,7 @@ fn what_is_missing_is_told_unless_quiet() {
 fn some_may_be_there_and_some_not() {
     let system = System::with_xend();
     let done = system.svcprop(&["-p", "config/dom0-min-mem", "-p", "config/x", "xend"]);
-    assert_eq!((done.status, done.out.as_str()), (1, "config/dom0-min-mem integer 196\n"));
+    assert_eq!((done.status, done.out.as_str()), (1, "196\n"));
     assert!(done.err.contains("config/x"));
 }
 
@@ -93,6 +98,7 @@ fn some_may_be_there_and_some_not() {
 fn waiting_ends_with_a_change_of_that_group() {
     let system = System::with_xend();
     system.svccfg(&["-s", "xend:default", "addpg", "state", "framework", "P"]).ok();
+    system.svccfg(&["-s", "xend:default", "setprop", "state/now", "=", "count:", "6"]).ok();
     let waiting = system
         .command(env!("CARGO_BIN_EXE_svcprop"), &["-w", "-p", "state/now", "xend"])
         .stdout(Stdio::piped())
@@ -105,5 +111,50 @@ fn waiting_ends_with_a_change_of_that_group() {
     assert!(waiting.try_wait().unwrap().is_none(), "another group's change is no reason");
     system.svccfg(&["-s", "xend:default", "setprop", "state/now", "=", "count:", "7"]).ok();
     assert_eq!(Done::from(waiting.wait_with_output().unwrap()).ok(), "7\n");
-    assert!(system.svcprop(&["-w", "-p", "nope", "xend"]).failed().contains("'nope'"));
+    assert!(system.svcprop(&["-w", "-p", "nope", "xend"]).failed().contains("Not found."));
+}
+
+#[test]
+fn values_are_in_one_line_and_groups_have_names() {
+    let system = System::with_xend();
+    let line = "setprop config/hosts = astring: (\"a b\" \"\" \"it's\")";
+    system.svccfg(&["-s", "svc:/system/xvm/xend", line]).ok();
+    system.svccfg(&["-s", "xend:default", "refresh"]).ok();
+    let svcprop = |line: &str| system.svcprop(&line.split(' ').collect::<Vec<_>>());
+    assert_eq!(svcprop("-p config/hosts xend").ok(), "a\\ b \"\" it\\'s\n");
+    let two = "-p config/hosts -p config/dom0-min-mem xend";
+    assert_eq!(svcprop(two).ok(), "a\\ b \"\" it\\'s\n196\n");
+    let mixed = svcprop("-p config/dom0-min-mem -p general xend").ok();
+    assert!(
+        mixed.starts_with("config/dom0-min-mem integer 196\ngeneral/enabled boolean"),
+        "{mixed}"
+    );
+    let group = format!("{FMRI}/:properties/config");
+    assert_eq!(svcprop(&format!("-p dom0-min-mem {group}")).ok(), "196\n");
+    assert_eq!(svcprop(&group).ok(), svcprop("-p config xend").ok());
+    let full = svcprop("-fp config/dom0-min-mem svc:/system/xvm/xend").ok();
+    assert_eq!(full, "svc:/system/xvm/xend/:properties/config/dom0-min-mem integer 196\n");
+}
+
+#[test]
+fn wrong_usage_is_told_as_smf_tells_it() {
+    let system = System::with_xend();
+    let told = |line: &str, status: i32| {
+        let done = system.svcprop(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((done.status, done.out.as_str()), (status, ""), "{line}");
+        done.err
+    };
+    let said = |line: &str| format!("svcprop: {line}\n");
+    assert_eq!(told("-p 7/a xend", 2), said("Invalid component name `7'."));
+    assert_eq!(told("-w xend", 2), said("Cannot wait for an instance."));
+    assert_eq!(told("-w svc:/system/xvm/xend", 2), said("Cannot wait for a service."));
+    assert_eq!(told("-s start svc:/system/xvm/xend", 1), said("Only instances have snapshots."));
+    let group = format!("{FMRI}/:properties/config");
+    let line = format!("-p argument `a/b' has too many components for property group `{group}'.");
+    assert_eq!(told(&format!("-p a/b {group}"), 2), said(&line));
+    let line = "svcprop: The -p option cannot be used with property operands.\nUsage: svcprop ";
+    assert!(told(&format!("-p a {group}/keymap"), 2).starts_with(line));
+    system.svccfg(&["-s", "svc:/system/xvm/xend", "add", "spare"]).ok();
+    let line = "Pattern 'system/xvm/xend' matches multiple instances:";
+    assert!(told("-w -p general system/xvm/xend", 1).starts_with(&format!("svcprop: {line}")));
 }

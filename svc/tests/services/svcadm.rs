@@ -4,7 +4,7 @@ use svc::fmri::Fmri;
 use svc::repo::View;
 
 use crate::commands::{Done, run, svcadm};
-use crate::fixture::System;
+use crate::fixture::{System, lives};
 use crate::{daemon, needs, service};
 
 fn ok() -> Done {
@@ -172,7 +172,8 @@ fn milestones_are_written_to_the_master_restarter() {
     assert_eq!(status, 2);
     assert!(said.starts_with("\"network\" is not a valid major milestone.\nUsage: svcadm "));
     let (status, _, said) = svcadm(&system, &["milestone", "multi-user"]);
-    assert_ne!(status, 0, "{said}");
+    assert_eq!(status, 1);
+    assert!(said.contains("No such instance \"svc:/"), "{said}");
     assert_eq!(svcadm(&system, &["milestone", "all"]), ok());
     let read = |pg| group(&system, "system/svc/restarter", pg);
     let all = ("milestone".to_owned(), "all".to_owned());
@@ -182,4 +183,23 @@ fn milestones_are_written_to_the_master_restarter() {
     let svcprop = env!("CARGO_BIN_EXE_svcprop");
     let typed = run(&system, svcprop, &["-ctp", "options/milestone", "svc/restarter"]);
     assert_eq!(typed.1, "options/milestone astring all\n");
+}
+
+#[test]
+fn marks_and_milestones_are_waited_for() {
+    let system = System::with(&[&daemon("a", ""), &daemon("b", "")]);
+    system.wait_until("a", "online");
+    system.wait_until("b", "online");
+    assert_eq!(svcadm(&system, &["mark", "-s", "degraded", "a"]), ok());
+    assert_eq!(system.state("a"), "degraded");
+    assert_eq!(svcadm(&system, &["clear", "-s", "a"]), ok());
+    assert_eq!(system.state("a"), "online");
+    let pid = system.pid("b");
+    assert_eq!(svcadm(&system, &["mark", "-Is", "maintenance", "b"]), ok());
+    assert_eq!((system.state("b").as_str(), lives(pid)), ("maintenance", true));
+    assert_eq!(svcadm(&system, &["clear", "-s", "b"]), ok());
+    assert_eq!(svcadm(&system, &["milestone", "-s", "none"]), ok());
+    assert_eq!([system.state("a"), system.state("b")], ["disabled", "disabled"]);
+    assert_eq!(svcadm(&system, &["milestone", "-s", "all"]), ok());
+    assert_eq!([system.state("a"), system.state("b")], ["online", "online"]);
 }

@@ -71,7 +71,7 @@ fn undealt(repo: &Repo) -> Result<Option<BTreeSet<Fmri>>, Error> {
 }
 
 fn is_undealt(each: &Awaited, undealt: Option<&BTreeSet<Fmri>>) -> bool {
-    undealt.is_some_and(|undealt| undealt.contains(&each.asked))
+    undealt.is_some_and(|undealt| undealt.contains(&each.asked) || undealt.contains(&each.fmri))
 }
 
 fn verdict(host: &Host, each: &Awaited, undealt: Option<&BTreeSet<Fmri>>) -> Verdict {

@@ -94,6 +94,7 @@ fn svcs_x_names_the_root_cause_and_whom_it_concerns() {
     ]);
     system.wait_until("broken", "maintenance");
     system.wait_until("c", "offline");
+    system.wait_until("fine", "online");
     let told = svcs(&system, &["-x"]);
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines[0], "svc:/broken:default (a test)");
@@ -102,7 +103,7 @@ fn svcs_x_names_the_root_cause_and_whom_it_concerns() {
     let log = format!("   See: {}/var/svc/log/broken:default.log", system.path("").display());
     assert!(lines.contains(&log.replace("//", "/").as_str()), "{told}");
     let impact = "Impact: 2 dependent services are not running.  (Use -v for list.)";
-    assert_eq!(lines.last(), Some(&impact));
+    assert_eq!(lines.last(), Some(&impact), "{told}");
     let told = svcs(&system, &["-xv", "c"]);
     let reason = "Reason: Service svc:/broken:default is not running because a method failed.";
     assert!(told.contains(&format!("{reason}\n")), "{told}");

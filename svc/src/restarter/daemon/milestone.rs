@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::Daemon;
 use crate::fmri::Fmri;
-use crate::repo::{Change, Repo, RepoError, View, snapshots};
+use crate::repo::{Change, Repo, RepoError, View};
 use crate::restarter::engine::{Event, Look, Milestone};
 use crate::restarter::log;
 use crate::restarter::method::RESTARTER;
@@ -17,7 +17,8 @@ pub(super) fn is_master(fmri: &Fmri) -> bool {
     Fmri::parse(RESTARTER).is_ok_and(|master| *fmri == master)
 }
 
-/// Makes the master restarter's instance, if it isn't there, and shows that it runs.
+/// Makes the master restarter's instance, if it isn't there, and shows that it runs. It has no
+/// snapshots: what is set on it counts at once.
 pub(super) fn appear(repo: &Repo) -> Result<(), RepoError> {
     let Ok(master) = Fmri::parse(RESTARTER) else { return Ok(()) };
     if !repo.instances()?.contains(&master) {
@@ -26,9 +27,7 @@ pub(super) fn appear(repo: &Repo) -> Result<(), RepoError> {
         let general = Change::AddPg { fmri: fmri.clone(), pg: pg.clone(), ty, persistent: true };
         let (prop, ty, values) = ("enabled".to_owned(), PropType::Boolean, vec!["true".to_owned()]);
         let enabled = Change::SetProp { fmri: fmri.clone(), pg, prop, ty, values };
-        let name = snapshots::RUNNING.to_owned();
-        let running = Change::Snapshot { fmri: fmri.clone(), name };
-        repo.commit(vec![Change::AddInstance(fmri), general, enabled, running])?;
+        repo.commit(vec![Change::AddInstance(fmri), general, enabled])?;
     }
     let look = Look { state: State::Online, next: None, auxiliary: "none".to_owned() };
     let shown = publish::changes(&master, &look, SystemTime::now(), &Processes::default());

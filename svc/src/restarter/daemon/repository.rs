@@ -81,8 +81,9 @@ impl Daemon {
         changed.extend(of_heirs);
         for (fmri, pg) in changed {
             let result = match pg.as_deref() {
-                None => self.came_or_went(&fmri),
                 Some("options" | "options_ovr") if is_master(&fmri) => self.milestone_changed(),
+                _ if is_master(&fmri) => Ok(()),
+                None => self.came_or_went(&fmri),
                 Some("general" | "general_ovr") => self.enabled_changed(&fmri),
                 Some("restarter_actions") => self.requested(&fmri),
                 Some(_) => Ok(()),

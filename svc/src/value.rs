@@ -213,12 +213,16 @@ pub struct PropertyGroup {
     pub persistent: bool,
     /// The properties by name.
     pub props: BTreeMap<String, Property>,
+    /// Whether the reader may not see the values, and so got none of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub concealed: bool,
 }
 
 impl PropertyGroup {
     /// An empty persistent group.
     pub fn new(ty: &str) -> Self {
-        Self { ty: ty.to_owned(), persistent: true, props: BTreeMap::new() }
+        let props = BTreeMap::new();
+        Self { ty: ty.to_owned(), persistent: true, props, concealed: false }
     }
 
     /// The property `name`.
@@ -236,6 +240,17 @@ impl PropertyGroup {
     pub fn is_protected(&self) -> bool {
         let marked = |property: &Property| property.ty.is_string();
         self.may_be_protected() && self.get("read_authorization").is_some_and(marked)
+    }
+
+    /// Takes the values away, for a reader who may not see them.
+    pub fn conceal(&mut self) {
+        self.omit_values();
+        self.concealed = true;
+    }
+
+    /// Leaves the properties without values.
+    pub fn omit_values(&mut self) {
+        self.props.values_mut().for_each(|property| property.values.clear());
     }
 
     /// The first value of property `name`, whatever its type.

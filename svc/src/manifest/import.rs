@@ -14,6 +14,11 @@ use crate::value::{Groups, PropertyGroup};
 /// Imports `manifest`, all or nothing. Returns a line for each thing that was changed both here
 /// and in the manifest, and was left as it is.
 pub fn import(repo: &Repo, manifest: &Manifest) -> Result<Vec<String>, ManifestError> {
+    repo.edit(|| plan(repo, manifest))
+}
+
+/// What an import comes to as things are now: its changes, and what it leaves as it is.
+fn plan(repo: &Repo, manifest: &Manifest) -> Result<(Vec<Change>, Vec<String>), ManifestError> {
     let service = &manifest.service;
     let mut instances = Vec::new();
     for instance in &manifest.instances {
@@ -44,8 +49,7 @@ pub fn import(repo: &Repo, manifest: &Manifest) -> Result<Vec<String>, ManifestE
     for target in &targets {
         all.extend(refresh(repo, target)?);
     }
-    repo.commit(all)?;
-    Ok(conflicts)
+    Ok((all, conflicts))
 }
 
 /// What an import comes to, as far as it has been looked at.

@@ -29,29 +29,37 @@ pub fn apply(repo: &Repo, profile: &Bundle, dry_run: bool) -> Result<Applied, Ma
             result.absent.push(manifest.service.clone());
             continue;
         }
-        let mut changes = customise(repo, &manifest.service, &manifest.level)?;
-        let mut touched = Vec::new();
-        if !changes.is_empty() {
-            touched.push(manifest.service.clone());
-        }
-        for instance in &manifest.instances {
-            let fmri = manifest.service.with_instance(&instance.name);
-            if instances.contains(&fmri) {
-                changes.extend(customise(repo, &fmri, &instance.level)?);
-                touched.push(fmri);
-            } else {
-                result.absent.push(fmri);
-            }
-        }
-        for fmri in &touched {
-            changes.extend(refresh(repo, fmri)?);
-        }
-        if !dry_run && !changes.is_empty() {
-            repo.commit(changes)?;
-        }
-        result.applied.extend(touched);
+        let fmri = |instance: &Instance| manifest.service.with_instance(&instance.name);
+        let all = manifest.instances.iter();
+        let (there, absent): (Vec<_>, Vec<_>) = all.partition(|i| instances.contains(&fmri(i)));
+        result.absent.extend(absent.into_iter().map(fmri));
+        let plan = || plan(repo, manifest, &there);
+        result.applied.extend(if dry_run { plan()?.1 } else { repo.edit(plan)? });
     }
     Ok(result)
+}
+
+/// What the profile of a service with these `instances` comes to as things are now: the changes,
+/// and who is customised by them.
+fn plan(
+    repo: &Repo,
+    manifest: &Manifest,
+    instances: &[&Instance],
+) -> Result<(Vec<Change>, Vec<Fmri>), ManifestError> {
+    let mut changes = customise(repo, &manifest.service, &manifest.level)?;
+    let mut touched = Vec::new();
+    if !changes.is_empty() {
+        touched.push(manifest.service.clone());
+    }
+    for instance in instances {
+        let fmri = manifest.service.with_instance(&instance.name);
+        changes.extend(customise(repo, &fmri, &instance.level)?);
+        touched.push(fmri);
+    }
+    for fmri in &touched {
+        changes.extend(refresh(repo, fmri)?);
+    }
+    Ok((changes, touched))
 }
 
 fn customise(repo: &Repo, fmri: &Fmri, level: &Level) -> Result<Vec<Change>, ManifestError> {

@@ -235,8 +235,14 @@ pub fn any_groups() -> impl Strategy<Value = Groups> {
             .prop_map(str::to_owned)
     ];
     let ty = prop::sample::select(vec!["application", "framework", "method", "template"]);
-    let group = (ty, prop::collection::btree_map(prop_name, any_property(), 0..4))
-        .prop_map(|(ty, props)| PropertyGroup { ty: ty.to_owned(), persistent: true, props });
+    let group = (ty, prop::collection::btree_map(prop_name, any_property(), 0..4)).prop_map(
+        |(ty, props)| PropertyGroup {
+            ty: ty.to_owned(),
+            persistent: true,
+            props,
+            concealed: false,
+        },
+    );
     prop::collection::btree_map(name(), group, 0..5)
 }
 
@@ -281,6 +287,7 @@ fn small_groups() -> impl Strategy<Value = Groups> {
         ty: "application".into(),
         persistent: true,
         props,
+        concealed: false,
     });
     prop::collection::btree_map("[pq]", group, 0..3)
 }

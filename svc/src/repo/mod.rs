@@ -6,10 +6,12 @@
 
 pub mod actions;
 mod client;
+mod edit;
 pub mod frame;
 mod wire;
 
 pub use client::{Repo, RepoError};
+pub use edit::{Guard, guarded};
 pub use wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};
 
 use std::path::PathBuf;

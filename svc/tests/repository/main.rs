@@ -4,6 +4,7 @@ mod bundle;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;
+mod concurrent;
 mod fixture;
 mod import;
 mod methods;

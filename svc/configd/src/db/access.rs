@@ -158,7 +158,7 @@ impl Client<'_> {
         let may_read = self.may_modify(&group.ty)
             || readers.into_iter().any(|prop| self.has_one_of(rules, prop));
         if !may_read {
-            group.props.values_mut().for_each(|property| property.values.clear());
+            group.conceal();
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ fn apply(model: &mut Model, change: &Change) -> Option<()> {
             model.retain(|fmri, _| fmri != doomed && fmri.service() != *doomed);
         }
         Change::AddPg { fmri, pg, ty, persistent } => {
-            let new = PropertyGroup { ty: ty.clone(), persistent: *persistent, props: [].into() };
+            let new = PropertyGroup { persistent: *persistent, ..PropertyGroup::new(ty) };
             let group = model.get_mut(fmri)?.entry(pg.clone()).or_insert(new);
             (group.ty == *ty && group.persistent == *persistent).then_some(())?;
         }

@@ -168,8 +168,8 @@ fn attached(conn: &Connection, layer: Layer, pg: &str) -> Result<Attached> {
     let persistent = layer == Layer::Persistent;
     let mut all = Attached::new();
     while let Some(row) = rows.next()? {
-        let ty = row.get(2)?;
-        let empty = PropertyGroup { ty, persistent, props: Default::default() };
+        let ty: String = row.get(2)?;
+        let empty = PropertyGroup { persistent, ..PropertyGroup::new(&ty) };
         let group = all.entry(fmri_of(row)?).or_insert(empty);
         // A group may have no properties.
         if let Some(name) = row.get(3)? {
@@ -242,7 +242,7 @@ pub fn group_id(
 
 fn load(conn: &Connection, layer: Layer, id: i64, ty: String) -> Result<PropertyGroup> {
     let persistent = layer == Layer::Persistent;
-    let mut group = PropertyGroup { ty, persistent, props: Default::default() };
+    let mut group = PropertyGroup { persistent, ..PropertyGroup::new(&ty) };
     let sql = format!("SELECT name, type, vals FROM {}.prop WHERE pg = ?", layer.schema());
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([id])?;

@@ -287,12 +287,14 @@ fn a_boot_empties_what_is_nonpersistent_and_backs_up_the_rest() {
 #[test]
 fn a_commit_cut_in_two_is_completed() {
     let mut f = Fixture::new();
-    f.set("svc:/a:x", "state", 1, false);
+    let since = f.set("svc:/a:x", "state", 1, false);
     f.db.conn.execute_batch("PRAGMA np.wal_checkpoint(TRUNCATE)").unwrap();
     let volatile = f.folder.path().join("nonpersist.db");
     let old = fs::read(&volatile).unwrap();
     let mut both = set("svc:/a:x", "config", 7, true);
     both.extend(set("svc:/a:x", "state", 2, false));
+    let pg = "config".to_owned();
+    both.insert(0, Change::Unchanged { fmri: fmri_of("svc:/a:x"), pg, since });
     let generation = f.db.commit(&both, &Rights::All).unwrap();
     let Fixture { folder, db } = f;
     drop(db);

@@ -95,7 +95,9 @@ impl<'a> Writer<'a> {
         }
         if persistent && volatile {
             let sql = "INSERT OR REPLACE INTO main.redo (id, generation, changes) VALUES (1, ?, ?)";
-            let changes = serde_json::to_string(changes)?;
+            // To complete what was permitted is no second decision: its own half has changed things.
+            let steps = changes.iter().filter(|change| !matches!(change, Change::Unchanged { .. }));
+            let changes = serde_json::to_string(&steps.collect::<Vec<_>>())?;
             self.conn.execute(sql, params![self.generation.cast_signed(), changes])?;
         }
         for (layer, touched) in LAYERS.into_iter().zip([persistent, volatile]) {

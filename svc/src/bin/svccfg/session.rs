@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use svc::fmri::{self, Fmri};
 use svc::manifest::ManifestError;
-use svc::repo::{Change, Repo, RepoError, View};
+use svc::repo::{Change, Guard, Repo, RepoError, View};
 use svc::value::Groups;
 
 use crate::commands;
@@ -56,6 +56,8 @@ pub struct Session {
     pub verbose: bool,
     /// Whether `end` was said.
     pub ended: bool,
+    /// What must not have been changed by others.
+    pub guard: Option<Guard>,
 }
 
 impl Session {
@@ -127,8 +129,24 @@ impl Session {
     }
 
     /// Makes changes.
-    pub fn commit(&self, changes: Vec<Change>) -> Result<()> {
-        Ok(self.repo()?.commit(changes).map(drop)?)
+    pub fn commit(&mut self, changes: Vec<Change>) -> Result<()> {
+        let Some(guard) = &self.guard else {
+            return Ok(self.repo()?.commit(changes).map(drop)?);
+        };
+        let generation = self.repo()?.commit(guard.guarded(changes.clone()))?;
+        if let Some(guard) = &mut self.guard {
+            guard.committed(&changes, generation);
+        }
+        Ok(())
+    }
+
+    /// Makes the changes that `decide` makes of what it reads, without undoing what somebody else
+    /// does at the same time.
+    pub fn edit(&mut self, decide: impl Fn(&Self) -> Result<Vec<Change>>) -> Result<()> {
+        if self.guard.is_some() {
+            return self.commit(decide(self)?);
+        }
+        self.repo()?.edit(|| decide(self).map(|changes| (changes, ())))
     }
 
     /// The service or the instance that `word` means: a child of the selection, a name or an

@@ -1,8 +1,12 @@
 //! Editing the selection's properties in an editor: editprop.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Command as Process;
 
+use svc::fmri::Fmri;
+use svc::repo::Guard;
 use svc::value::{Groups, Property, PropertyGroup};
 use tempfile::NamedTempFile;
 
@@ -17,24 +21,36 @@ const FRAMEWORK: [&str; 4] = ["dependency", "framework", "method", "template"];
 
 fn editprop(session: &mut Session, args: &[Token]) -> Result<()> {
     words("editprop", args, 0, 0)?;
-    let text = script(&session.groups()?);
-    session.editable()?;
-    let edited = edit(&text)?;
+    let since = session.repo()?.generation()?;
+    let text = script(session.editable()?, &session.groups()?);
+    let file = edit(&text)?;
+    // Whoever was in the editor for an hour doesn't undo what others did in that hour.
+    session.guard = Some(Guard::new(since));
+    let done = run(session, file.path());
+    session.guard = None;
+    done.or_else(|error| {
+        let kept = file.into_temp_path().keep().map_err(|error| error.error)?;
+        fail(format!("{error} What was edited is kept in {}.", kept.display()))
+    })
+}
+
+/// Does what a file says.
+fn run(session: &mut Session, file: &Path) -> Result<()> {
+    // By name: many editors write another file and rename it.
+    let edited = fs::read_to_string(file)?;
     let Ok(statements) = lexer::statements(&edited) else {
         return fail("Syntax error in what was edited: a quote or a parenthesis is not closed.");
     };
-    for statement in statements {
-        session.execute(&statement)?;
-    }
-    Ok(())
+    statements.iter().try_for_each(|statement| session.execute(statement))
 }
 
-/// The commands that make the properties as they are, none of them in force yet.
-fn script(groups: &Groups) -> String {
-    let mut text = String::from("# Take the # off a line to have it done.\n\n");
+/// The commands that make the properties of `fmri` as they are, none of them in force yet.
+fn script(fmri: &Fmri, groups: &Groups) -> String {
+    let mut text = format!("# Take the # off a line to have it done.\n\nselect {fmri}\n\n");
     for (pg, group) in groups {
         if is_application(group) {
-            text += &format!("# Property group \"{pg}\"\n# addpg {pg} {}\n", group.ty);
+            text += &format!("# Property group \"{pg}\"\n# delprop {pg}\n");
+            text += &format!("# addpg {pg} {}\n", group.ty);
             for (name, property) in &group.props {
                 text += &format!("# setprop {pg}/{name} = {}\n", typed(property));
             }
@@ -61,7 +77,7 @@ fn typed(property: &Property) -> String {
 }
 
 /// What the administrator's editor makes of a text.
-fn edit(text: &str) -> Result<String> {
+fn edit(text: &str) -> Result<NamedTempFile> {
     let mut file = NamedTempFile::with_prefix("svccfg.")?;
     file.write_all(text.as_bytes())?;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -72,8 +88,7 @@ fn edit(text: &str) -> Result<String> {
     if !status.success() {
         return fail(format!("{editor} ended with {status}; nothing is done."));
     }
-    // By name: many editors write another file and rename it.
-    Ok(std::fs::read_to_string(file.path())?)
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -87,11 +102,11 @@ mod tests {
         let values = vec!["a \"b\"".to_owned(), "c\\d".to_owned()];
         group.props.insert("x".to_owned(), Property { ty: PropType::Astring, values });
         let groups = Groups::from([("config".to_owned(), group)]);
-        let text = script(&groups);
+        let text = script(&Fmri::parse("svc:/a").unwrap(), &groups);
         let line = text.lines().find_map(|line| line.strip_prefix("# setprop ")).unwrap();
         let tokens = lexer::statements(&format!("setprop {line}\n")).unwrap().remove(0).tokens;
         let words: Vec<_> = tokens.iter().filter_map(Token::text).collect();
         assert!(words.ends_with(&["a \"b\"", "c\\d"]), "{words:?}");
-        assert_eq!(lexer::statements(&text).unwrap().len(), 0, "all is commented out");
+        assert_eq!(lexer::statements(&text).unwrap().len(), 1, "all but select is commented out");
     }
 }

@@ -3,8 +3,8 @@
 use svc::fmri::Fmri;
 use svc::getopt;
 use svc::repo::{Change, View};
+use svc::value::{PropType, Property};
 
-use super::property::{add_value, remove_values};
 use super::{Command, syntax, words};
 use crate::lexer::Token;
 use crate::session::{NO_INSTANCE, Result, Session, fail};
@@ -16,6 +16,8 @@ pub const COMMANDS: &[Command] =
 const ENVIRONMENT: &str = "environment";
 const CONTEXT: &str = "method_context";
 const METHOD: &str = "method";
+/// The methods that start a service, whoever its restarter is (svccfg(8)).
+const STARTS: [&str; 2] = ["start", "inetd_start"];
 
 fn setenv(session: &mut Session, args: &[Token]) -> Result<()> {
     run(session, "setenv", args)
@@ -48,15 +50,10 @@ fn run(session: &mut Session, command: &'static str, args: &[Token]) -> Result<(
         ("unsetenv", [name]) => (name, None),
         _ => return syntax(command),
     };
-    let (target, group) = locate(session, &place)?;
-    if value.is_some() && group == CONTEXT {
-        let (fmri, pg, ty) = (target.clone(), group.clone(), "framework".to_owned());
-        session.commit(vec![Change::AddPg { fmri, pg, ty, persistent: true }])?;
-    }
-    let selection = session.selection.replace(target);
-    let done = change(session, &group, name, value);
-    session.selection = selection;
-    done
+    session.edit(|session| {
+        let (fmri, pg) = locate(session, &place)?;
+        change(session, fmri, pg, name, value)
+    })
 }
 
 /// The entity and the property group of a place.
@@ -73,9 +70,11 @@ fn locate(session: &Session, place: &Place) -> Result<(Fmri, String)> {
         Place::Method(method) if is_method(&selected, method)? => Ok((selected, method.clone())),
         Place::Method(method) => fail(format!("Couldn't find the method \"{method}\".")),
         Place::Start => {
-            for fmri in [&selected, &selected.service()] {
-                if is_method(fmri, "start")? {
-                    return Ok((fmri.clone(), "start".to_owned()));
+            for method in STARTS {
+                for fmri in [&selected, &selected.service()] {
+                    if is_method(fmri, method)? {
+                        return Ok((fmri.clone(), method.to_owned()));
+                    }
                 }
             }
             fail("Couldn't find start method; please specify a method with '-m'.")
@@ -83,20 +82,29 @@ fn locate(session: &Session, place: &Place) -> Result<(Fmri, String)> {
     }
 }
 
-/// Replaces or removes variable `name` in group `pg` of the selection.
-fn change(session: &Session, pg: &str, name: &str, value: Option<&String>) -> Result<()> {
-    let group = session.repo()?.pg(session.editable()?, pg, &View::Direct)?;
-    let set_before = group.and_then(|mut group| group.props.remove(ENVIRONMENT));
-    let is_it = |entry: &str| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
-    match (set_before, value) {
+/// Replaces or removes variable `name` in group `pg` of `fmri`.
+fn change(
+    session: &Session,
+    fmri: Fmri,
+    pg: String,
+    name: &str,
+    value: Option<&String>,
+) -> Result<Vec<Change>> {
+    let group = session.repo()?.pg(&fmri, &pg, &View::Direct)?;
+    let before = group.and_then(|mut group| group.props.remove(ENVIRONMENT));
+    let Property { ty, mut values } = match (before, value) {
+        (Some(property), _) => property,
+        (None, Some(_)) => Property { ty: PropType::Astring, values: Vec::new() },
         (None, None) => return fail(format!("No such property {pg}/{ENVIRONMENT}.")),
-        (None, Some(_)) => {}
-        (Some(property), _) => remove_values(session, pg, ENVIRONMENT, property, is_it)?,
+    };
+    let is_it = |entry: &str| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+    values.retain(|entry| !is_it(entry));
+    values.extend(value.map(|value| format!("{name}={value}")));
+    let mut changes = Vec::new();
+    if pg == CONTEXT {
+        let (fmri, pg, ty) = (fmri.clone(), pg.clone(), "framework".to_owned());
+        changes.push(Change::AddPg { fmri, pg, ty, persistent: true });
     }
-    match value {
-        Some(value) => {
-            add_value(session, pg, ENVIRONMENT, Some("astring"), &format!("{name}={value}"))
-        }
-        None => Ok(()),
-    }
+    changes.push(Change::SetProp { fmri, pg, prop: ENVIRONMENT.to_owned(), ty, values });
+    Ok(changes)
 }

@@ -57,19 +57,21 @@ fn delprop(session: &mut Session, args: &[Token]) -> Result<()> {
     delete(session, words("delprop", args, 1, 1)?[0])
 }
 
-fn delete(session: &Session, name: &str) -> Result<()> {
-    let fmri = session.editable()?.clone();
-    let change = match name.split_once('/') {
-        None => {
-            group(session, name)?;
-            Change::DelPg { fmri, pg: name.to_owned() }
-        }
-        Some((pg, prop)) => {
-            existing(session, pg, prop)?;
-            Change::DelProp { fmri, pg: pg.to_owned(), prop: prop.to_owned() }
-        }
-    };
-    session.commit(vec![change])
+fn delete(session: &mut Session, name: &str) -> Result<()> {
+    session.edit(|session| {
+        let fmri = session.editable()?.clone();
+        let change = match name.split_once('/') {
+            None => {
+                group(session, name)?;
+                Change::DelPg { fmri, pg: name.to_owned() }
+            }
+            Some((pg, prop)) => {
+                existing(session, pg, prop)?;
+                Change::DelProp { fmri, pg: pg.to_owned(), prop: prop.to_owned() }
+            }
+        };
+        Ok(vec![change])
+    })
 }
 
 /// A group of the selection.
@@ -118,14 +120,22 @@ fn setprop(session: &mut Session, args: &[Token]) -> Result<()> {
         return syntax("setprop");
     };
     let (pg, prop) = split(name)?;
-    let ty = type_for(session, pg, prop, ty)?;
-    set(session, pg, prop, ty, values.into_iter().map(str::to_owned).collect())
+    session.edit(|session| {
+        let ty = type_for(session, pg, prop, ty)?;
+        set(session, pg, prop, ty, values.iter().copied().map(str::to_owned).collect())
+    })
 }
 
-fn set(session: &Session, pg: &str, prop: &str, ty: PropType, values: Vec<String>) -> Result<()> {
+fn set(
+    session: &Session,
+    pg: &str,
+    prop: &str,
+    ty: PropType,
+    values: Vec<String>,
+) -> Result<Vec<Change>> {
     let fmri = session.editable()?.clone();
     let (pg, prop) = (pg.to_owned(), prop.to_owned());
-    session.commit(vec![Change::SetProp { fmri, pg, prop, ty, values }])
+    Ok(vec![Change::SetProp { fmri, pg, prop, ty, values }])
 }
 
 /// The type that a property is to have: that which it has, here or by inheritance, or the one
@@ -160,41 +170,23 @@ fn addpropvalue(session: &mut Session, args: &[Token]) -> Result<()> {
     };
     let [value] = values.as_slice() else { return syntax("addpropvalue") };
     let (pg, prop) = split(name)?;
-    add_value(session, pg, prop, ty, value)
-}
-
-/// Adds one value to a property of the selection, which may be new.
-pub fn add_value(
-    session: &Session,
-    pg: &str,
-    prop: &str,
-    ty: Option<&str>,
-    value: &str,
-) -> Result<()> {
-    let ty = type_for(session, pg, prop, ty)?;
-    let mut values = group(session, pg)?.props.remove(prop).map_or(Vec::new(), |old| old.values);
-    values.push(value.to_owned());
-    set(session, pg, prop, ty, values)
+    session.edit(|session| {
+        let ty = type_for(session, pg, prop, ty)?;
+        let before = group(session, pg)?.props.remove(prop);
+        let mut values = before.map_or(Vec::new(), |property| property.values);
+        values.push((*value).to_owned());
+        set(session, pg, prop, ty, values)
+    })
 }
 
 fn delpropvalue(session: &mut Session, args: &[Token]) -> Result<()> {
     let words = words("delpropvalue", args, 2, 2)?;
     let (pg, prop) = split(words[0])?;
-    let property = existing(session, pg, prop)?;
-    remove_values(session, pg, prop, property, |value| glob::matches(words[1], value))
-}
-
-/// Deletes the values of `property` that are `doomed`.
-pub fn remove_values(
-    session: &Session,
-    pg: &str,
-    prop: &str,
-    property: Property,
-    doomed: impl Fn(&str) -> bool,
-) -> Result<()> {
-    let Property { ty, mut values } = property;
-    values.retain(|value| !doomed(value));
-    set(session, pg, prop, ty, values)
+    session.edit(|session| {
+        let Property { ty, mut values } = existing(session, pg, prop)?;
+        values.retain(|value| !glob::matches(words[1], value));
+        set(session, pg, prop, ty, values)
+    })
 }
 
 #[cfg(test)]

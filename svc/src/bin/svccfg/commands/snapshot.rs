@@ -41,16 +41,19 @@ fn revert(session: &mut Session, args: &[Token]) -> Result<()> {
     let Some(name) = named.or(session.snapshot.as_deref()) else {
         return fail("No snapshot selected.");
     };
-    let Some(then) = session.repo()?.read_snapshot(&fmri, name)? else {
-        return fail(format!("No such snapshot \"{name}\"."));
-    };
-    let mut changes =
-        vec![Change::Snapshot { fmri: fmri.clone(), name: snapshots::PREVIOUS.to_owned() }];
-    for (fmri, then) in [(fmri.clone(), then.instance), (fmri.service(), then.service)] {
-        let now = session.repo()?.pgs(&fmri, &View::Direct)?;
-        changes.extend(restore(&fmri, &now, then));
-    }
-    session.commit(changes)?;
+    let name = name.to_owned();
+    session.edit(|session| {
+        let repo = session.repo()?;
+        let Some(then) = repo.read_snapshot(&fmri, &name)? else {
+            return fail(format!("No such snapshot \"{name}\"."));
+        };
+        let mut changes =
+            vec![Change::Snapshot { fmri: fmri.clone(), name: snapshots::PREVIOUS.to_owned() }];
+        for (fmri, then) in [(fmri.clone(), then.instance), (fmri.service(), then.service)] {
+            changes.extend(restore(&fmri, &repo.pgs(&fmri, &View::Direct)?, then));
+        }
+        Ok(changes)
+    })?;
     if named.is_none() {
         session.snapshot = None;
     }

@@ -13,9 +13,11 @@ _smf_split() {
     shift
     read -ra words <<<"$line"
     [[ $line == *[[:space:]] ]] && words+=("")
-    word=${words[-1]} command= operands=0 option=
+    word=${words[-1]} command= operands=0 option= selection=
     for each in "${words[@]:1:${#words[@]}-2}"; do
-        if [[ $is_argument ]]; then is_argument=
+        if [[ $is_argument ]]; then
+            [[ ! $command && $option == s ]] && selection=$each
+            is_argument=
         elif [[ $each == -?* && " $* " == *" $command/${each: -1} "* ]]; then
             is_argument=yes option=${each: -1}
         elif [[ $each == -?* ]]; then :
@@ -24,6 +26,11 @@ _smf_split() {
         fi
     done
     [[ $is_argument ]] || option=
+    # Without commands, it's the last word of the line that is about a service.
+    if [[ ! $has_commands ]]; then
+        read -ra words <<<"${COMP_LINE:COMP_POINT}"
+        ((${#words[@]})) && selection=${words[-1]}
+    fi
 }
 
 _smf_words() {
@@ -49,6 +56,12 @@ _smf_services() {
     local names=$(svcs -aHo fmri 2>/dev/null | grep '^svc:')
     [[ $word == svc:* ]] || names=$(sed 's,^svc:/,,;p;s,.*/,,' <<<"$names")
     _smf_words $names
+}
+
+# Property groups and properties of the $selection, with what it inherits.
+_smf_properties() {
+    local names=$(svcprop -c "$selection" 2>/dev/null | sed -n 's,^[^ ]*/:properties/,,;s/ .*//p')
+    _smf_words $names $(sed 's,/.*,,' <<<"$names" | sort -u)
 }
 "#;
 
@@ -82,7 +95,7 @@ pub fn bash(command: &Command) -> String {
     format!(
         "# Completes {name}({section}) in bash; cargo xtask docs makes this.\n{COMMON}\n\
          _{name}() {{\n    \
-         local word command operands option\n    \
+         local word command operands option selection\n    \
          COMPREPLY=()\n    \
          _smf_split {has_commands}{takes}\n    \
          if [[ $option ]]; then\n        \
@@ -116,6 +129,7 @@ fn case(pattern: &str, values: Values) -> String {
     let offer = match values {
         Values::Any => return String::new(),
         Values::Services => "_smf_services".to_owned(),
+        Values::Properties => "_smf_properties".to_owned(),
         Values::Files => "_smf_files".to_owned(),
         Values::Words(words) => format!("_smf_words {}", words.join(" ")),
         Values::List(words) => format!("_smf_list {}", words.join(" ")),

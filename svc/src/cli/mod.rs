@@ -95,6 +95,8 @@ pub enum Values {
     Any,
     /// Services and their instances.
     Services,
+    /// Property groups and properties of the service that the command is about.
+    Properties,
     /// Paths.
     Files,
     /// These words.
@@ -102,6 +104,10 @@ pub enum Values {
     /// A list of these words with commas between them.
     List(&'static [&'static str]),
 }
+
+/// The usual snapshots of an instance.
+const SNAPSHOTS: Values =
+    Values::Words(&["initial", "last-import", "previous", "running", "start"]);
 
 /// A section of a manual page.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! svccfg(8), described.
 
-use super::{Command, Opt, Section, Subcommand, Values};
+use super::{Command, Opt, SNAPSHOTS, Section, Subcommand, Values};
 
 /// `svccfg`.
 pub static SVCCFG: Command = Command {
@@ -61,214 +61,289 @@ const ENTITY: &str = "Entity commands";
 const SNAPSHOT: &str = "Snapshot commands";
 const PROPERTY: &str = "Property commands";
 const EDITING: &str = "Editing commands";
+const CUSTOM: &str = "Customization commands";
 const TEMPLATE: &str = "Template commands";
 const ENVIRONMENT: &str = "Method environment commands";
 
 /// The subcommands, in the order in which `help` lists them.
-static SUBCOMMANDS: [Subcommand; 33] = [
-    command(GENERAL, "end", "end", "Ends the session; exit and quit do the same.", Values::Any),
-    command(GENERAL, "exit", "exit", "Ends the session.", Values::Any),
-    command(GENERAL, "help", "help [command]", "Lists the commands, or explains one.", Values::Any),
-    command(GENERAL, "quit", "quit", "Ends the session.", Values::Any),
+static SUBCOMMANDS: [Subcommand; 38] = [
+    command(GENERAL, "end", "end", "Ends the session; exit and quit do the same."),
+    command(GENERAL, "exit", "exit", "Ends the session."),
+    command(GENERAL, "help", "help [command]", "Lists the commands, or explains one."),
+    command(GENERAL, "quit", "quit", "Ends the session."),
+    command(GENERAL, "set", "set [-vV]", "Sets how much is said; without an option, shows it.").options(&[
+        flag('v', "Say more."),
+        flag('V', "Say no more than needed."),
+    ]),
+    command(
+        MANIFEST,
+        "archive",
+        "archive [-a] [> file]",
+        "Writes all services as they are edited now, in XML, for `restore`. Protected property \
+         groups are written without their values.",
+    )
+    .options(&[SECRETS]),
+    command(
+        MANIFEST,
+        "cleanup",
+        "cleanup",
+        "Removes the services whose manifest is gone; one that runs is disabled first.",
+    ),
+    command(
+        MANIFEST,
+        "delhash",
+        "delhash [-d] manifest",
+        "Forgets that a manifest was imported, so that the next boot imports it again.",
+    )
+    .options(&[flag('d', "Even one that doesn't exist any more.")])
+    .operands(Values::Files),
     command(
         MANIFEST,
         "export",
-        "export [-t] {service | pattern} [> file]",
-        "Writes a manifest of the service as it is edited now, in XML, or in TOML (`-t`).",
-        Values::Services,
-    ),
+        "export [-at] {service | pattern} [> file]",
+        "Writes a manifest of the service as it is edited now, in XML. Protected property groups \
+         are written without their values.",
+    )
+    .options(&[SECRETS, TOML])
+    .operands(Values::Services),
     command(
         MANIFEST,
         "import",
-        "import file",
-        "Imports a manifest. What was changed here since its last import is kept.",
-        Values::Files,
-    ),
+        "import {file | folder} ...",
+        "Imports manifests. What was changed here since their last import is kept. Of several, a \
+         bad one keeps none of the others back.",
+    )
+    .operands(Values::Files),
+    command(
+        MANIFEST,
+        "inventory",
+        "inventory file",
+        "Lists the instances and services that a manifest delivers.",
+    )
+    .operands(Values::Files),
+    command(
+        MANIFEST,
+        "restore",
+        "restore file",
+        "Makes the services of an archive what it says; those that it doesn't name stay as they \
+         are. The repository is backed up before.",
+    )
+    .operands(Values::Files),
     command(
         MANIFEST,
         "validate",
         "validate file",
         "Checks a manifest without changing the repository.",
-        Values::Files,
-    ),
+    )
+    .operands(Values::Files),
     command(
         PROFILE,
         "apply",
-        "apply [-n] file",
-        "Applies a profile; with `-n` only says what it would change.",
-        Values::Files,
-    ),
-    command(
-        PROFILE,
-        "archive",
-        "archive [> file]",
-        "Writes all services as they are edited now, in XML.",
-        Values::Any,
-    ),
-    command(
-        PROFILE,
-        "cleanup",
-        "cleanup",
-        "Removes the services whose manifest is gone; one that runs is disabled first.",
-        Values::Any,
-    ),
+        "apply [-n] {file | folder}",
+        "Applies a profile, or all those in a folder.",
+    )
+    .options(&[flag('n', "Only say what it would change.")])
+    .operands(Values::Files),
     command(
         PROFILE,
         "extract",
-        "extract [-t] [> file]",
-        "Writes what was customised here as a profile, in XML, or in TOML (`-t`).",
-        Values::Any,
-    ),
-    command(
-        PROFILE,
-        "inventory",
-        "inventory file",
-        "Lists the services and instances that a manifest delivers.",
-        Values::Files,
-    ),
-    command(
-        ENTITY,
-        "add",
-        "add name",
-        "Adds a service, or an instance to the selected service.",
-        Values::Any,
-    ),
+        "extract [-at] [-l layer] [> file]",
+        "Writes what was customised here as a profile, in XML. Protected property groups are \
+         written without their properties.",
+    )
+    .options(&[
+        SECRETS,
+        Opt {
+            letter: 'l',
+            argument: Some(("layer", Values::Words(&["admin", "manifest", "current"]))),
+            help: "",
+            text: "What was customised (`admin`, as without this option), what the last imports \
+                   delivered (`manifest`), or everything (`current`).",
+        },
+        TOML,
+    ]),
+    command(ENTITY, "add", "add name", "Adds a service, or an instance to the selected service."),
     command(
         ENTITY,
         "delete",
         "delete [-f] {name | fmri | pattern}",
-        "Deletes a service or an instance; with `-f` even one that runs.",
-        Values::Services,
-    ),
+        "Deletes a service or an instance, and the dependencies that it has put on others.",
+    )
+    .options(&[flag('f', "Even one that runs.")])
+    .operands(Values::Services),
     command(
         ENTITY,
         "list",
         "list [glob_pattern]",
         "Lists the children of the selection: services, or a service's instances.",
-        Values::Any,
     ),
     command(
         ENTITY,
         "select",
         "select {name | fmri | pattern}",
         "Selects a service or an instance for the commands that follow.",
-        Values::Services,
-    ),
-    command(ENTITY, "unselect", "unselect", "Selects the parent of the selection.", Values::Any),
-    command(
-        SNAPSHOT,
-        "listsnap",
-        "listsnap",
-        "Lists the snapshots of the selected instance.",
-        Values::Any,
-    ),
+    )
+    .operands(Values::Services),
+    command(ENTITY, "unselect", "unselect", "Selects the parent of the selection."),
+    command(SNAPSHOT, "listsnap", "listsnap", "Lists the snapshots of the selected instance."),
     command(
         SNAPSHOT,
         "refresh",
         "refresh",
         "Makes what was edited visible to the selected instance, and has its restarter reread it.",
-        Values::Any,
     ),
     command(
         SNAPSHOT,
         "revert",
         "revert [snapshot]",
         "Makes the properties of the selected instance and of its service what they were in a snapshot, or in the selected one.",
-        Values::Any,
-    ),
+    )
+    .operands(SNAPSHOTS),
     command(
         SNAPSHOT,
         "selectsnap",
         "selectsnap [snapshot]",
         "Shows a snapshot instead of what is edited; without a name, what is edited.",
-        Values::Any,
-    ),
+    )
+    .operands(SNAPSHOTS),
     command(
         PROPERTY,
         "addpg",
         "addpg name type [P]",
         "Adds a property group; with P one that a boot empties.",
-        Values::Any,
     ),
     command(
         PROPERTY,
         "addpropvalue",
         "addpropvalue pg/name [type:] value",
         "Adds a value to a property, or makes the property.",
-        Values::Any,
-    ),
-    command(PROPERTY, "delpg", "delpg name", "Deletes a property group.", Values::Any),
+    )
+    .first(Values::Properties),
+    command(PROPERTY, "delpg", "delpg name", "Deletes a property group.").first(Values::Properties),
     command(
         PROPERTY,
         "delprop",
         "delprop pg[/name]",
         "Deletes a property, or a property group.",
-        Values::Any,
-    ),
+    )
+    .first(Values::Properties),
     command(
         PROPERTY,
         "delpropvalue",
         "delpropvalue pg/name glob_pattern",
         "Deletes the values of a property that match the pattern.",
-        Values::Any,
-    ),
+    )
+    .first(Values::Properties),
     command(
         PROPERTY,
         "listpg",
         "listpg [glob_pattern]",
         "Lists the property groups of the selection.",
-        Values::Any,
-    ),
+    )
+    .first(Values::Properties),
     command(
         PROPERTY,
         "listprop",
         "listprop [glob_pattern]",
         "Lists the property groups and the properties of the selection.",
-        Values::Any,
-    ),
+    )
+    .first(Values::Properties),
     command(
         PROPERTY,
         "setprop",
         "setprop pg/name = [type:] value, or setprop pg/name = [type:] ([value...])",
         "Sets a property. Values may be in double quotes; a list may span lines. A new property needs its type.",
-        Values::Any,
-    ),
+    )
+    .first(Values::Properties),
     command(
         EDITING,
         "editprop",
         "editprop",
-        "Opens the properties of the selection in $VISUAL or $EDITOR, and does what the file says when that ends: its lines are commands, those that begin with # are none.",
-        Values::Any,
+        "Opens the properties of the selection in $VISUAL or $EDITOR, and does what the file says when that ends: its lines are commands, those that begin with # are none. What somebody else changed meanwhile is left alone, and the file is kept.",
     ),
+    command(
+        CUSTOM,
+        "delcust",
+        "delcust [-M] [glob_pattern]",
+        "Makes the properties of the selection that were changed or added since the last import \
+         what it delivered.",
+    )
+    .options(&[flag('M', "Instead, bring back those that were deleted.")])
+    .first(Values::Properties),
+    command(
+        CUSTOM,
+        "listcust",
+        "listcust [-M] [glob_pattern]",
+        "Lists the properties of the selection that were changed or added since the last import.",
+    )
+    .options(&[flag('M', "Instead, those that were deleted, as they were delivered.")])
+    .first(Values::Properties),
     command(
         TEMPLATE,
         "describe",
-        "describe [-v] [-t] [glob_pattern]",
-        "Describes the selection, its property groups and properties; with `-v` at length, with `-t` as the templates have it, without values.",
-        Values::Any,
-    ),
+        "describe [-tv] [glob_pattern]",
+        "Describes the selection, its property groups and properties.",
+    )
+    .options(&[
+        flag('t', "As the templates have it, without values."),
+        flag('v', "At length."),
+    ])
+    .first(Values::Properties),
     command(
         ENVIRONMENT,
         "setenv",
-        "setenv [-s | -i | -m method] NAME value",
-        "Sets a variable for the start method, for all methods of the service (`-s`) or of the instance (`-i`), or for one method (`-m`).",
-        Values::Any,
-    ),
+        "setenv [-i | -s | -m method] NAME value",
+        "Sets a variable for the start method.",
+    )
+    .options(&ENVIRONMENTS),
     command(
         ENVIRONMENT,
         "unsetenv",
-        "unsetenv [-s | -i | -m method] NAME",
+        "unsetenv [-i | -s | -m method] NAME",
         "Removes a variable that setenv set.",
-        Values::Any,
-    ),
+    )
+    .options(&ENVIRONMENTS),
 ];
+
+const SECRETS: Opt = flag('a', "With all values. It is an error if they can't be read.");
+const TOML: Opt = flag('t', "In TOML.");
+
+/// Whose environment is changed.
+const ENVIRONMENTS: [Opt; 3] = [
+    flag('i', "For all methods of the instance."),
+    flag('s', "For all methods of the service."),
+    Opt {
+        letter: 'm',
+        argument: Some(("method", Values::Words(&["start", "stop", "refresh"]))),
+        help: "",
+        text: "For this method.",
+    },
+];
+
+const fn flag(letter: char, text: &'static str) -> Opt {
+    Opt { letter, argument: None, help: "", text }
+}
 
 const fn command(
     heading: &'static str,
     name: &'static str,
     synopsis: &'static str,
     text: &'static str,
-    operands: Values,
 ) -> Subcommand {
-    Subcommand { name, heading, synopsis, help: "", options: &[], first: None, operands, text }
+    let (options, operands) = (&[], Values::Any);
+    Subcommand { name, heading, synopsis, help: "", options, first: None, operands, text }
+}
+
+impl Subcommand {
+    const fn options(self, options: &'static [Opt]) -> Self {
+        Self { options, ..self }
+    }
+
+    const fn first(self, first: Values) -> Self {
+        Self { first: Some(first), ..self }
+    }
+
+    const fn operands(self, operands: Values) -> Self {
+        Self { operands, ..self }
+    }
 }

@@ -1,6 +1,6 @@
 //! svcprop(1), described.
 
-use super::{Command, Opt, Section, Values};
+use super::{Command, Opt, SNAPSHOTS, Section, Values};
 
 /// `svcprop`.
 pub static SVCPROP: Command = Command {
@@ -39,7 +39,7 @@ Of a service it prints what is edited.",
         Opt { letter: 'f', argument: None, help: "", text: "Full FMRIs as names, and types." },
         Opt {
             letter: 'p',
-            argument: Some(("name", Values::Any)),
+            argument: Some(("name", Values::Properties)),
             help: "",
             text: "Of services and instances the property group *name*, or the property \
                    *group/property*; of a property group the property *name*. May be given several \
@@ -92,6 +92,3 @@ them.",
     ],
     see_also: &["svcs(1)", "svcadm(8)", "svccfg(8)"],
 };
-
-const SNAPSHOTS: Values =
-    Values::Words(&["initial", "last-import", "previous", "running", "start"]);

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::import::groups_now;
 use super::{Dependent, Level, words};
 use crate::fmri::Fmri;
+use crate::repo::{Change, Repo, RepoError, View};
 use crate::value::{Groups, PropType, Property, PropertyGroup};
 
 /// Remembers in the snapshot `last-import` what was put on others: the groups themselves are
@@ -29,6 +31,26 @@ pub fn target(dependents: &PropertyGroup, name: &str) -> Option<Fmri> {
         }
         _ => None,
     }
+}
+
+/// The changes that take back the dependencies which `fmri`, and the instances of a service, have
+/// put on others: when it goes, so do they (svccfg(8), delete).
+pub fn withdraw(repo: &Repo, fmri: &Fmri) -> Result<Vec<Change>, RepoError> {
+    let mut changes = Vec::new();
+    let instances = repo.instances()?;
+    let whole =
+        instances.iter().filter(|instance| !fmri.is_instance() && instance.service() == *fmri);
+    for owner in whole.chain([fmri]) {
+        let Some(dependents) = repo.pg(owner, words::DEPENDENTS, &View::Direct)? else { continue };
+        for name in dependents.props.keys() {
+            let Some(target) = target(&dependents, name) else { continue };
+            let group = groups_now(repo, &target)?.remove(name);
+            if group.is_some_and(|group| is_dependent_of(&group, owner)) {
+                changes.push(Change::DelPg { fmri: target, pg: name.clone() });
+            }
+        }
+    }
+    Ok(changes)
 }
 
 /// What `level` comes to in the repository: without what it deletes, with the group `dependents`.

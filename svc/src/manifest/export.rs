@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::dependents::{is_dependent_of, is_external, target};
 use super::import::groups_now;
-use super::{Bundle, Dependent, Instance, Level, Manifest, words};
+use super::{Bundle, Dependent, Instance, Level, Manifest, ManifestError, Secrets, words};
 use crate::fmri::Fmri;
 use crate::repo::{Repo, RepoError, View};
 use crate::value::PropType::{self, Astring, Count, Fmri as FmriType, Uri, Ustring};
@@ -14,13 +14,55 @@ use crate::value::{Groups, Property, PropertyGroup};
 
 /// What the repository holds of `service` now, without what a boot empties and what the manifests
 /// of others have put there.
-pub fn from_repo(repo: &Repo, service: &Fmri) -> Result<Manifest, RepoError> {
-    let mut instances = Vec::new();
+pub fn from_repo(repo: &Repo, service: &Fmri, secrets: Secrets) -> Result<Manifest, ManifestError> {
+    let level = |fmri: &Fmri| -> Result<Level, ManifestError> {
+        let mut level = attached(repo, fmri)?;
+        protect(repo, fmri, &mut level.groups, secrets, omit_values)?;
+        Ok(level)
+    };
+    let mut manifest =
+        Manifest { service: service.clone(), level: level(service)?, instances: Vec::new() };
     for fmri in repo.instances()?.into_iter().filter(|fmri| fmri.service == service.service) {
-        let level = attached(repo, &fmri)?;
-        instances.extend(fmri.instance.map(|name| Instance { name, level }));
+        let level = level(&fmri)?;
+        manifest.instances.extend(fmri.instance.map(|name| Instance { name, level }));
     }
-    Ok(Manifest { service: service.clone(), level: attached(repo, service)?, instances })
+    Ok(manifest)
+}
+
+/// Has `leave_out` treat the protected ones among the `groups` of `fmri`, or makes sure that their
+/// values are there.
+pub fn protect(
+    repo: &Repo,
+    fmri: &Fmri,
+    groups: &mut Groups,
+    secrets: Secrets,
+    leave_out: fn(&mut PropertyGroup),
+) -> Result<(), ManifestError> {
+    let inherited =
+        if fmri.is_instance() { groups_now(repo, &fmri.service())? } else { Groups::new() };
+    for (pg, group) in groups {
+        // What the service protects is protected in its instances, too.
+        let by_service = inherited.get(pg).is_some_and(PropertyGroup::is_protected);
+        let is_secret = group.is_protected() || by_service && group.may_be_protected();
+        match secrets {
+            Secrets::Omit if is_secret => leave_out(group),
+            Secrets::Include if group.concealed => {
+                let (pg, fmri) = (pg.clone(), fmri.clone());
+                return Err(ManifestError::Concealed { pg, fmri });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes the values out of a protected group. Who may read and change it is no secret.
+fn omit_values(group: &mut PropertyGroup) {
+    for (name, property) in &mut group.props {
+        if !name.ends_with("_authorization") {
+            property.values.clear();
+        }
+    }
 }
 
 /// What is attached to `fmri`.

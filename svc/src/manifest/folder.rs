@@ -81,6 +81,23 @@ pub fn cleanup(repo: &Repo, folder: &Path) -> Result<Report, ManifestError> {
     Ok(report)
 }
 
+/// The file at `path`, or the manifests in the folder there.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    if path.is_dir() { manifests_in(path) } else { Ok(vec![path.to_owned()]) }
+}
+
+/// Forgets that the manifest at `path` was imported, so that the next boot imports it again.
+pub fn forget(repo: &Repo, path: &Path) -> Result<(), ManifestError> {
+    let pg = register_group(path);
+    let file = remembered(repo)?.remove(&pg);
+    let file = file.and_then(|group| group.first("manifestfile").map(PathBuf::from));
+    if file.is_none_or(|file| file != path) {
+        return Err(ManifestError::NotRemembered(path.to_owned()));
+    }
+    repo.commit(vec![Change::DelPg { fmri: register(), pg }])?;
+    Ok(())
+}
+
 fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let failed = |source| ManifestError::Read { path: folder.to_owned(), source };
     let mut paths = Vec::new();

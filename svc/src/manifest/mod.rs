@@ -5,6 +5,7 @@
 //! for dependencies, methods and so on are in `words`. Import is a three-way merge, so that an
 //! administrator's changes survive a new version of the file. The format: docs/manifest-format.md.
 
+mod custom;
 mod dependents;
 mod export;
 mod folder;
@@ -13,15 +14,19 @@ mod merge;
 mod parse;
 mod profile;
 mod reader;
+mod restore;
 mod words;
 mod xml;
 
+pub use custom::Customised;
+pub use dependents::withdraw;
 pub use export::{from_repo, profile_to_toml, to_toml};
-pub use folder::{Report, cleanup, import_new, load};
+pub use folder::{Report, cleanup, files, forget, import_new, load};
 pub use import::import;
 pub use parse::{parse, parse_bundle};
-pub use profile::{Applied, apply, extract};
+pub use profile::{Applied, Layer, apply, extract};
 pub use reader::SyntaxError;
+pub use restore::restore;
 pub use xml::{XmlError, parse_xml, to_xml};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +82,15 @@ pub struct Dependent {
     pub group: PropertyGroup,
     /// Whether it replaces even a dependent that an administrator has changed.
     pub overrides: bool,
+}
+
+/// What becomes of the values of protected property groups (smf_security(7)) in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// The properties are there without them.
+    Omit,
+    /// They are written, and who may not read them is refused.
+    Include,
 }
 
 /// What a file is for.
@@ -180,6 +194,17 @@ pub enum ManifestError {
         /// Why not.
         source: ValueError,
     },
+    /// The reader may not see the values.
+    #[error("Could not read the values of property group \"{pg}\" of {fmri}: permission denied.")]
+    Concealed {
+        /// The group.
+        pg: String,
+        /// Whose it is.
+        fmri: Fmri,
+    },
+    /// The file was never imported at boot, or is forgotten already.
+    #[error("{0} is not remembered as imported")]
+    NotRemembered(PathBuf),
     /// XML can't say it.
     #[error(transparent)]
     Xml(#[from] XmlError),

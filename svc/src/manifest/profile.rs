@@ -1,14 +1,13 @@
 //! Profiles: what one machine or site wants of services that are there (svccfg(8), apply and
 //! extract).
 
-use std::collections::BTreeMap;
-
-use super::export::attached;
-use super::import::{groups_now, last_import, refresh};
-use super::{Bundle, BundleKind, Instance, Level, Manifest, ManifestError, words};
+use super::custom::{delivered_to, differing};
+use super::export::{attached, protect};
+use super::import::{groups_now, refresh};
+use super::{Bundle, BundleKind, Instance, Level, Manifest, ManifestError, Secrets, words};
 use crate::fmri::{Fmri, PropFmri};
-use crate::repo::{Change, Repo, RepoError};
-use crate::value::{Groups, Property, PropertyGroup};
+use crate::repo::{Change, Repo};
+use crate::value::{Groups, Property};
 
 /// What a profile did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -110,54 +109,55 @@ fn retyped(
     })
 }
 
-/// The profile of this machine: which instances are enabled, and what was changed since the last
-/// import.
-pub fn extract(repo: &Repo) -> Result<Bundle, RepoError> {
-    let mut services: BTreeMap<Fmri, Manifest> = BTreeMap::new();
+/// Which settings a profile is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// What was changed here since the last import, and which instances are enabled.
+    Admin,
+    /// What the last import delivered.
+    Manifest,
+    /// Everything as it is edited now.
+    Current,
+}
+
+/// The profile of this machine. Protected groups are in it without their properties, unless
+/// `secrets` are included: a profile takes away the values that it doesn't have.
+pub fn extract(repo: &Repo, layer: Layer, secrets: Secrets) -> Result<Bundle, ManifestError> {
+    let mut services = Vec::new();
     let instances = repo.instances()?;
     for service in repo.services()? {
-        let mut manifest =
-            Manifest { service: service.clone(), level: Level::default(), instances: Vec::new() };
-        let mut base = None;
-        for fmri in instances.iter().filter(|fmri| fmri.service == service.service) {
-            let delivered = last_import(repo, fmri)?;
-            let now = attached(repo, fmri)?.groups;
-            let level = customised(now, delivered.as_ref().map(|snapshot| &snapshot.instance));
+        let level = settings(repo, &service, layer, secrets)?;
+        let mut manifest = Manifest { service, level, instances: Vec::new() };
+        for fmri in instances.iter().filter(|fmri| fmri.service == manifest.service.service) {
+            let level = settings(repo, fmri, layer, secrets)?;
             let name = fmri.instance.clone().unwrap_or_default();
             manifest.instances.push(Instance { name, level });
-            base = base.or(delivered);
-        }
-        // A service without instances has no last import to differ from.
-        if let Some(base) = base {
-            manifest.level = customised(attached(repo, &service)?.groups, Some(&base.service));
         }
         if !manifest.instances.is_empty() {
-            services.insert(service, manifest);
+            services.push(manifest);
         }
     }
-    let services = services.into_values().collect();
     Ok(Bundle { kind: BundleKind::Profile, name: "extract".to_owned(), services })
 }
 
-/// The properties of `now` that aren't as delivered, and whether it is enabled.
-fn customised(now: Groups, delivered: Option<&Groups>) -> Level {
-    let mut level = Level::default();
-    for (name, group) in now {
-        // A profile can't say these.
-        if group.ty.starts_with(words::TEMPLATE) || name == words::DEPENDENTS {
-            continue;
-        }
-        let base = delivered.and_then(|groups| groups.get(&name));
-        let differs = |prop: &String, property: &Property| {
-            let was = base.and_then(|group| group.get(prop));
-            was != Some(property) || (name == words::GENERAL && prop == words::ENABLED)
-        };
-        let mut changed = PropertyGroup::new(&group.ty);
-        changed.props = group.props;
-        changed.props.retain(|prop, property| differs(prop, property));
-        if !changed.props.is_empty() || base.is_none() {
-            level.groups.insert(name, changed);
-        }
-    }
-    level
+/// What a profile says of `fmri`.
+fn settings(
+    repo: &Repo,
+    fmri: &Fmri,
+    layer: Layer,
+    secrets: Secrets,
+) -> Result<Level, ManifestError> {
+    let (now, base) = (attached(repo, fmri)?.groups, delivered_to(repo, fmri)?);
+    let is_enabled = |pg: &str, prop: &str| pg == words::GENERAL && prop == words::ENABLED;
+    let mut groups = match (layer, base) {
+        // A service without instances has no last import to differ from.
+        (Layer::Admin, None) if !fmri.is_instance() => Groups::new(),
+        (Layer::Admin, base) => differing(now, &base.unwrap_or_default(), is_enabled),
+        (Layer::Manifest, base) => base.unwrap_or_default(),
+        (Layer::Current, _) => now,
+    };
+    // A profile can't say these.
+    groups.retain(|pg, group| !group.ty.starts_with(words::TEMPLATE) && pg != words::DEPENDENTS);
+    protect(repo, fmri, &mut groups, secrets, |group| group.props.clear())?;
+    Ok(Level { groups, ..Level::default() })
 }

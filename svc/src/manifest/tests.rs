@@ -147,7 +147,7 @@ fn level(groups: Groups) -> Level {
 }
 
 /// What `changes` make of `groups`.
-fn apply(groups: &Groups, changes: &[Change]) -> Groups {
+pub fn apply(groups: &Groups, changes: &[Change]) -> Groups {
     let mut groups = groups.clone();
     for change in changes {
         match change.clone() {

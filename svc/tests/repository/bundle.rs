@@ -1,7 +1,9 @@
 //! XML manifests, dependents, upgrades and profiles against the repository.
 
 use svc::fmri::Fmri;
-use svc::manifest::{Applied, apply, extract, import_new, load, parse_bundle, profile_to_toml};
+use svc::manifest::{
+    Applied, Layer, Secrets, apply, extract, import_new, load, parse_bundle, profile_to_toml,
+};
 use svc::repo::View;
 
 use crate::fixture::System;
@@ -292,7 +294,7 @@ fn an_extract_takes_a_machines_own_to_another() {
     import(&system, &manifest);
     system.svccfg(&["-s", "site/a", "setprop", "config/n", "=", "5"]).ok();
     system.svccfg(&["-s", "site/a:default", "setprop", "general/enabled", "=", "true"]).ok();
-    let profile = extract(&system.repo()).unwrap();
+    let profile = extract(&system.repo(), Layer::Admin, Secrets::Omit).unwrap();
     let text = svc::manifest::to_xml(&profile).unwrap();
     assert!(text.contains("type='profile' name='extract'"), "{text}");
     assert!(text.contains("name='n' type='count' value='5'") && !text.contains("'m'"), "{text}");

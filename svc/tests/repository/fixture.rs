@@ -1,5 +1,8 @@
 //! `svc.configd` in a private root, and the commands run against it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -98,9 +101,30 @@ impl System {
 
     /// A line as the administrator types it, with a shell's quoting.
     pub fn shell(&self, line: &str) -> Done {
+        self.shell_command(line).output().unwrap().into()
+    }
+
+    fn shell_command(&self, line: &str) -> Command {
         let folder = Path::new(env!("CARGO_BIN_EXE_svccfg")).parent().unwrap();
-        let path = format!("{}:/usr/bin:/bin", folder.display());
-        self.command("sh", &["-c", line]).env("PATH", path).output().unwrap().into()
+        let mut command = self.command("sh", &["-c", line]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", folder.display()));
+        command
+    }
+
+    /// The same as a user who is nobody here. Takes root.
+    pub fn as_nobody(&self, line: &str) -> Done {
+        const NOBODY: u32 = 65534;
+        // The programs may be where only root can go; where they are installed, all can.
+        let folder = Path::new(env!("CARGO_BIN_EXE_svccfg")).parent().unwrap();
+        let programs = self.path().join("bin");
+        std::fs::create_dir_all(&programs).unwrap();
+        for name in ["svccfg", "svcprop"] {
+            std::fs::copy(folder.join(name), programs.join(name)).unwrap();
+        }
+        std::fs::set_permissions(self.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", programs.display());
+        let mut command = self.shell_command(line);
+        command.env("PATH", path).uid(NOBODY).gid(NOBODY).output().unwrap().into()
     }
 }
 

@@ -263,7 +263,7 @@ fn help_lists_what_works() {
         }
     }
     assert!(help.contains("setprop"));
-    assert!(system.svccfg(&["help", "delcust"]).failed().contains("Unknown command"));
+    assert!(system.svccfg(&["help", "nothing"]).failed().contains("Unknown command"));
 }
 
 #[test]

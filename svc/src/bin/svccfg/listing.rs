@@ -44,6 +44,21 @@ pub fn table(groups: &Groups, pattern: Option<&str>, depth: Depth) -> String {
     text
 }
 
+/// Those of `groups` that a pattern selects, as [`table`] does.
+pub fn matching(groups: &Groups, pattern: Option<&str>) -> Groups {
+    let Some(pattern) = pattern else { return groups.clone() };
+    let mut found = Groups::new();
+    for (pg, group) in groups {
+        let whole = glob::matches(pattern, pg);
+        let mut part = group.clone();
+        part.props.retain(|name, _| whole || glob::matches(pattern, &format!("{pg}/{name}")));
+        if whole || !part.props.is_empty() {
+            found.insert(pg.clone(), part);
+        }
+    }
+    found
+}
+
 /// The values, each after a blank.
 fn values(property: &Property) -> String {
     let several_texts = property.values.len() > 1 && property.ty.is_string();

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use svc::fmri::Fmri;
 use svc::repo::{Repo, RepoError, View};
-use svc::value::PropertyGroup;
 
 use options::{Misuse, Options};
 use print::Style;
@@ -112,7 +111,8 @@ fn print(
     }
     for Selection { pg, prop } in selections {
         let group = repo.pg(entity, pg, view).map_err(without_snapshot(view))?;
-        if group.as_ref().is_some_and(is_concealed) {
+        // The values are there, but not for this user (smf_security(7)).
+        if group.as_ref().is_some_and(|group| group.concealed) {
             return Err(Error::Failed("Permission denied.".to_owned()));
         }
         match (&group, prop) {
@@ -127,12 +127,6 @@ fn print(
         }
     }
     Ok((text, missing))
-}
-
-/// Whether the values are there, but not for this user (smf_security(7)).
-fn is_concealed(group: &PropertyGroup) -> bool {
-    let readers = group.get("read_authorization");
-    group.is_protected() && readers.is_some_and(|readers| readers.values.is_empty())
 }
 
 /// Tells that there is no such snapshot as SMF does.

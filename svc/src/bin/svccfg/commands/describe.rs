@@ -6,7 +6,7 @@ use svc::glob;
 use svc::repo::View;
 use svc::value::{Groups, PropertyGroup};
 
-use super::{Command, syntax};
+use super::{Command, switches, words};
 use crate::lexer::Token;
 use crate::session::{Result, Session};
 
@@ -16,15 +16,8 @@ pub const COMMANDS: &[Command] = &[Command { name: "describe", run: describe }];
 const LOCALE: &str = "C";
 
 fn describe(session: &mut Session, args: &[Token]) -> Result<()> {
-    let (mut verbose, mut templates, mut pattern) = (false, false, None);
-    for token in args {
-        match token.text() {
-            Some("-v") => verbose = true,
-            Some("-t") => templates = true,
-            Some(word) if pattern.is_none() && !word.starts_with('-') => pattern = Some(word),
-            _ => return syntax("describe"),
-        }
-    }
+    let ([verbose, templates], args) = switches("describe", args, ['v', 't'])?;
+    let pattern = words("describe", args, 0, 1)?.first().copied();
     let fmri = session.selected()?.clone();
     // Templates are the service's; an instance inherits them.
     let groups = session.repo()?.pgs(&fmri, &View::Composed)?;

@@ -2,9 +2,10 @@
 
 use svc::fmri::{self, Fmri};
 use svc::glob;
+use svc::manifest;
 use svc::repo::{Change, View};
 
-use super::{Command, words};
+use super::{Command, switches, words};
 use crate::lexer::Token;
 use crate::session::{Result, Session, fail};
 
@@ -84,17 +85,14 @@ fn add(session: &mut Session, args: &[Token]) -> Result<()> {
 }
 
 fn delete(session: &mut Session, args: &[Token]) -> Result<()> {
-    let words = words("delete", args, 1, 2)?;
-    let (force, word) = match words.as_slice() {
-        ["-f", word] => (true, *word),
-        [word] if *word != "-f" => (false, *word),
-        _ => return super::syntax("delete"),
-    };
-    let doomed = session.resolve(word)?;
+    let ([force], args) = switches("delete", args, ['f'])?;
+    let doomed = session.resolve(words("delete", args, 1, 1)?[0])?;
     if !force && let Some(fmri) = running_part(session, &doomed)? {
         return fail(format!("Instance {fmri} may be running.  Use delete -f if it is not."));
     }
-    session.commit(vec![Change::Delete(doomed.clone())])?;
+    let mut changes = manifest::withdraw(session.repo()?, &doomed)?;
+    changes.push(Change::Delete(doomed.clone()));
+    session.commit(changes)?;
     // Nothing below what is gone stays selected.
     let gone = |fmri: &Fmri| *fmri == doomed || fmri.service() == doomed;
     if session.selection.as_ref().is_some_and(gone) {

@@ -1,11 +1,10 @@
 //! The environment of methods: setenv and unsetenv.
 
 use svc::fmri::Fmri;
-use svc::getopt;
 use svc::repo::{Change, View};
 use svc::value::{PropType, Property};
 
-use super::{Command, syntax, words};
+use super::{Command, options, syntax, words};
 use crate::lexer::Token;
 use crate::session::{NO_INSTANCE, Result, Session, fail};
 
@@ -36,8 +35,8 @@ enum Place {
 }
 
 fn run(session: &mut Session, command: &'static str, args: &[Token]) -> Result<()> {
-    let words = words(command, args, 1, 5)?.into_iter().map(str::to_owned);
-    let Ok((options, operands)) = getopt::parse(words, "sim:") else { return syntax(command) };
+    let (options, args) = options(command, args)?;
+    let operands = words(command, args, 1, 2)?;
     let place = match options.as_slice() {
         [] => Place::Start,
         [('s', _)] => Place::Service,
@@ -46,8 +45,8 @@ fn run(session: &mut Session, command: &'static str, args: &[Token]) -> Result<(
         _ => return syntax(command),
     };
     let (name, value) = match (command, operands.as_slice()) {
-        ("setenv", [name, value]) => (name, Some(value)),
-        ("unsetenv", [name]) => (name, None),
+        ("setenv", [name, value]) => (*name, Some(*value)),
+        ("unsetenv", [name]) => (*name, None),
         _ => return syntax(command),
     };
     session.edit(|session| {
@@ -88,7 +87,7 @@ fn change(
     fmri: Fmri,
     pg: String,
     name: &str,
-    value: Option<&String>,
+    value: Option<&str>,
 ) -> Result<Vec<Change>> {
     let group = session.repo()?.pg(&fmri, &pg, &View::Direct)?;
     let before = group.and_then(|mut group| group.props.remove(ENVIRONMENT));

@@ -1,21 +1,49 @@
-//! Manifests: import, export, validate.
+//! Manifests and archives of them.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{self, Path};
 
 use svc::manifest::{self, Bundle, BundleKind, Manifest, ManifestError};
 use svc::repo::View;
 
-use super::{Command, syntax, words};
+use super::{Command, secrets, switches, syntax, words};
 use crate::lexer::Token;
-use crate::session::{Result, Session, fail};
+use crate::session::{Error, Result, Session, fail};
+
+/// Where manifests are imported from at boot.
+const MANIFESTS: &str = "/lib/svc/manifest";
 
 pub const COMMANDS: &[Command] = &[
+    Command { name: "archive", run: archive },
+    Command { name: "cleanup", run: cleanup },
+    Command { name: "delhash", run: delhash },
     Command { name: "export", run: export },
     Command { name: "import", run: import },
+    Command { name: "inventory", run: inventory },
+    Command { name: "restore", run: restore },
     Command { name: "validate", run: validate },
 ];
+
+fn archive(session: &mut Session, args: &[Token]) -> Result<()> {
+    let ([all], args) = switches("archive", args, ['a'])?;
+    let repo = session.repo()?;
+    let services = repo.services()?.into_iter();
+    let services = services.map(|service| manifest::from_repo(repo, &service, secrets(all)));
+    let services = services.collect::<std::result::Result<_, ManifestError>>()?;
+    let bundle = Bundle { kind: BundleKind::Archive, name: "none".to_owned(), services };
+    deliver(session, "archive", args, &manifest::to_xml(&bundle).map_err(ManifestError::from)?)
+}
+
+fn restore(session: &mut Session, args: &[Token]) -> Result<()> {
+    let file = Path::new(words("restore", args, 1, 1)?[0]);
+    let bundle = manifest::load(file)?;
+    bundle.expect(BundleKind::Archive, file)?;
+    for service in manifest::restore(session.repo()?, &bundle)? {
+        session.report(&format!("{service} restored from {}", file.display()));
+    }
+    Ok(())
+}
 
 fn validate(session: &mut Session, args: &[Token]) -> Result<()> {
     let file = words("validate", args, 1, 1)?[0];
@@ -27,12 +55,44 @@ fn validate(session: &mut Session, args: &[Token]) -> Result<()> {
 }
 
 fn import(session: &mut Session, args: &[Token]) -> Result<()> {
-    let file = words("import", args, 1, 1)?[0];
-    let bundle = manifest::load(Path::new(file))?;
-    bundle.expect(BundleKind::Manifest, Path::new(file))?;
+    let paths = words("import", args, 1, usize::MAX)?;
+    each_file("Import", &paths, |file| import_file(session, file))
+}
+
+/// Does `work` with each file of `paths`, which may be folders. Of several, one that fails keeps
+/// none of the others back.
+pub fn each_file(
+    what: &str,
+    paths: &[&str],
+    mut work: impl FnMut(&Path) -> Result<()>,
+) -> Result<()> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(manifest::files(Path::new(path))?);
+    }
+    if let [file] = files.as_slice() {
+        return work(file);
+    }
+    let mut failed = 0;
+    for file in &files {
+        if let Err(error) = work(file) {
+            eprintln!("svccfg: {error}");
+            failed += 1;
+        }
+    }
+    if failed == 0 {
+        Ok(())
+    } else {
+        fail(format!("{what} of {failed} of {} files failed.", files.len()))
+    }
+}
+
+fn import_file(session: &Session, file: &Path) -> Result<()> {
+    let bundle = manifest::load(file)?;
+    bundle.expect(BundleKind::Manifest, file)?;
     for manifest in &bundle.services {
         import_service(session, manifest)?;
-        session.report(&format!("{} imported from {file}", manifest.service));
+        session.report(&format!("{} imported from {}", manifest.service, file.display()));
     }
     Ok(())
 }
@@ -53,23 +113,50 @@ fn import_service(session: &Session, manifest: &Manifest) -> Result<()> {
 }
 
 fn export(session: &mut Session, args: &[Token]) -> Result<()> {
-    let (toml, args) = match args {
-        [option, rest @ ..] if option.text() == Some("-t") => (true, rest),
-        args => (false, args),
-    };
+    let ([all, toml], args) = switches("export", args, ['a', 't'])?;
     let Some((word, args)) = args.split_first() else { return syntax("export") };
     let Some(word) = word.text() else { return syntax("export") };
     let fmri = session.resolve(word)?;
     if fmri.is_instance() {
         eprintln!("svccfg: {fmri} is an instance; its service is exported");
     }
-    let manifest = manifest::from_repo(session.repo()?, &fmri.service())?;
+    let manifest = manifest::from_repo(session.repo()?, &fmri.service(), secrets(all))?;
     let text = if toml {
         manifest::to_toml(&manifest)
     } else {
         manifest::to_xml(&Bundle::of(manifest)).map_err(ManifestError::from)?
     };
     deliver(session, "export", args, &text)
+}
+
+fn inventory(session: &mut Session, args: &[Token]) -> Result<()> {
+    let file = words("inventory", args, 1, 1)?[0];
+    let bundle = manifest::load(Path::new(file))?;
+    for manifest in &bundle.services {
+        for instance in &manifest.instances {
+            let fmri = manifest.service.with_instance(&instance.name);
+            session.print(&format!("{fmri}\n"))?;
+        }
+        session.print(&format!("{}\n", manifest.service))?;
+    }
+    Ok(())
+}
+
+fn cleanup(session: &mut Session, args: &[Token]) -> Result<()> {
+    words("cleanup", args, 0, 0)?;
+    let report = manifest::cleanup(session.repo()?, &svc::root(MANIFESTS))?;
+    report.removed.iter().for_each(|fmri| session.report(&format!("{fmri} removed")));
+    report.warnings.iter().for_each(|warning| eprintln!("svccfg: {warning}"));
+    Ok(())
+}
+
+fn delhash(session: &mut Session, args: &[Token]) -> Result<()> {
+    let ([absent], args) = switches("delhash", args, ['d'])?;
+    let file = Path::new(words("delhash", args, 1, 1)?[0]);
+    let failed = |error| Error::Failed(format!("{}: {error}", file.display()));
+    let file =
+        if absent { path::absolute(file) } else { fs::canonicalize(file) }.map_err(failed)?;
+    Ok(manifest::forget(session.repo()?, &file)?)
 }
 
 /// Writes what command `name` made to where the rest of its arguments says: `> file`, or nothing.

@@ -1,5 +1,6 @@
 //! The commands: one table for dispatch and help, and what they have in common.
 
+mod custom;
 mod describe;
 mod edit;
 mod entity;
@@ -10,6 +11,8 @@ mod property;
 mod snapshot;
 
 use svc::cli::{SVCCFG, Subcommand, prose};
+use svc::getopt;
+use svc::manifest::Secrets;
 
 use crate::lexer::Token;
 use crate::session::{Error, Result, Session, fail};
@@ -23,12 +26,13 @@ pub struct Command {
 }
 
 /// The commands; `svc::cli::SVCCFG` describes each.
-const COMMANDS: [&[Command]; 9] = [
+const COMMANDS: [&[Command]; 10] = [
     &[
         Command { name: "end", run: end },
         Command { name: "exit", run: end },
         Command { name: "help", run: help },
         Command { name: "quit", run: end },
+        Command { name: "set", run: set },
     ],
     manifest::COMMANDS,
     profile::COMMANDS,
@@ -36,6 +40,7 @@ const COMMANDS: [&[Command]; 9] = [
     snapshot::COMMANDS,
     property::COMMANDS,
     edit::COMMANDS,
+    custom::COMMANDS,
     describe::COMMANDS,
     environment::COMMANDS,
 ];
@@ -63,6 +68,45 @@ fn words<'t>(name: &str, args: &'t [Token], least: usize, most: usize) -> Result
     }
 }
 
+/// Options with their arguments, and the arguments after them.
+type Options<'t> = (Vec<(char, Option<String>)>, &'t [Token]);
+
+/// The options of command `name` at the beginning of its arguments, as [`SVCCFG`] describes them.
+fn options<'t>(name: &str, args: &'t [Token]) -> Result<Options<'t>> {
+    let Some(command) = SVCCFG.subcommand(name) else { return syntax(name) };
+    let words: Vec<String> = args.iter().map_while(Token::text).map(str::to_owned).collect();
+    let count = words.len();
+    match getopt::parse(words, &command.spec()) {
+        Ok((options, operands)) => Ok((options, &args[count - operands.len()..])),
+        Err(_) => syntax(name),
+    }
+}
+
+/// The same for a command whose options are mere switches: whether each of `letters` is on.
+fn switches<'t, const N: usize>(
+    name: &str,
+    args: &'t [Token],
+    letters: [char; N],
+) -> Result<([bool; N], &'t [Token])> {
+    let (options, args) = options(name, args)?;
+    Ok((letters.map(|letter| options.iter().any(|(given, _)| *given == letter)), args))
+}
+
+/// What `-a` says of secrets.
+fn secrets(all: bool) -> Secrets {
+    if all { Secrets::Include } else { Secrets::Omit }
+}
+
+fn set(session: &mut Session, args: &[Token]) -> Result<()> {
+    let (options, args) = options("set", args)?;
+    words("set", args, 0, 0)?;
+    match options.last() {
+        Some((letter, _)) => session.verbose = *letter == 'v',
+        None => session.print(if session.verbose { "verbose\n" } else { "noverbose\n" })?,
+    }
+    Ok(())
+}
+
 fn end(session: &mut Session, args: &[Token]) -> Result<()> {
     words("end", args, 0, 0)?;
     session.ended = true;
@@ -75,8 +119,11 @@ fn help(session: &mut Session, args: &[Token]) -> Result<()> {
     };
     match SVCCFG.subcommand(name) {
         Some(command) => {
-            let text = prose::plain(command.text);
-            session.print(&format!("{}\n\n{text}\n", command.synopsis))
+            let mut text = format!("{}\n\n{}\n", command.synopsis, prose::plain(command.text));
+            for option in command.options {
+                text += &format!("  -{}  {}\n", option.letter, prose::plain(option.text));
+            }
+            session.print(&text)
         }
         None => fail(format!("Unknown command \"{name}\".")),
     }

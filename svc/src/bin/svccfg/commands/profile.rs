@@ -1,38 +1,29 @@
-//! Profiles, and what concerns files or the repository as a whole: apply, archive, cleanup,
-//! extract, inventory.
+//! Profiles: apply, extract.
 
 use std::path::Path;
 
-use svc::manifest::{self, Bundle, BundleKind, ManifestError};
-use svc::repo::RepoError;
+use svc::manifest::{self, BundleKind, Layer, ManifestError};
 
-use super::manifest::deliver;
-use super::{Command, syntax, words};
+use super::manifest::{deliver, each_file};
+use super::{Command, options, secrets, switches, syntax, words};
 use crate::lexer::Token;
 use crate::session::{Result, Session};
 
-/// Where manifests are imported from at boot.
-const MANIFESTS: &str = "/lib/svc/manifest";
-
-pub const COMMANDS: &[Command] = &[
-    Command { name: "apply", run: apply },
-    Command { name: "archive", run: archive },
-    Command { name: "cleanup", run: cleanup },
-    Command { name: "extract", run: extract },
-    Command { name: "inventory", run: inventory },
-];
+pub const COMMANDS: &[Command] =
+    &[Command { name: "apply", run: apply }, Command { name: "extract", run: extract }];
 
 fn apply(session: &mut Session, args: &[Token]) -> Result<()> {
-    let (dry_run, file) = match words("apply", args, 1, 2)?.as_slice() {
-        ["-n", file] => (true, *file),
-        [file] => (false, *file),
-        _ => return syntax("apply"),
-    };
-    let bundle = manifest::load(Path::new(file))?;
-    bundle.expect(BundleKind::Profile, Path::new(file))?;
+    let ([dry_run], args) = switches("apply", args, ['n'])?;
+    let path = words("apply", args, 1, 1)?;
+    each_file("Application", &path, |file| apply_file(session, file, dry_run))
+}
+
+fn apply_file(session: &Session, file: &Path, dry_run: bool) -> Result<()> {
+    let bundle = manifest::load(file)?;
+    bundle.expect(BundleKind::Profile, file)?;
     let done = manifest::apply(session.repo()?, &bundle, dry_run)?;
     for fmri in &done.absent {
-        eprintln!("svccfg: {fmri} doesn't exist; what {file} says of it is left out");
+        eprintln!("svccfg: {fmri} doesn't exist; what {} says of it is left out", file.display());
     }
     let verb = if dry_run { "would change" } else { "changed" };
     for fmri in &done.applied {
@@ -42,46 +33,21 @@ fn apply(session: &mut Session, args: &[Token]) -> Result<()> {
     Ok(())
 }
 
-fn archive(session: &mut Session, args: &[Token]) -> Result<()> {
-    let repo = session.repo()?;
-    let services = repo.services()?.into_iter();
-    let services = services.map(|service| manifest::from_repo(repo, &service));
-    let services = services.collect::<std::result::Result<_, RepoError>>()?;
-    let bundle = Bundle { kind: BundleKind::Archive, name: "none".to_owned(), services };
-    deliver(session, "archive", args, &manifest::to_xml(&bundle).map_err(ManifestError::from)?)
-}
-
 fn extract(session: &mut Session, args: &[Token]) -> Result<()> {
-    let (toml, args) = match args {
-        [option, rest @ ..] if option.text() == Some("-t") => (true, rest),
-        args => (false, args),
+    let (options, args) = options("extract", args)?;
+    let has = |letter| options.iter().any(|(given, _)| *given == letter);
+    let layer = options.iter().rev().find_map(|(_, argument)| argument.as_deref());
+    let layer = match layer {
+        None | Some("admin") => Layer::Admin,
+        Some("manifest") => Layer::Manifest,
+        Some("current") => Layer::Current,
+        Some(_) => return syntax("extract"),
     };
-    let profile = manifest::extract(session.repo()?)?;
-    let text = if toml {
+    let profile = manifest::extract(session.repo()?, layer, secrets(has('a')))?;
+    let text = if has('t') {
         manifest::profile_to_toml(&profile)
     } else {
         manifest::to_xml(&profile).map_err(ManifestError::from)?
     };
     deliver(session, "extract", args, &text)
-}
-
-fn inventory(session: &mut Session, args: &[Token]) -> Result<()> {
-    let file = words("inventory", args, 1, 1)?[0];
-    let bundle = manifest::load(Path::new(file))?;
-    for manifest in &bundle.services {
-        for instance in &manifest.instances {
-            let fmri = manifest.service.with_instance(&instance.name);
-            session.print(&format!("{fmri}\n"))?;
-        }
-        session.print(&format!("{}\n", manifest.service))?;
-    }
-    Ok(())
-}
-
-fn cleanup(session: &mut Session, args: &[Token]) -> Result<()> {
-    words("cleanup", args, 0, 0)?;
-    let report = manifest::cleanup(session.repo()?, &svc::root(MANIFESTS))?;
-    report.removed.iter().for_each(|fmri| session.report(&format!("{fmri} removed")));
-    report.warnings.iter().for_each(|warning| eprintln!("svccfg: {warning}"));
-    Ok(())
 }

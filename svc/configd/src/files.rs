@@ -12,8 +12,8 @@ use nix::fcntl::{Flock, FlockArg};
 pub struct Files {
     /// What survives a boot.
     pub persistent: PathBuf,
-    /// Where its backups are.
-    pub backups: PathBuf,
+    /// Where its backups are, if it is backed up, and replaced by a backup when it is damaged.
+    pub backups: Option<PathBuf>,
     /// What became of it, for administrators.
     pub log: PathBuf,
     /// What a boot empties.
@@ -46,11 +46,25 @@ impl Files {
         Self::below(svc::root("/var/svc"), svc::root("/run/svc"), svc::repo::socket_path())
     }
 
+    /// Those of a repository that isn't the system's, which is all in `file`. What lasts no longer
+    /// than this process is beside `socket`.
+    pub fn alternate(file: PathBuf, socket: PathBuf) -> Self {
+        let folder = socket.parent().unwrap_or(Path::new(".")).to_owned();
+        Self {
+            log: folder.join("svc.configd.log"),
+            backups: None,
+            volatile: folder.join("nonpersist.db"),
+            lock: file.clone(),
+            persistent: file,
+            socket,
+        }
+    }
+
     fn below(var: PathBuf, run: PathBuf, socket: PathBuf) -> Self {
         Self {
             persistent: var.join("repository.db"),
             log: var.join("log/svc.configd.log"),
-            backups: var,
+            backups: Some(var),
             volatile: run.join("nonpersist.db"),
             lock: run.join("configd.lock"),
             socket,

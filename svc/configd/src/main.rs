@@ -12,24 +12,34 @@ mod server;
 
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use db::Db;
 use files::Files;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-const USAGE: &str = "Usage: svc.configd [--ready-fd N]";
+const USAGE: &str = "Usage: svc.configd [--ready-fd N]\n       svc.configd -r file -d socket";
+
+/// Which repository is served.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    /// The system's. That it is ready is said on a descriptor.
+    System(Option<i32>),
+    /// The one in `file`, on `socket`, until standard input ends.
+    Alternate { file: PathBuf, socket: PathBuf },
+}
 
 fn main() -> ExitCode {
-    let ready_fd = match arguments(std::env::args().skip(1)) {
-        Ok(ready_fd) => ready_fd,
+    let task = match arguments(std::env::args().skip(1)) {
+        Ok(task) => task,
         Err(usage) => {
             eprintln!("{usage}");
             return ExitCode::from(2);
         }
     };
-    match run(ready_fd) {
-        Ok(never) => match never {},
+    match run(task) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("svc.configd: {error}");
             ExitCode::FAILURE
@@ -37,26 +47,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until something breaks.
-fn run(ready_fd: Option<i32>) -> Result<std::convert::Infallible, Box<dyn std::error::Error>> {
+/// Serves until something breaks, or nobody needs it any more.
+fn run(task: Task) -> Result<(), Box<dyn std::error::Error>> {
     // A file that may not grow is for the writer to deal with, as a full disk is.
     // SAFETY: to ignore a signal runs no code of ours.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
-    let files = Files::system();
+    let (files, ready_fd, leash) = match task {
+        Task::System(ready_fd) => (Files::system(), ready_fd, None),
+        Task::Alternate { file, socket } => {
+            (Files::alternate(file, socket), None, Some(std::io::stdin()))
+        }
+    };
     let _lock = files.lock()?;
     let db = Db::open(&files)?;
     let listener = server::listen(&files.socket)?;
     if let Some(fd) = ready_fd {
         say_ready(fd).map_err(|error| format!("cannot write to --ready-fd {fd}: {error}"))?;
     }
-    Ok(server::serve(&listener, db)?)
+    Ok(server::serve(&listener, db, leash)?)
 }
 
-fn arguments(mut args: impl Iterator<Item = String>) -> Result<Option<i32>, String> {
-    let Some(option) = args.next() else { return Ok(None) };
-    let value = args.next().and_then(|value| value.parse().ok());
-    match (option.as_str(), value, args.next()) {
-        ("--ready-fd", Some(fd), None) if fd > 2 => Ok(Some(fd)),
+fn arguments(args: impl Iterator<Item = String>) -> Result<Task, String> {
+    let args: Vec<String> = args.collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => Ok(Task::System(None)),
+        ["--ready-fd", fd] => {
+            let fd = fd.parse().ok().filter(|&fd: &i32| fd > 2);
+            fd.map(|fd| Task::System(Some(fd))).ok_or_else(|| USAGE.to_owned())
+        }
+        ["-r", file, "-d", socket] | ["-d", socket, "-r", file] => {
+            Ok(Task::Alternate { file: file.into(), socket: socket.into() })
+        }
         _ => Err(USAGE.to_owned()),
     }
 }
@@ -74,10 +96,18 @@ mod tests {
     #[test]
     fn arguments_are_checked() {
         let parse = |words: &[&str]| arguments(words.iter().map(|&word| word.to_owned()));
-        assert_eq!(parse(&[]), Ok(None));
-        assert_eq!(parse(&["--ready-fd", "5"]), Ok(Some(5)));
-        for words in [&["--ready-fd"][..], &["--ready-fd", "1"], &["-x"], &["--ready-fd", "5", "6"]]
-        {
+        assert_eq!(parse(&[]), Ok(Task::System(None)));
+        assert_eq!(parse(&["--ready-fd", "5"]), Ok(Task::System(Some(5))));
+        let alternate = Ok(Task::Alternate { file: "f".into(), socket: "s".into() });
+        assert_eq!(parse(&["-r", "f", "-d", "s"]), alternate);
+        assert_eq!(parse(&["-d", "s", "-r", "f"]), alternate);
+        for words in [
+            &["--ready-fd"][..],
+            &["--ready-fd", "1"],
+            &["-x"],
+            &["--ready-fd", "5", "6"],
+            &["-r", "f"],
+        ] {
             assert_eq!(parse(words), Err(USAGE.to_owned()), "{words:?}");
         }
     }

@@ -1,7 +1,6 @@
 //! The poll loop: one thread, one request at a time, so commits are in one order for everybody.
 
-use std::convert::Infallible;
-use std::io;
+use std::io::{self, Stdin};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -52,12 +51,12 @@ pub fn listen(path: &Path) -> Result<UnixListener, FileError> {
     make().map_err(FileError::at(path))
 }
 
-/// Serves for ever.
-pub fn serve(listener: &UnixListener, db: Db) -> Result<Infallible, ServeError> {
-    let mut server = Server { db, clients: Vec::new(), most: client_limit() };
-    loop {
-        server.turn(listener)?;
-    }
+/// Serves for ever, or until the other end of `leash` is closed: by whom all this is for, or
+/// because he is dead.
+pub fn serve(listener: &UnixListener, db: Db, leash: Option<Stdin>) -> Result<(), ServeError> {
+    let mut server = Server { db, clients: Vec::new(), most: client_limit(), leash };
+    while server.turn(listener)? {}
+    Ok(())
 }
 
 /// How many clients there may be, after asking the system for enough descriptors.
@@ -75,12 +74,17 @@ struct Server {
     db: Db,
     clients: Vec<Connection>,
     most: usize,
+    leash: Option<Stdin>,
 }
 
 impl Server {
-    /// Waits for something to happen and deals with it.
-    fn turn(&mut self, listener: &UnixListener) -> Result<(), ServeError> {
+    /// Waits for something to happen and deals with it. Returns whether to go on.
+    fn turn(&mut self, listener: &UnixListener) -> Result<bool, ServeError> {
         let ready = self.wait(listener)?;
+        let leash = self.leash.is_some().then(|| ready[ready.len() - 1]);
+        if leash.is_some_and(|flags| flags.contains(PollFlags::POLLHUP)) {
+            return Ok(false);
+        }
         let before = self.db.generation();
         let now = Instant::now();
         let (accept, ready) = (ready[0], &ready[1..]);
@@ -98,10 +102,10 @@ impl Server {
         if !accept.is_empty() {
             self.accept(listener);
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// What poll(2) reports: the listener first, then each client.
+    /// What poll(2) reports: the listener first, then each client, and the leash, if there is one.
     fn wait(&self, listener: &UnixListener) -> Result<Vec<PollFlags>, ServeError> {
         let interest =
             if self.clients.len() < self.most { PollFlags::POLLIN } else { PollFlags::empty() };
@@ -109,6 +113,8 @@ impl Server {
             self.clients.iter().map(|client| PollFd::new(client.as_fd(), client.interest()));
         let mut fds: Vec<PollFd<'_>> =
             std::iter::once(PollFd::new(listener.as_fd(), interest)).chain(clients).collect();
+        // That it is closed is reported unasked.
+        fds.extend(self.leash.as_ref().map(|leash| PollFd::new(leash.as_fd(), PollFlags::empty())));
         let deadline = self.clients.iter().filter_map(Connection::deadline).min();
         match poll(&mut fds, timeout_until(deadline)) {
             Ok(_) => Ok(fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()),

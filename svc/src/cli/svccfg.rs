@@ -40,6 +40,15 @@ Subcommands are divided into words at blanks. What has blanks, quotation marks o
 is put into double quotes, with a backslash before a double quote or a backslash. A line that begins \
 with `#` is a comment.",
         terms: &[],
+    },
+    Section {
+        title: "Environment",
+        text: "",
+        terms: &[
+            ("VISUAL, EDITOR", "The editor of `editprop`; without them it is vi(1)."),
+            ("SVCCFG_REPOSITORY", "The repository to use instead of the system's, as after `repository`."),
+            ("SVCCFG_CONFIGD_PATH", "The program that serves it; without this it is `/lib/svc/bin/svc.configd`."),
+        ],
     }],
     exit: &[
         ("0", "All subcommands succeeded."),
@@ -50,6 +59,10 @@ with `#` is a comment.",
         ("Change a property, and have the service see it:", "svccfg -s xend setprop config/dom0-min-mem = 512"),
         ("", "svcadm refresh xend"),
         ("Write what was customised here to a profile:", "svccfg extract >site.xml"),
+        (
+            "Look up a property as it was when the machine was booted:",
+            "SVCCFG_REPOSITORY=/var/svc/repository-boot svccfg -s xend listprop config",
+        ),
     ],
     see_also: &["svcprop(1)", "svcs(1)", "svcadm(8)"],
 };
@@ -66,11 +79,19 @@ const TEMPLATE: &str = "Template commands";
 const ENVIRONMENT: &str = "Method environment commands";
 
 /// The subcommands, in the order in which `help` lists them.
-static SUBCOMMANDS: [Subcommand; 38] = [
+static SUBCOMMANDS: [Subcommand; 39] = [
     command(GENERAL, "end", "end", "Ends the session; exit and quit do the same."),
     command(GENERAL, "exit", "exit", "Ends the session."),
     command(GENERAL, "help", "help [command]", "Lists the commands, or explains one."),
     command(GENERAL, "quit", "quit", "Ends the session."),
+    command(
+        GENERAL,
+        "repository",
+        "repository file",
+        "Uses the repository in *file*, a backup say, instead of the system's; one that isn't \
+         there is made.",
+    )
+    .operands(Values::Files),
     command(GENERAL, "set", "set [-vV]", "Sets how much is said; without an option, shows it.").options(&[
         flag('v', "Say more."),
         flag('V', "Say no more than needed."),

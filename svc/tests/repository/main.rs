@@ -1,5 +1,6 @@
 //! svccfg and svcprop from outside, against a `svc.configd` of their own.
 
+mod alternate;
 mod archives;
 mod bundle;
 #[path = "../common/mod.rs"]

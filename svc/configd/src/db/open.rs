@@ -100,10 +100,12 @@ impl Db {
         if !fmri::is_name(kind) {
             return refuse(Code::Invalid, format!("Invalid backup name \"{kind}\"."));
         }
-        if self.entities(false)?.is_empty() {
-            return Ok(());
+        match &self.files.backups {
+            Some(folder) if !self.entities(false)?.is_empty() => {
+                backup::make(&self.conn, folder, kind)
+            }
+            _ => Ok(()),
         }
-        backup::make(&self.conn, &self.files.backups, kind)
     }
 
     /// After a restore: whatever is there may be other than it was, and what is not there any
@@ -151,7 +153,9 @@ fn open_or_restore(files: &Files) -> std::result::Result<(Connection, bool), Ope
     let damage = match restore::missing(files)? {
         Some(what) => what.to_owned(),
         None => match persistent(&files.persistent) {
-            Err(OpenError::Db { source, .. }) if source.is_damage() => source.to_string(),
+            Err(OpenError::Db { source, .. }) if files.backups.is_some() && source.is_damage() => {
+                source.to_string()
+            }
             conn => return Ok((conn?, false)),
         },
     };

@@ -23,8 +23,14 @@ pub fn missing(files: &Files) -> Result<Option<&'static str>, FileError> {
         Ok(_) => "the file is empty",
         Err(_) => "there is no such file",
     };
-    let was_there = files.backups.exists() && !backup::list(&files.backups)?.is_empty();
-    Ok(was_there.then_some(what))
+    Ok((!backups(files)?.is_empty()).then_some(what))
+}
+
+fn backups(files: &Files) -> Result<Vec<backup::Found>, FileError> {
+    match &files.backups {
+        Some(folder) if folder.exists() => backup::list(folder),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Puts the latest good backup in the place of the repository. Without one a new repository is
@@ -38,7 +44,7 @@ pub fn restore(files: &Files, damage: &str) -> Result<(), OpenError> {
     };
     tell(format!("the repository {} is DAMAGED ({damage}); {kept}", path.display()));
     let draft = with_suffix(path, ".new");
-    for found in backup::list(&files.backups)? {
+    for found in backups(files)? {
         let from = found.path.display();
         match good_copy(&found.path, &draft) {
             Ok(()) => {

@@ -1,5 +1,6 @@
 //! `svccfg`: edits services, instances and their properties (svccfg(8)).
 
+mod alternate;
 mod commands;
 mod complete;
 mod input;

@@ -3,12 +3,14 @@
 
 use std::cell::OnceCell;
 use std::io::{self, Write};
+use std::path::Path;
 
 use svc::fmri::{self, Fmri};
 use svc::manifest::ManifestError;
 use svc::repo::{Change, Guard, Repo, RepoError, View};
 use svc::value::Groups;
 
+use crate::alternate::{self, Alternate};
 use crate::commands;
 use crate::lexer::Statement;
 
@@ -48,6 +50,8 @@ pub const NO_INSTANCE: &str = "Instance not selected.";
 #[derive(Default)]
 pub struct Session {
     repo: OnceCell<Repo>,
+    /// Who serves it, if it isn't the system's.
+    alternate: OnceCell<Alternate>,
     /// The selected service or instance.
     pub selection: Option<Fmri>,
     /// The selected snapshot of the selected instance.
@@ -82,8 +86,31 @@ impl Session {
         if let Some(repo) = self.repo.get() {
             return Ok(repo);
         }
-        let repo = Repo::connect()?;
+        let repo = match alternate::of_environment() {
+            Some(file) => {
+                let (server, repo) = Alternate::serve(&file)?;
+                self.alternate.get_or_init(|| server);
+                repo
+            }
+            None => Repo::connect()?,
+        };
         Ok(self.repo.get_or_init(|| repo))
+    }
+
+    /// Uses the repository in `file` from now on.
+    pub fn use_repository(&mut self, file: &Path) -> Result<()> {
+        self.selection = None;
+        self.snapshot = None;
+        if !self.alternate.get().is_some_and(|old| old.is(file)) {
+            let (server, repo) = Alternate::serve(file)?;
+            (self.alternate, self.repo) = (OnceCell::from(server), OnceCell::from(repo));
+        }
+        Ok(())
+    }
+
+    /// Whether the repository is the system's, where restarters follow it.
+    pub fn is_system(&self) -> bool {
+        self.alternate.get().is_none()
     }
 
     /// Prints what a command answers.

@@ -10,6 +10,8 @@ mod profile;
 mod property;
 mod snapshot;
 
+use std::path::Path;
+
 use svc::cli::{SVCCFG, Subcommand, prose};
 use svc::getopt;
 use svc::manifest::Secrets;
@@ -32,6 +34,7 @@ const COMMANDS: [&[Command]; 10] = [
         Command { name: "exit", run: end },
         Command { name: "help", run: help },
         Command { name: "quit", run: end },
+        Command { name: "repository", run: repository },
         Command { name: "set", run: set },
     ],
     manifest::COMMANDS,
@@ -95,6 +98,11 @@ fn switches<'t, const N: usize>(
 /// What `-a` says of secrets.
 fn secrets(all: bool) -> Secrets {
     if all { Secrets::Include } else { Secrets::Omit }
+}
+
+fn repository(session: &mut Session, args: &[Token]) -> Result<()> {
+    let file = words("repository", args, 1, 1)?[0];
+    session.use_repository(Path::new(file))
 }
 
 fn set(session: &mut Session, args: &[Token]) -> Result<()> {

@@ -84,6 +84,10 @@ fn restore(fmri: &Fmri, now: &Groups, then: Groups) -> Vec<Change> {
 
 fn refresh(session: &mut Session, args: &[Token]) -> Result<()> {
     words("refresh", args, 0, 0)?;
-    let fmri = session.selected_instance()?;
-    session.repo()?.request_refresh(fmri).map_err(Error::from)
+    let (repo, fmri) = (session.repo()?, session.selected_instance()?);
+    let done = match session.is_system() {
+        true => repo.request_refresh(fmri),
+        false => repo.snapshot(fmri, snapshots::RUNNING),
+    };
+    done.map_err(Error::from)
 }

@@ -11,5 +11,6 @@ mod fixture;
 mod import;
 mod methods;
 mod profiles;
+mod quoting;
 mod svccfg;
 mod svcprop;

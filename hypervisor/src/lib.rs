@@ -5,6 +5,8 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod acpi;
+mod bytes;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;

@@ -5,6 +5,7 @@ pub mod console;
 pub mod cpu;
 mod descriptors;
 pub mod memory;
+pub mod platform;
 pub mod power;
 mod traps;
 

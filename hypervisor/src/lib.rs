@@ -6,7 +6,12 @@
 extern crate std;
 
 pub mod acpi;
+pub mod apic;
 mod bytes;
+pub mod calibration;
+pub mod clock;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;
+pub mod rtc;
+pub mod vectors;

@@ -6,7 +6,7 @@ use hypervisor::multiboot::BootInfo;
 use hypervisor::options::Options;
 
 use crate::arch::memory::BootMemory;
-use crate::arch::{self, console, cpu, platform, power};
+use crate::arch::{self, console, cpu, power};
 use crate::{log, print};
 
 /// The loader's `eax` and `ebx`.
@@ -28,7 +28,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     for module in info.modules() {
         log!("Module: {} bytes, '{}'", module.end - module.start, module.cmdline);
     }
-    platform::init(&BootMemory, info.rsdp);
+    arch::init_platform(&BootMemory, info.rsdp);
     panic!("domain 0 can't be built yet")
 }
 

@@ -1,19 +1,38 @@
 //! The machine: everything that only a processor in ring 0 can do, behind safe interfaces.
 
 mod boot;
+mod cmos;
 pub mod console;
+mod counters;
 pub mod cpu;
 mod descriptors;
+pub mod lapic;
 pub mod memory;
+mod mmio;
+mod pic;
 pub mod platform;
 pub mod power;
+pub mod time;
 mod traps;
 
+use hypervisor::multiboot::Memory;
 use hypervisor::options::Options;
+
+use crate::log;
 
 /// Sets up what traps need; called once, before anything may trap.
 pub fn init(options: &Options) {
     console::set_up(&options.serial);
     descriptors::load();
     traps::load();
+}
+
+/// Finds out what the machine has beside processors and memory, and sets it up.
+pub fn init_platform(memory: &dyn Memory, root_pointer: Option<u64>) {
+    platform::init(memory, root_pointer);
+    pic::silence();
+    lapic::init();
+    let mode = if lapic::is_x2apic() { "x2APIC" } else { "xAPIC" };
+    log!("Local APIC {}, {mode}", lapic::id());
+    time::init();
 }

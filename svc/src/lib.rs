@@ -7,6 +7,7 @@ extern crate self as svc;
 
 pub mod cli;
 pub mod clock;
+pub mod compose;
 pub mod contract;
 pub mod fmri;
 pub mod getopt;
@@ -19,6 +20,7 @@ pub mod repo;
 pub mod restarter;
 mod root;
 pub mod state;
+pub mod template;
 pub mod value;
 
 pub use root::root;

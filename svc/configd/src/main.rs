@@ -1,7 +1,6 @@
 //! `svc.configd`: the repository of the service framework. It keeps services, instances and their
 //! typed properties in SQLite and serves them on a unix socket; it may be killed at any moment.
 
-mod compose;
 mod connection;
 mod db;
 mod files;

@@ -130,10 +130,11 @@ static SUBCOMMANDS: [Subcommand; 39] = [
     command(
         MANIFEST,
         "import",
-        "import {file | folder} ...",
+        "import [-V] {file | folder} ...",
         "Imports manifests. What was changed here since their last import is kept. Of several, a \
-         bad one keeps none of the others back.",
+         bad one keeps none of the others back. What isn't as the templates say is told.",
     )
+    .options(&[flag('V', "Import nothing that isn't as the templates say; so it is in a session on a terminal.")])
     .operands(Values::Files),
     command(
         MANIFEST,
@@ -153,8 +154,11 @@ static SUBCOMMANDS: [Subcommand; 39] = [
     command(
         MANIFEST,
         "validate",
-        "validate file",
-        "Checks a manifest without changing the repository.",
+        "validate [file | fmri]",
+        "Checks a manifest, without changing the repository, or an instance as it runs; without an \
+         operand the selected instance, or the selected snapshot of it. What isn't as the \
+         templates say is an error. What begins with `svc:` is no file, what begins with `file:` \
+         is one.",
     )
     .operands(Values::Files),
     command(

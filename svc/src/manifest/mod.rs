@@ -27,6 +27,7 @@ pub use parse::{parse, parse_bundle};
 pub use profile::{Applied, Layer, apply, extract};
 pub use reader::SyntaxError;
 pub use restore::restore;
+pub(crate) use xml::pattern::encode32;
 pub use xml::{XmlError, parse_xml, to_xml};
 
 use std::collections::{BTreeMap, BTreeSet};

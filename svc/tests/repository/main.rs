@@ -14,3 +14,4 @@ mod profiles;
 mod quoting;
 mod svccfg;
 mod svcprop;
+mod templates;

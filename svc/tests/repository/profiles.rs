@@ -60,7 +60,7 @@ fn the_editors_text_is_done() {
 fn what_templates_say_is_shown() {
     let system = System::with_xend();
     let told = system.svccfg(&["-s", "xend", "describe"]).ok();
-    assert!(told.starts_with("svc:/system/xvm/xend  "), "{told}");
+    assert!(told.starts_with("svc:/system/xvm/xend\n"), "{told}");
     assert!(told.contains("\nconfig/dom0-min-mem  integer  "), "{told}");
     let one = system.svccfg(&["-s", "xend", "describe", "config/dom0-min-mem"]).ok();
     assert_eq!(one.lines().count(), 1, "{one}");

@@ -1,13 +1,14 @@
 //! Which authorizations allow which change, and which values are shown to whom (smf_security(7)).
 
 use rusqlite::Connection;
+use svc::compose;
 use svc::fmri::Fmri;
 use svc::repo::{Change, Code, Snapshot, View, snapshots};
 use svc::value::{PropType, PropertyGroup};
 
 use super::read::{self, entity_id};
 use super::{Layer, Result, refuse};
-use crate::compose;
+
 use crate::rights::Rights;
 
 const MODIFY: &str = "solaris.smf.modify";

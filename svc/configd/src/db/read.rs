@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use svc::compose;
 use svc::fmri::Fmri;
 use svc::repo::{Changed, Code, View, snapshots};
 use svc::value::{Groups, Property, PropertyGroup};
 
 use super::{DbError, LAYERS, Layer, Result, refuse, snapshot};
-use crate::compose;
 
 /// The instance's name as it is stored: empty for a service.
 pub fn instance_key(fmri: &Fmri) -> &str {

@@ -81,6 +81,7 @@ fn interact(session: &mut Session) -> bool {
         let _ = editor.load_history(file);
     }
     let mut typed = String::new();
+    session.interactive = true;
     while !session.ended {
         editor.set_helper(Some(Words::of(session)));
         let prompt = if typed.is_empty() { session.prompt() } else { "> ".to_owned() };

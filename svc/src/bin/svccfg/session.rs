@@ -58,6 +58,8 @@ pub struct Session {
     pub snapshot: Option<String>,
     /// Whether to say what goes well, too (`-v`).
     pub verbose: bool,
+    /// Whether a person types the commands.
+    pub interactive: bool,
     /// Whether `end` was said.
     pub ended: bool,
     /// What must not have been changed by others.

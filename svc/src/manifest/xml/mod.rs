@@ -5,7 +5,7 @@ mod element;
 mod entity;
 mod export;
 mod notify;
-mod pattern;
+pub(super) mod pattern;
 mod template;
 mod write;
 

@@ -195,7 +195,7 @@ fn range(element: Element<'_, '_>) -> Result<String> {
 }
 
 /// Base 32 as RFC 4648 has it, padded with `-`, which a property's name may hold.
-fn encode32(bytes: &[u8]) -> String {
+pub fn encode32(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut text = String::new();
     for chunk in bytes.chunks(5) {

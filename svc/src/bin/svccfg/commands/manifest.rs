@@ -7,6 +7,7 @@ use std::path::{self, Path};
 use svc::manifest::{self, Bundle, BundleKind, Manifest, ManifestError};
 use svc::repo::View;
 
+use super::validate::{tell, violations};
 use super::{Command, secrets, switches, syntax, words};
 use crate::lexer::Token;
 use crate::session::{Error, Result, Session, fail};
@@ -22,7 +23,6 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "import", run: import },
     Command { name: "inventory", run: inventory },
     Command { name: "restore", run: restore },
-    Command { name: "validate", run: validate },
 ];
 
 fn archive(session: &mut Session, args: &[Token]) -> Result<()> {
@@ -45,18 +45,11 @@ fn restore(session: &mut Session, args: &[Token]) -> Result<()> {
     Ok(())
 }
 
-fn validate(session: &mut Session, args: &[Token]) -> Result<()> {
-    let file = words("validate", args, 1, 1)?[0];
-    let bundle = manifest::load(Path::new(file))?;
-    for manifest in &bundle.services {
-        session.report(&format!("{file} is {} of {}", bundle.kind, manifest.service));
-    }
-    Ok(())
-}
-
 fn import(session: &mut Session, args: &[Token]) -> Result<()> {
+    let ([strict], args) = switches("import", args, ['V'])?;
     let paths = words("import", args, 1, usize::MAX)?;
-    each_file("Import", &paths, |file| import_file(session, file))
+    let strict = strict || session.interactive;
+    each_file("Import", &paths, |file| import_file(session, file, strict))
 }
 
 /// Does `work` with each file of `paths`, which may be folders. Of several, one that fails keeps
@@ -87,9 +80,15 @@ pub fn each_file(
     }
 }
 
-fn import_file(session: &Session, file: &Path) -> Result<()> {
+/// Imports a file; if that has to be `strict`, only one that is as its templates say.
+fn import_file(session: &Session, file: &Path, strict: bool) -> Result<()> {
     let bundle = manifest::load(file)?;
     bundle.expect(BundleKind::Manifest, file)?;
+    let violations = violations(Some(session.repo()?), &bundle)?;
+    tell(&violations, if strict { "" } else { "Warning: " });
+    if strict && !violations.is_empty() {
+        return fail(format!("Import of {} failed.", file.display()));
+    }
     for manifest in &bundle.services {
         import_service(session, manifest)?;
         session.report(&format!("{} imported from {}", manifest.service, file.display()));

@@ -9,6 +9,7 @@ mod manifest;
 mod profile;
 mod property;
 mod snapshot;
+mod validate;
 
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub struct Command {
 }
 
 /// The commands; `svc::cli::SVCCFG` describes each.
-const COMMANDS: [&[Command]; 10] = [
+const COMMANDS: [&[Command]; 11] = [
     &[
         Command { name: "end", run: end },
         Command { name: "exit", run: end },
@@ -38,6 +39,7 @@ const COMMANDS: [&[Command]; 10] = [
         Command { name: "set", run: set },
     ],
     manifest::COMMANDS,
+    validate::COMMANDS,
     profile::COMMANDS,
     entity::COMMANDS,
     snapshot::COMMANDS,

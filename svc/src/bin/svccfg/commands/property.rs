@@ -2,6 +2,7 @@
 
 use svc::glob;
 use svc::repo::{Change, View};
+use svc::template::Templates;
 use svc::value::{PropType, Property, PropertyGroup};
 
 use super::{Command, syntax, words};
@@ -153,10 +154,15 @@ fn type_for(session: &Session, pg: &str, prop: &str, given: Option<&str>) -> Res
         }
         (Some(ty), _) | (None, Some(ty)) => Ok(ty),
         (None, None) => {
-            let fmri = session.editable()?;
-            let inherited = session.repo()?.pg(fmri, pg, &View::Composed)?;
-            match inherited.as_ref().and_then(|group| group.get(prop)) {
-                Some(property) => Ok(property.ty),
+            let (repo, fmri) = (session.repo()?, session.editable()?);
+            let inherited = repo.pg(fmri, pg, &View::Composed)?;
+            if let Some(property) = inherited.as_ref().and_then(|group| group.get(prop)) {
+                return Ok(property.ty);
+            }
+            let ty = inherited.map(|group| group.ty).unwrap_or_default();
+            let templates = Templates::edited(repo, fmri)?;
+            match templates.property(pg, &ty, prop).and_then(|pattern| pattern.ty) {
+                Some(ty) => Ok(ty),
                 None => fail("Type required for new properties."),
             }
         }

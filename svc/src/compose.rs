@@ -1,6 +1,6 @@
 //! What an instance inherits: its own properties over those of its service, one by one (smf(7)).
 
-use svc::value::{Groups, PropertyGroup};
+use crate::value::{Groups, PropertyGroup};
 
 /// `instance` over `service`.
 pub fn groups(instance: Groups, service: Groups) -> Groups {
@@ -31,7 +31,7 @@ pub fn group(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use svc::value::{PropType, Property};
+    use crate::value::{PropType, Property};
 
     fn group_of(props: &[(&str, &str)]) -> PropertyGroup {
         let mut group = PropertyGroup::new("application");

@@ -10,6 +10,7 @@ pub mod apic;
 mod bytes;
 pub mod calibration;
 pub mod clock;
+pub mod ioapic;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;

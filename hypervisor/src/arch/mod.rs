@@ -6,6 +6,7 @@ pub mod console;
 mod counters;
 pub mod cpu;
 mod descriptors;
+pub mod ioapic;
 pub mod lapic;
 pub mod memory;
 mod mmio;
@@ -31,6 +32,7 @@ pub fn init(options: &Options) {
 pub fn init_platform(memory: &dyn Memory, root_pointer: Option<u64>) {
     platform::init(memory, root_pointer);
     pic::silence();
+    ioapic::init();
     lapic::init();
     let mode = if lapic::is_x2apic() { "x2APIC" } else { "xAPIC" };
     log!("Local APIC {}, {mode}", lapic::id());

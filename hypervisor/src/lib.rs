@@ -14,5 +14,7 @@ pub mod ioapic;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;
+pub mod pci;
+pub mod power;
 pub mod rtc;
 pub mod vectors;

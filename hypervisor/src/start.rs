@@ -28,7 +28,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     for module in info.modules() {
         log!("Module: {} bytes, '{}'", module.end - module.start, module.cmdline);
     }
-    arch::init_platform(&BootMemory, info.rsdp);
+    arch::init_platform(&BootMemory, &info);
     panic!("domain 0 can't be built yet")
 }
 

@@ -10,13 +10,14 @@ pub mod ioapic;
 pub mod lapic;
 pub mod memory;
 mod mmio;
+pub mod pci;
 mod pic;
 pub mod platform;
 pub mod power;
 pub mod time;
 mod traps;
 
-use hypervisor::multiboot::Memory;
+use hypervisor::multiboot::{BootInfo, Memory};
 use hypervisor::options::Options;
 
 use crate::log;
@@ -29,12 +30,13 @@ pub fn init(options: &Options) {
 }
 
 /// Finds out what the machine has beside processors and memory, and sets it up.
-pub fn init_platform(memory: &dyn Memory, root_pointer: Option<u64>) {
-    platform::init(memory, root_pointer);
+pub fn init_platform(memory: &dyn Memory, info: &BootInfo) {
+    platform::init(memory, info);
     pic::silence();
     ioapic::init();
     lapic::init();
     let mode = if lapic::is_x2apic() { "x2APIC" } else { "xAPIC" };
     log!("Local APIC {}, {mode}", lapic::id());
     time::init();
+    pci::report();
 }

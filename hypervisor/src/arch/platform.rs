@@ -1,16 +1,19 @@
 //! What the machine has beside processors and memory, as firmware describes it.
 
 use hypervisor::acpi::firmware::Firmware;
-use hypervisor::multiboot::Memory;
+use hypervisor::memory_map::{MemoryMap, Region};
+use hypervisor::multiboot::{BootInfo, Memory};
 use spin::Once;
 
 use crate::log;
 
 static FIRMWARE: Once<Firmware> = Once::new();
+static MEMORY: Once<MemoryMap> = Once::new();
 
-/// Reads firmware's tables; called once. `hint` is where the loader left ACPI's root pointer.
-pub fn init(memory: &dyn Memory, hint: Option<u64>) {
-    let firmware = Firmware::read(memory, hint, |error| log!("{error}"));
+/// Reads firmware's tables through `memory`, and keeps what the loader says; called once.
+pub fn init(memory: &dyn Memory, info: &BootInfo) {
+    MEMORY.call_once(|| info.memory.clone());
+    let firmware = Firmware::read(memory, info.rsdp, |error| log!("{error}"));
     let firmware = firmware.unwrap_or_else(|error| panic!("the machine can't be used: {error}"));
     FIRMWARE.call_once(|| firmware);
     report();
@@ -19,6 +22,18 @@ pub fn init(memory: &dyn Memory, hint: Option<u64>) {
 /// What firmware said.
 pub fn firmware() -> &'static Firmware {
     FIRMWARE.get().expect("firmware's tables are read first")
+}
+
+/// What firmware said, if it was heard already.
+pub fn known_firmware() -> Option<&'static Firmware> {
+    FIRMWARE.get()
+}
+
+/// Whether nothing of a range of physical addresses is memory, as firmware says.
+pub fn is_device(start: u64, length: u64) -> bool {
+    let map = MEMORY.get().expect("the loader's memory map is kept first");
+    let touches = |region: Region| start < region.end && region.start < start + length;
+    !map.ram().any(touches)
 }
 
 fn report() {

@@ -3,6 +3,7 @@
 pub mod console;
 pub mod domctl;
 pub mod elfnote;
+pub mod errno;
 pub mod evtchn;
 pub mod grant;
 pub mod hypercall;
@@ -51,4 +52,23 @@ macro_rules! plain {
 }
 pub(crate) use plain;
 
+/// Declares arguments of hypercalls: structures of integers, and what makes them [`Plain`].
+#[macro_export]
+macro_rules! plain_structs {
+    ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Debug, Clone, Copy)]
+            struct $name { $($field: $type),+ }
+            // SAFETY: repr(C), made of integers and arrays of them only.
+            unsafe impl $crate::abi::Plain for $name {}
+        )+
+    };
+}
+pub use crate::plain_structs;
+
 plain!(u8, u16, u32, u64, i32, i64);
+
+// SAFETY: as its elements.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

@@ -1,11 +1,17 @@
 //! Why a domain can't be built.
 
+use alloc::string::String;
+#[cfg(feature = "domain")]
 use std::path::PathBuf;
 
 /// Why a domain can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What is in memory is not a kernel that can be built.
+    #[error("{0}")]
+    Image(String),
     /// A file can't be read.
+    #[cfg(feature = "domain")]
     #[error("{}: {source}", path.display())]
     Read {
         /// Which.
@@ -14,6 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is not a kernel that can be built.
+    #[cfg(feature = "domain")]
     #[error("{}: {reason}", path.display())]
     Kernel {
         /// Which.
@@ -49,6 +56,7 @@ pub enum Error {
         len: usize,
     },
     /// The hypervisor ran out of memory on the way.
+    #[cfg(feature = "domain")]
     #[error("the hypervisor gave {got} of {wanted} pages of memory")]
     NoMemory {
         /// Pages asked for.
@@ -57,6 +65,7 @@ pub enum Error {
         got: u64,
     },
     /// The hypervisor refused something.
+    #[cfg(feature = "domain")]
     #[error(transparent)]
     Hypervisor(#[from] xen::sys::Error),
 }

@@ -8,7 +8,9 @@
 //!
 //! The order and the padding are what `xen.h` promises to kernels.
 
-use std::ops::Range;
+use alloc::format;
+use alloc::string::String;
+use core::ops::Range;
 
 use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 
@@ -214,6 +216,7 @@ fn initial_mapping(virt_base: u64, used: u64) -> (u64, u64) {
 pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec;
 
     pub(crate) fn any_needs() -> impl Strategy<Value = Needs> {
         let ends = 1_u64..200 << 20;

@@ -1,5 +1,8 @@
 //! The first page tables of a domain. Pure: page numbers in, pages of entries out.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 
 use crate::layout::Layout;

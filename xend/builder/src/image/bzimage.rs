@@ -1,5 +1,9 @@
 //! Linux's bzImage (Documentation/arch/x86/boot.rst): where its payload is.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+
 const HEADER_MAGIC: usize = 0x202;
 const VERSION: usize = 0x206;
 const SETUP_SECTS: usize = 0x1f1;
@@ -41,6 +45,8 @@ pub(crate) fn payload(file: &[u8]) -> Result<Option<&[u8]>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
+    use std::vec::Vec;
 
     fn image(length: u32) -> Vec<u8> {
         let mut file = vec![0; 2048];

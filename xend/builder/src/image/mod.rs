@@ -1,13 +1,16 @@
 //! Kernel files: found out what they are, unpacked, and their wishes read.
 
 mod bzimage;
+#[cfg(feature = "domain")]
+mod file;
 mod notes;
-mod ramdisk;
 mod unpack;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use elf::ElfBytes;
 use elf::abi::{EM_X86_64, PT_LOAD};
@@ -17,15 +20,16 @@ use elf::file::Class;
 use crate::error::Error;
 use crate::layout::Needs;
 
-pub(crate) use ramdisk::Ramdisk;
+#[cfg(feature = "domain")]
+pub(crate) use file::Ramdisk;
 
 /// No kernel is larger, in bytes, packed or not: it is held in memory until its domain is built.
 const MAX_KERNEL: u64 = 256 << 20;
 
 /// A kernel's ELF image, unpacked.
 #[derive(Debug)]
-pub struct Kernel {
-    elf: Vec<u8>,
+pub struct Kernel<'a> {
+    elf: Cow<'a, [u8]>,
     segments: Vec<SegmentRange>,
     /// What it needs of the layout.
     pub needs: Needs,
@@ -36,48 +40,30 @@ pub struct Kernel {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SegmentRange {
     physical: u64,
-    file: std::ops::Range<usize>,
+    file: Range<usize>,
     zeros: u64,
 }
 
 /// Bytes that go to a physical address of the guest, and how many zero bytes follow them.
 #[derive(Debug)]
-pub(crate) struct Segment<'a> {
-    pub(crate) physical: u64,
-    pub(crate) bytes: &'a [u8],
-    pub(crate) zeros: u64,
+pub struct Segment<'a> {
+    /// Where the first byte goes.
+    pub physical: u64,
+    /// What goes there.
+    pub bytes: &'a [u8],
+    /// How many zero bytes follow.
+    pub zeros: u64,
 }
 
-/// Opens a file that is one; its length.
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    // Asked before opening: that would wait at a pipe with no other end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let file = File::open(path)?;
-    let len = file.metadata()?.len();
-    Ok((file, len))
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = open(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_KERNEL + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_KERNEL {
-        return Err(io::Error::other("larger than 256 MiB"));
-    }
-    Ok(bytes)
-}
-
-impl Kernel {
-    /// Reads a kernel: an ELF file, the same compressed, or a bzImage that holds one.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        let file = read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(file).map_err(|reason| Error::Kernel { path: path.to_owned(), reason })
+impl<'a> Kernel<'a> {
+    /// A kernel in memory: an ELF file, the same compressed, or a bzImage that holds one. What is
+    /// not packed is not copied.
+    pub fn from_bytes(file: impl Into<Cow<'a, [u8]>>) -> Result<Self, Error> {
+        Self::parse(file).map_err(Error::Image)
     }
 
-    fn parse(file: Vec<u8>) -> Result<Self, String> {
-        let elf = unpack_all(file)?;
+    fn parse(file: impl Into<Cow<'a, [u8]>>) -> Result<Self, String> {
+        let elf = unpack_all(file.into())?;
         let parsed = ElfBytes::<LittleEndian>::minimal_parse(&elf)
             .map_err(|error| format!("damaged ELF file: {error}"))?;
         let header = parsed.ehdr;
@@ -93,7 +79,8 @@ impl Kernel {
         Ok(Self { elf, segments, needs, name })
     }
 
-    pub(crate) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+    /// What is loaded where.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         self.segments.iter().map(|segment| Segment {
             physical: segment.physical,
             bytes: &self.elf[segment.file.clone()],
@@ -127,19 +114,16 @@ fn segments(
 }
 
 /// Takes off what is wrapped round the ELF image.
-fn unpack_all(file: Vec<u8>) -> Result<Vec<u8>, String> {
+fn unpack_all(file: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
     const ELF: &[u8] = b"\x7fELF";
     if file.starts_with(ELF) {
         return Ok(file);
     }
-    let elf = match bzimage::payload(&file)? {
-        Some(payload) => unpack::unpack(payload, MAX_KERNEL)?,
-        None => unpack::unpack(&file, MAX_KERNEL)?,
-    };
-    if elf.starts_with(ELF) {
-        Ok(elf)
-    } else {
-        Err("what is packed in it is no ELF file".to_owned())
+    let payload = bzimage::payload(&file)?.unwrap_or(&file);
+    let elf = unpack::unpack(payload, MAX_KERNEL)?;
+    match elf.starts_with(ELF) {
+        true => Ok(elf.into()),
+        false => Err("what is packed in it is no ELF file".to_owned()),
     }
 }
 

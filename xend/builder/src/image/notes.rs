@@ -1,5 +1,10 @@
 //! The ELF notes by which a kernel says that it runs on Xen, and how (elfnote.h).
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use elf::ElfBytes;
 use elf::abi::PT_NOTE;
 use elf::endian::LittleEndian;

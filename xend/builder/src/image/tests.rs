@@ -65,7 +65,7 @@ fn good_notes() -> Vec<(u32, Vec<u8>)> {
     ]
 }
 
-fn parse(notes: &[(u32, Vec<u8>)]) -> Result<Kernel, String> {
+fn parse(notes: &[(u32, Vec<u8>)]) -> Result<Kernel<'static>, String> {
     let notes: Vec<(u32, &[u8])> = notes.iter().map(|(kind, desc)| (*kind, &desc[..])).collect();
     Kernel::parse(kernel(&notes, b"some code"))
 }

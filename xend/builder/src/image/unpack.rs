@@ -1,70 +1,211 @@
 //! Decompression, with a bound on what may come out.
 //!
 //! A bzImage's payload ends in four bytes that tell the unpacked size (gzip has them itself); the
-//! readers below stop at the end of their stream and never see them.
+//! decoders below stop at the end of their stream and use them as a hint only.
 
-use std::io::{self, Read};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+
+use lzma_rust2::{Action, LzmaStream, Status, StreamResult, XzStream};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// Memory that a dictionary may take, in KiB. Kernel builds use 32 to 128 MiB.
 const DICTIONARY: u32 = 192 << 10;
 /// What a chunk of lz4's legacy format unpacks to, at most.
 const LZ4_CHUNK: usize = 8 << 20;
+/// So much is unpacked at once, in bytes.
+const PIECE: usize = 1 << 20;
 
 /// Unpacks by magic number, to `limit` bytes at most.
 pub(crate) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
-    let (name, unpacked) = match packed {
-        [0x1f, 0x8b, ..] => ("gzip", all(flate2::read::GzDecoder::new(packed), limit)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", xz(packed, limit)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", zstd(packed, limit)),
-        [0x02, 0x21, 0x4c, 0x18, rest @ ..] => ("lz4", lz4_legacy(rest, limit)),
-        [0x5d, 0, 0, ..] => ("lzma", lzma(packed, limit)),
-        [b'B', b'Z', b'h', ..] => return Err("bzip2 compression is not supported".to_owned()),
-        [0x89, b'L', b'Z', b'O', ..] => return Err("lzo compression is not supported".to_owned()),
-        _ => return Err("not a kernel: neither ELF nor bzImage, nor compressed".to_owned()),
+    let mut output = Output::new(packed, limit);
+    let (name, result) = match packed {
+        [0x1f, 0x8b, ..] => ("gzip", gzip(packed, &mut output)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", xz(packed, &mut output)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", zstd(packed, &mut output)),
+        [0x02, 0x21, 0x4c, 0x18, rest @ ..] => ("lz4", lz4_legacy(rest, &mut output)),
+        [0x5d, 0, 0, ..] => ("lzma", lzma(packed, &mut output)),
+        [b'B', b'Z', b'h', ..] => return Err("bzip2 compression is not supported".into()),
+        [0x89, b'L', b'Z', b'O', ..] => return Err("lzo compression is not supported".into()),
+        _ => return Err("not a kernel: neither ELF nor bzImage, nor compressed".into()),
     };
-    unpacked.map_err(|error| format!("damaged {name} data: {error}"))
+    match result {
+        Ok(()) => Ok(output.bytes),
+        Err(reason) => Err(format!("damaged {name} data: {reason}")),
+    }
 }
 
-fn too_large(limit: u64) -> io::Error {
-    io::Error::other(format!("more than {} MiB unpacked", limit >> 20))
+/// What came out, and how much may.
+struct Output {
+    bytes: Vec<u8>,
+    limit: usize,
 }
 
-fn all(reader: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
+impl Output {
+    fn new(packed: &[u8], limit: u64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let hint = packed.last_chunk().map_or(0, |last| u32::from_le_bytes(*last) as usize);
+        let mut bytes = Vec::new();
+        // A hint that lies costs no more than the truth could.
+        if hint / 64 < packed.len() && hint <= limit {
+            bytes.reserve_exact(hint);
+        }
+        Self { bytes, limit }
+    }
+
+    /// Has at most so many bytes more written, by something that says how many it wrote.
+    fn write<E>(
+        &mut self,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, String>
+    where
+        String: From<E>,
+    {
+        let start = self.bytes.len();
+        self.bytes.resize(start + most, 0);
+        let result = write(&mut self.bytes[start..]);
+        self.bytes.truncate(start + *result.as_ref().unwrap_or(&0));
+        let count = result?;
+        if self.bytes.len() > self.limit {
+            return Err(format!("more than {} MiB unpacked", self.limit >> 20));
+        }
+        Ok(count)
+    }
 }
 
-fn xz(packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
-    all(lzma_rust2::XzReader::new_mem_limit(packed, false, DICTIONARY), limit)
+fn text(error: impl Debug) -> String {
+    format!("{error:?}")
 }
 
-fn zstd(packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+/// RFC 1952: a header, deflated data, a checksum.
+fn gzip(packed: &[u8], output: &mut Output) -> Result<(), String> {
+    use miniz_oxide::inflate::TINFLStatus;
+    use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+    let mut input = deflated(packed).ok_or("its header is cut off")?;
+    let mut inflater = alloc::boxed::Box::new(DecompressorOxide::new());
+    let mut done = 0;
+    loop {
+        let room = (output.bytes.len() + PIECE).min(output.limit + 1);
+        output.bytes.resize(room.max(done), 0);
+        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, read, written) =
+            decompress(&mut inflater, input, &mut output.bytes, done, flags);
+        (input, done) = (&input[read..], done + written);
+        if done > output.limit {
+            return Err(format!("more than {} MiB unpacked", output.limit >> 20));
+        }
+        match status {
+            TINFLStatus::Done => break,
+            TINFLStatus::HasMoreOutput => (),
+            other => return Err(text(other)),
+        }
+    }
+    output.bytes.truncate(done);
+    let (sum, _) = input.split_first_chunk().ok_or("its checksum is cut off")?;
+    match u32::from_le_bytes(*sum) == crc32fast::hash(&output.bytes) {
+        true => Ok(()),
+        false => Err("its checksum is wrong".into()),
+    }
+}
+
+/// What comes behind a header of RFC 1952.
+fn deflated(packed: &[u8]) -> Option<&[u8]> {
+    const HEADER_SUM: u8 = 1 << 1;
+    const EXTRA: u8 = 1 << 2;
+    const NAME: u8 = 1 << 3;
+    const COMMENT: u8 = 1 << 4;
+    let flags = *packed.get(3)?;
+    let mut rest = packed.get(10..)?;
+    if flags & EXTRA != 0 {
+        let (length, behind) = rest.split_first_chunk()?;
+        rest = behind.get(usize::from(u16::from_le_bytes(*length))..)?;
+    }
+    for text in [NAME, COMMENT] {
+        if flags & text != 0 {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            rest = &rest[end + 1..];
+        }
+    }
+    if flags & HEADER_SUM != 0 { rest.get(2..) } else { Some(rest) }
+}
+
+fn xz(packed: &[u8], output: &mut Output) -> Result<(), String> {
+    let mut stream = XzStream::new_mem_limit(false, DICTIONARY);
+    stream_all(packed, output, |input, output| {
+        stream.process(input, output, Action::Run).map_err(text)
+    })
+}
+
+fn lzma(packed: &[u8], output: &mut Output) -> Result<(), String> {
+    let mut stream = LzmaStream::new_mem_limit(DICTIONARY, None);
+    stream_all(packed, output, |input, output| {
+        stream.process(input, output, Action::Run).map_err(text)
+    })
+}
+
+/// Runs a decoder to the end of its stream.
+fn stream_all(
+    mut input: &[u8],
+    output: &mut Output,
+    mut process: impl FnMut(&[u8], &mut [u8]) -> Result<StreamResult, String>,
+) -> Result<(), String> {
+    loop {
+        let mut step = None;
+        let written = output.write(PIECE, |room| {
+            let result = process(input, room)?;
+            step = Some(result);
+            Ok::<_, String>(result.bytes_produced)
+        })?;
+        let Some(StreamResult { bytes_consumed, status, .. }) = step else { return Ok(()) };
+        input = &input[bytes_consumed..];
+        match status {
+            Status::StreamEnd => return Ok(()),
+            Status::Ok if written == 0 && bytes_consumed == 0 => {
+                return Err("it is cut off".into());
+            }
+            Status::Ok => (),
+        }
+    }
+}
+
+fn zstd(mut packed: &[u8], output: &mut Output) -> Result<(), String> {
     // The decoder refuses windows above 128 MiB, which is what `zstd --ultra -22` makes.
-    all(ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?, limit)
-}
-
-fn lzma(packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
-    all(lzma_rust2::LzmaReader::new_mem_limit(packed, DICTIONARY, None)?, limit)
+    let mut decoder = FrameDecoder::new();
+    decoder.init(&mut packed).map_err(text)?;
+    loop {
+        let some = BlockDecodingStrategy::UptoBytes(PIECE);
+        let is_over = decoder.decode_blocks(&mut packed, some).map_err(text)?;
+        let ready = decoder.can_collect();
+        output.write(ready, |room| {
+            let mut read = 0;
+            while read < room.len() {
+                match ruzstd::io::Read::read(&mut decoder, &mut room[read..]).map_err(text)? {
+                    0 => break,
+                    count => read += count,
+                }
+            }
+            Ok::<_, String>(read)
+        })?;
+        if is_over && decoder.can_collect() == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// `lz4 -l`: chunks, each after its length; what doesn't fit in the rest ends it.
-fn lz4_legacy(mut rest: &[u8], limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+fn lz4_legacy(mut rest: &[u8], output: &mut Output) -> Result<(), String> {
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
         let Some((chunk, tail)) = tail.split_at_checked(length) else { break };
-        let start = bytes.len();
-        bytes.resize(start + LZ4_CHUNK, 0);
-        let count = lz4_flex::block::decompress_into(chunk, &mut bytes[start..])
-            .map_err(io::Error::other)?;
-        bytes.truncate(start + count);
-        if bytes.len() as u64 > limit {
-            return Err(too_large(limit));
-        }
+        output
+            .write(LZ4_CHUNK, |room| lz4_flex::block::decompress_into(chunk, room).map_err(text))?;
         rest = tail;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,6 +213,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::io::Write;
+    use std::vec;
 
     const LIMIT: u64 = 16 << 20;
 

@@ -1,0 +1,106 @@
+//! A domain that the toolstack made gets its kernel, over hypercalls.
+
+use std::path::Path;
+
+use xen::abi::PAGE_SIZE;
+use xen::sys::{DomId, Hypervisor, Port};
+
+use crate::error::Error;
+use crate::image::{Kernel, Ramdisk};
+use crate::layout::Layout;
+use crate::memory::GuestMemory;
+use crate::{physical, start, tables};
+
+/// The domain to build in, made by the toolstack: it has its vcpus and its two event channels,
+/// and no memory yet.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Which domain.
+    pub domid: DomId,
+    /// The kernel's command line.
+    pub cmdline: String,
+    /// How many pages it gets.
+    pub memory_pages: u64,
+    /// Its end of the store's event channel.
+    pub store_evtchn: Port,
+    /// Its end of the console's event channel.
+    pub console_evtchn: Port,
+}
+
+/// What the toolstack has to know of a built domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Built {
+    /// Machine frame of the store's ring.
+    pub store_mfn: u64,
+    /// Machine frame of the console's ring.
+    pub console_mfn: u64,
+}
+
+/// A kernel, read and checked, and its ramdisk.
+#[derive(Debug)]
+pub struct Guest {
+    kernel: Kernel<'static>,
+    ramdisk: Option<Ramdisk>,
+}
+
+impl Guest {
+    /// Reads the kernel, which may take seconds to unpack, and opens the ramdisk. Nothing is asked
+    /// of the hypervisor.
+    pub fn load(kernel: &Path, ramdisk: Option<&Path>) -> Result<Self, Error> {
+        let kernel = Kernel::load(kernel)?;
+        let ramdisk = ramdisk.map(Ramdisk::open).transpose()?;
+        Ok(Self { kernel, ramdisk })
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &Kernel<'static> {
+        &self.kernel
+    }
+
+    /// Where everything goes in a domain of that many pages; fails if it is too small, or the
+    /// command line too long.
+    pub fn layout(&self, memory_pages: u64, cmdline: &str) -> Result<Layout, Error> {
+        if cmdline.len() >= xen::abi::start_info::MAX_GUEST_CMDLINE {
+            return Err(Error::CommandLine { len: cmdline.len() });
+        }
+        Layout::new(&self.kernel.needs, self.ramdisk_len(), memory_pages)
+    }
+
+    /// Builds the domain; it is left paused, as it was.
+    pub fn build(&self, hypervisor: &Hypervisor, spec: &Spec) -> Result<Built, Error> {
+        let layout = self.layout(spec.memory_pages, &spec.cmdline)?;
+        let memory = GuestMemory::populate(hypervisor, spec.domid, spec.memory_pages)?;
+        for segment in self.kernel.segments() {
+            memory.write(segment.physical, segment.bytes)?;
+            memory.zero(segment.physical + segment.bytes.len() as u64, segment.zeros)?;
+        }
+        if let Some(ramdisk) = &self.ramdisk {
+            let read = |part: &mut [u8], at| ramdisk.read(part, at);
+            memory.copy(physical(layout.ramdisk.start), ramdisk.len(), read)?;
+        }
+        memory.write(physical(layout.p2m.start), memory.p2m_bytes())?;
+        for (pfn, table) in tables::make(&layout, |pfn| memory.mfn(pfn)) {
+            memory.write(physical(pfn), &table)?;
+        }
+        for page in [layout.start_info, layout.store, layout.console] {
+            memory.zero(physical(page), PAGE_SIZE as u64)?;
+        }
+        start::write_start_info(hypervisor, &memory, &layout, spec, self.ramdisk_len())?;
+        start::write_shared_info(hypervisor, spec)?;
+        if let Some(page) = layout.hypercall_page {
+            hypervisor.hypercall_init(spec.domid, memory.mfn(page))?;
+        }
+        let built =
+            Built { store_mfn: memory.mfn(layout.store), console_mfn: memory.mfn(layout.console) };
+        let l4 = memory.mfn(layout.tables.start);
+        hypervisor.pin_l4(spec.domid, l4)?;
+        hypervisor.seed_grants(spec.domid, built.console_mfn, built.store_mfn)?;
+        let context = start::first_vcpu(&layout, l4);
+        hypervisor.set_vcpu_context(spec.domid, 0, &context)?;
+        Ok(built)
+    }
+
+    fn ramdisk_len(&self) -> u64 {
+        self.ramdisk.as_ref().map_or(0, Ramdisk::len)
+    }
+}

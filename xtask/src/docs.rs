@@ -25,8 +25,12 @@ pub fn write() -> Result<ExitCode> {
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
     COMMANDS.iter().flat_map(|command| {
         let page = format!("docs/man/{}.{}", command.name, command.section);
-        let completion = format!("completions/{}", command.name);
-        [(page.into(), manual::page(command)), (completion.into(), completion::bash(command))]
+        let name = command.name;
+        [
+            (page.into(), manual::page(command)),
+            (format!("completions/bash/{name}").into(), completion::bash::script(command)),
+            (format!("completions/zsh/_{name}").into(), completion::zsh::script(command)),
+        ]
     })
 }
 

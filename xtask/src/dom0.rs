@@ -107,7 +107,7 @@ fn services(tree: &mut Tree) -> Result<()> {
     Ok(())
 }
 
-/// Manual pages, and what bash completes of commands (`cargo xtask docs` makes most of them).
+/// Manual pages, and what shells complete of commands (`cargo xtask docs` makes most of them).
 fn documents(tree: &mut Tree) -> Result<()> {
     for section in ["1", "5", "8"] {
         for file in files(&project::root().join("docs/man"), section)? {
@@ -115,7 +115,8 @@ fn documents(tree: &mut Tree) -> Result<()> {
         }
     }
     let completions = project::root().join("completions");
-    tree.copy_folder("/usr/share/bash-completion/completions", &completions)
+    tree.copy_folder("/usr/share/bash-completion/completions", &completions.join("bash"))?;
+    tree.copy_folder("/usr/share/zsh/vendor-completions", &completions.join("zsh"))
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {

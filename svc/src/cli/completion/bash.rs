@@ -1,6 +1,7 @@
 //! The completion of a command for bash(1).
 
-use super::{Command, Opt, Values};
+use super::offered;
+use crate::cli::{Command, Opt, Values};
 
 /// What every completion needs: it looks at the line itself, because bash divides words at colons.
 const COMMON: &str = r#"
@@ -66,7 +67,7 @@ _smf_properties() {
 "#;
 
 /// The completion.
-pub fn bash(command: &Command) -> String {
+pub fn script(command: &Command) -> String {
     let name = command.name;
     let subcommands = command.subcommands.iter();
     let levels = subcommands.clone().map(|subcommand| (subcommand.name, subcommand.options));
@@ -119,10 +120,11 @@ fn arguments(command: &str, options: &[Opt]) -> Vec<String> {
 
 /// Offers the options of `command`.
 fn options(command: &str, options: &[Opt]) -> String {
-    // A question mark would have to be quoted, and is there only for whoever knows nothing else.
-    let letters = options.iter().map(|option| option.letter).filter(|letter| *letter != '?');
-    let words: String = letters.map(|letter| format!(" -{letter}")).collect();
-    format!("    \"{command} 0 -\"*) _smf_words{words} ;;\n")
+    let words: String = offered(options).map(|option| format!(" -{}", option.letter)).collect();
+    match words.is_empty() {
+        true => String::new(),
+        false => format!("    \"{command} 0 -\"*) _smf_words{words} ;;\n"),
+    }
 }
 
 fn case(pattern: &str, values: Values) -> String {

@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod acpi;
 pub mod apic;
+pub mod bitmap;
 mod bytes;
 pub mod calibration;
 pub mod clock;
@@ -14,7 +15,10 @@ pub mod ioapic;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;
+pub mod paging;
 pub mod pci;
 pub mod power;
 pub mod rtc;
+pub mod segments;
 pub mod vectors;
+pub mod writes;

@@ -1,14 +1,24 @@
-//! The hypervisor's image; on a host there is nothing to run.
-#![cfg_attr(target_os = "none", no_std, no_main)]
+//! The hypervisor's image.
+#![no_std]
+#![no_main]
 
-#[cfg(target_os = "none")]
+extern crate alloc;
+
 mod arch;
-#[cfg(target_os = "none")]
+mod dom0;
+mod domain;
+mod events;
+mod frames;
+mod guest;
+mod heap;
+mod host;
+mod hypercall;
+mod interrupts;
+mod policy;
+mod ports;
+mod scheduler;
+mod shutdown;
 mod start;
-
-#[cfg(not(target_os = "none"))]
-fn main() {
-    eprintln!(
-        "escalus: this is a hypervisor's image; build it with `--target x86_64-unknown-none`"
-    );
-}
+mod tables;
+mod time;
+mod vcpu;

@@ -1,46 +1,110 @@
 //! What happens from the first line of Rust to domain 0, and what when something goes wrong.
 
 use core::panic::PanicInfo;
+use core::sync::atomic::Ordering;
 
+use hypervisor::memory_map::{Kind, Region};
 use hypervisor::multiboot::BootInfo;
 use hypervisor::options::Options;
+use spin::Once;
 
 use crate::arch::memory::BootMemory;
-use crate::arch::{self, console, cpu, power};
-use crate::{log, print};
+use crate::arch::{self, console, memory};
+use crate::dom0::{self, File};
+use crate::{frames, log, print, scheduler, shutdown, time};
+
+/// The longest command line that is kept.
+const LINE: usize = 2048;
+
+/// A command line, apart from the loader's memory.
+struct Line {
+    bytes: [u8; LINE],
+    length: usize,
+}
+
+impl Line {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; LINE];
+        let length = text.floor_char_boundary(LINE);
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        Self { bytes, length }
+    }
+
+    fn text(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+static COMMAND_LINE: Once<Line> = Once::new();
+
+/// The hypervisor's command line.
+pub fn command_line() -> &'static str {
+    COMMAND_LINE.get().map(Line::text).unwrap_or_default()
+}
 
 /// The loader's `eax` and `ebx`.
 pub extern "C" fn start(magic: u32, info: u32) -> ! {
     let info = BootInfo::read(magic, info.into(), &BootMemory);
     let cmdline = info.as_ref().map(|info| info.cmdline).unwrap_or_default();
     let options = Options::parse(cmdline, |_| {});
+    shutdown::NO_REBOOT.store(options.noreboot, Ordering::Relaxed);
     arch::init(&options);
     print!("\n Escalus {}\n", env!("CARGO_PKG_VERSION"));
     let info = match info {
         Ok(info) => info,
         Err(error) => panic!("the boot loader can't be understood: {error:?}"),
     };
+    COMMAND_LINE.call_once(|| Line::new(cmdline));
     log!("Command line: {cmdline}");
     Options::parse(cmdline, |complaint| log!("{complaint}"));
     for region in info.memory.regions() {
         log!(" [{:016x}, {:016x}) {:?}", region.start, region.end, region.kind);
     }
-    for module in info.modules() {
-        log!("Module: {} bytes, '{}'", module.end - module.start, module.cmdline);
-    }
+    let [kernel, rest @ ..] = info.modules() else {
+        panic!("the boot loader brought no kernel for domain 0: add a module line")
+    };
+    let line = Line::new(kernel.cmdline);
+    log!("Domain 0's command line: {}", line.text());
+    let (kernel, ramdisk) = (File::from(kernel), rest.first().map(File::from));
     arch::init_platform(&BootMemory, &info);
-    panic!("domain 0 can't be built yet")
+    take_memory(&info);
+    time::init();
+    let domain = dom0::build(&options, kernel, ramdisk, line.text());
+    for module in info.modules() {
+        (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);
+    }
+    log!(
+        "{} MiB for domain 0, {} KiB free",
+        domain.frames.load(Ordering::Relaxed) >> 8,
+        frames::free() * 4
+    );
+    time::show_wall_clock(&domain);
+    time::rearm();
+    scheduler::start(&domain)
+}
+
+/// Takes all memory over but what is in use.
+fn take_memory(info: &BootInfo) {
+    let mut map = info.memory.clone();
+    let mut in_use = |start: u64, end: u64| {
+        map.set(Region { start, end, kind: Kind::Reserved }).expect("the memory map has room");
+    };
+    // The first MiB is firmware's, devices' and other processors' first instructions.
+    in_use(0, memory::image_end().next_multiple_of(4096));
+    for module in info.modules() {
+        in_use(module.start & !4095, module.end.next_multiple_of(4096));
+    }
+    frames::init(map, info.memory.clone());
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     console::break_lock();
     print!("\n****************************************\n");
-    print!("Panic on CPU 0:\n{}\n", info.message());
+    print!("Panic on CPU {}:\n{}\n", arch::processor::this().number, info.message());
     if let Some(place) = info.location() {
         print!("at {place}\n");
     }
     print!("****************************************\n");
-    let _ = power::reset;
-    cpu::halt()
+    shutdown::end_after_crash()
 }

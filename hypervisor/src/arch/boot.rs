@@ -7,8 +7,6 @@ use core::arch::global_asm;
 
 /// Address of the image: its first byte of physical memory is here.
 pub const TEXT_BASE: u64 = 0xffff_82d0_8000_0000;
-/// Size of the first stack in bytes; traps use it, too.
-pub const STACK_SIZE: u64 = 32 << 10;
 
 global_asm!(
     r#"
@@ -92,7 +90,7 @@ boot32:
     mov eax, 0x80010023
     mov cr0, eax
 
-    mov esp, offset boot_stack - {base} + {stack}
+    mov esp, offset boot_area - {base} + {area}
     lgdt [boot_gdt_pointer]
     push 8
     mov eax, offset boot64
@@ -114,12 +112,17 @@ boot64:
     mov ss, eax
     mov fs, eax
     mov gs, eax
-    movabs rsp, offset boot_stack + {stack}
+    movabs rsp, offset boot_area + {area}
     mov edi, ebp
     movabs rax, offset {start}
     push 0
     jmp rax
 
+    // The first processor's area; its stack is at the end.
+    .section .bss.area, "aw", @nobits
+    .balign {area}
+    .global boot_area
+boot_area: .skip {area}
     .section .bss.boot, "aw", @nobits
     .balign 4096
     .global boot_l4
@@ -127,29 +130,48 @@ boot_l4: .skip 4096
 boot_l3: .skip 4096
 boot_l3_text: .skip 4096
 boot_l2: .skip 4096 * 4
-    .global boot_stack
-boot_stack: .skip {stack}
     .text
     "#,
     base = const TEXT_BASE,
     text_l4 = const TEXT_BASE >> 39 & 511,
     text_l3 = const TEXT_BASE >> 30 & 511,
     direct_l4 = const super::memory::DIRECT_MAP >> 39 & 511,
-    stack = const STACK_SIZE,
+    area = const super::processor::AREA,
     start = sym crate::start::start,
 );
 
 unsafe extern "C" {
-    static boot_stack: u8;
+    static boot_area: u8;
     static __end: u8;
+    static __boot_end: u8;
+    static __text_end: u8;
+    static __rodata_end: u8;
 }
 
-/// The address behind the stack of the first processor.
-pub fn stack_top() -> u64 {
-    &raw const boot_stack as u64 + STACK_SIZE
+/// The first processor's area.
+pub fn area() -> *mut u8 {
+    (&raw const boot_area).cast_mut()
 }
 
-/// The physical address behind the image.
-pub fn image_end() -> u64 {
-    &raw const __end as u64
+/// A part of the image: its physical addresses and what may be done with it.
+pub struct Part {
+    /// First byte and the byte behind the last.
+    pub range: core::ops::Range<u64>,
+    /// Instructions are run from it.
+    pub is_code: bool,
+    /// It is written to.
+    pub is_data: bool,
+}
+
+/// The image's parts in order.
+pub fn parts() -> [Part; 3] {
+    let physical = |symbol: *const u8| symbol as u64 - TEXT_BASE;
+    let boot_end = &raw const __boot_end as u64;
+    let (text, rodata) = (physical(&raw const __text_end), physical(&raw const __rodata_end));
+    let end = &raw const __end as u64;
+    [
+        Part { range: boot_end..text, is_code: true, is_data: false },
+        Part { range: text..rodata, is_code: false, is_data: false },
+        Part { range: rodata..end, is_code: false, is_data: true },
+    ]
 }

@@ -80,6 +80,47 @@ pub fn print(arguments: fmt::Arguments<'_>) {
     without_interrupts(|| CONSOLE.lock().write_fmt(arguments)).unwrap_or(());
 }
 
+/// What was typed and not yet read.
+static TYPED: Mutex<Typed> = Mutex::new(Typed { bytes: [0; 256], start: 0, count: 0 });
+
+struct Typed {
+    bytes: [u8; 256],
+    start: usize,
+    count: usize,
+}
+
+/// Takes what was typed from the line; true if there was anything.
+pub fn poll() -> bool {
+    const DATA_READY: u8 = 1;
+    let mut uart = CONSOLE.lock();
+    let mut typed = TYPED.lock();
+    let before = typed.count;
+    while typed.count < typed.bytes.len() && uart.read(5) & DATA_READY != 0 {
+        let end = (typed.start + typed.count) % typed.bytes.len();
+        typed.bytes[end] = uart.read(0);
+        typed.count += 1;
+    }
+    typed.count > before
+}
+
+/// Gives what was typed; how many bytes.
+pub fn read_typed(to: &mut [u8]) -> usize {
+    let mut typed = TYPED.lock();
+    let count = typed.count.min(to.len());
+    for byte in &mut to[..count] {
+        *byte = typed.bytes[typed.start];
+        typed.start = (typed.start + 1) % typed.bytes.len();
+    }
+    typed.count -= count;
+    count
+}
+
+/// Sends bytes that are no text.
+pub fn write_bytes(bytes: &[u8]) {
+    let mut uart = CONSOLE.lock();
+    bytes.iter().for_each(|byte| uart.send(*byte));
+}
+
 /// Has a report printed that was begun while somebody held the line, who won't go on.
 pub fn break_lock() {
     // SAFETY: only called by the processor that panics, when the others stand still.

@@ -3,9 +3,11 @@
 mod boot;
 mod cmos;
 pub mod console;
-mod counters;
+pub mod copy;
+pub mod counters;
 pub mod cpu;
-mod descriptors;
+pub mod descriptors;
+pub mod entry;
 pub mod ioapic;
 pub mod lapic;
 pub mod memory;
@@ -14,6 +16,7 @@ pub mod pci;
 mod pic;
 pub mod platform;
 pub mod power;
+pub mod processor;
 pub mod time;
 mod traps;
 
@@ -25,8 +28,9 @@ use crate::log;
 /// Sets up what traps need; called once, before anything may trap.
 pub fn init(options: &Options) {
     console::set_up(&options.serial);
-    descriptors::load();
-    traps::load();
+    let processor = processor::prepare_first();
+    processor.descriptors.load();
+    entry::load(processor.number);
 }
 
 /// Finds out what the machine has beside processors and memory, and sets it up.

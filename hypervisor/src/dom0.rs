@@ -1,0 +1,197 @@
+//! Building domain 0 from what the loader brought.
+
+use alloc::sync::Arc;
+
+use builder::Kernel;
+use builder::layout::Layout;
+use builder::tables;
+use hypervisor::multiboot::Module;
+use hypervisor::options::Options;
+use hypervisor::paging::{Outcome, Walk};
+use xen::abi::PAGE_SIZE;
+use xen::abi::Plain;
+use xen::abi::start_info::{MAX_GUEST_CMDLINE, SIF_MOD_START_PFN, StartInfo};
+
+use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
+use crate::arch::memory;
+use crate::domain::Domain;
+use crate::{frames, log};
+
+const SIF_PRIVILEGED: u32 = 1 << 0;
+const SIF_INITDOMAIN: u32 = 1 << 1;
+const MAGIC: &[u8] = b"xen-3.0-x86_64";
+/// Frames that are kept for the hypervisor when dom0 gets all it can.
+const KEPT: u64 = 256;
+
+/// A file that the loader brought: physical addresses, and its command line.
+#[derive(Debug, Clone, Copy)]
+pub struct File {
+    /// First byte.
+    pub start: u64,
+    /// The byte behind the last.
+    pub end: u64,
+}
+
+impl From<&Module> for File {
+    fn from(module: &Module) -> Self {
+        Self { start: module.start, end: module.end }
+    }
+}
+
+/// dom0's memory, pfn by pfn.
+struct Memory {
+    domain: Arc<Domain>,
+    frames: alloc::vec::Vec<u64>,
+}
+
+impl Memory {
+    fn mfn(&self, pfn: u64) -> u64 {
+        self.frames[pfn as usize]
+    }
+
+    fn write(&self, physical: u64, bytes: &[u8]) {
+        let (mut at, mut rest) = (physical, bytes);
+        while !rest.is_empty() {
+            let length = (4096 - (at & 4095) as usize).min(rest.len());
+            memory::write((self.mfn(at >> 12) << 12) + (at & 4095), &rest[..length]);
+            (at, rest) = (at + length as u64, &rest[length..]);
+        }
+    }
+}
+
+/// Builds the domain; its first vcpu is ready to run.
+pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str) -> Arc<Domain> {
+    let image = memory::bytes(kernel.start, kernel.end - kernel.start);
+    let loaded = match Kernel::from_bytes(image) {
+        Ok(loaded) => loaded,
+        Err(error) => panic!("domain 0's kernel: {error}"),
+    };
+    log!("Dom0 kernel: {}, {} bytes", loaded.name, image.len());
+    let ramdisk_length = ramdisk.map_or(0, |file| file.end - file.start);
+    let available = frames::free().saturating_sub(KEPT);
+    let total = (options.dom0_memory.of(available << 12) >> 12).min(available);
+    let layout = match Layout::new(&loaded.needs, ramdisk_length, total) {
+        Ok(layout) => layout,
+        Err(error) => panic!("domain 0: {error}"),
+    };
+    let domain = Domain::create(0, true).expect("memory for domain 0");
+    domain.max_frames.store(total, core::sync::atomic::Ordering::Relaxed);
+    let memory = Memory { frames: populate(&domain, total), domain };
+    for segment in loaded.segments() {
+        memory.write(segment.physical, segment.bytes);
+    }
+    if let Some(file) = ramdisk {
+        let bytes = memory::bytes(file.start, ramdisk_length);
+        memory.write(layout.ramdisk.start << 12, bytes);
+    }
+    for (index, mfn) in memory.frames.iter().enumerate() {
+        memory.write((layout.p2m.start << 12) + 8 * index as u64, &mfn.to_le_bytes());
+    }
+    for (pfn, table) in tables::make(&layout, |pfn| memory.mfn(pfn)) {
+        memory.write(pfn << 12, &table);
+    }
+    memory.write(layout.start_info << 12, &start_info(&memory, &layout, ramdisk_length, line));
+    if let Some(page) = layout.hypercall_page {
+        memory.write(page << 12, &hypercall_page());
+    }
+    start_vcpu(&memory, &layout);
+    memory.domain
+}
+
+/// Takes dom0's frames, in large runs as far as there are any.
+fn populate(domain: &Domain, total: u64) -> alloc::vec::Vec<u64> {
+    let mut frames = alloc::vec::Vec::with_capacity(total as usize);
+    let mut run = 512;
+    while (frames.len() as u64) < total {
+        let pfn = frames.len() as u64;
+        let count = u64::min(run, total - pfn);
+        match domain.take_frames(if count == run { run } else { 1 }, Some(pfn)) {
+            Ok(first) => frames.extend(first..first + if count == run { run } else { 1 }),
+            Err(_) if run > 1 => run = 1,
+            Err(_) => panic!("memory for domain 0 ran out"),
+        }
+    }
+    frames
+}
+
+fn start_info(memory: &Memory, layout: &Layout, ramdisk: u64, line: &str) -> [u8; PAGE_SIZE] {
+    let mut info = StartInfo::zeroed();
+    info.magic[..MAGIC.len()].copy_from_slice(MAGIC);
+    info.nr_pages = layout.total;
+    info.shared_info = memory.domain.shared_info << 12;
+    info.flags = SIF_PRIVILEGED | SIF_INITDOMAIN;
+    info.pt_base = layout.address(layout.tables.start);
+    info.nr_pt_frames = layout.tables.end - layout.tables.start;
+    info.mfn_list = layout.p2m_base.unwrap_or_else(|| layout.address(layout.p2m.start));
+    if layout.p2m_base.is_some() {
+        info.first_p2m_pfn = layout.p2m.start;
+        info.nr_p2m_frames = layout.p2m_tables.end - layout.p2m.start;
+    }
+    if ramdisk > 0 {
+        info.mod_len = ramdisk;
+        info.mod_start = layout.address(layout.ramdisk.start);
+        if layout.ramdisk_outside {
+            info.mod_start = layout.ramdisk.start;
+            info.flags |= SIF_MOD_START_PFN;
+        }
+    }
+    let length = line.len().min(MAX_GUEST_CMDLINE - 1);
+    info.cmd_line[..length].copy_from_slice(&line.as_bytes()[..length]);
+    let mut page = [0; PAGE_SIZE];
+    let bytes = size_of::<StartInfo>();
+    // SAFETY: plain data, as long as the slice.
+    let from = unsafe { core::slice::from_raw_parts((&raw const info).cast::<u8>(), bytes) };
+    page[..bytes].copy_from_slice(from);
+    page
+}
+
+/// Code that makes each hypercall, 32 bytes apart; iret comes with its frame on the stack.
+pub fn hypercall_page() -> [u8; PAGE_SIZE] {
+    const IRET: usize = 23;
+    let mut page = [0xcc; PAGE_SIZE];
+    for (number, place) in page.chunks_mut(32).enumerate() {
+        let [a, b, c, d] = (number as u32).to_le_bytes();
+        if number == IRET {
+            // push rcx; push r11; push rax; mov eax, 23; syscall
+            place[..11].copy_from_slice(&[0x51, 0x41, 0x53, 0x50, 0xb8, a, b, c, d, 0x0f, 0x05]);
+        } else {
+            // push rcx; push r11; mov eax, number; syscall; pop r11; pop rcx; ret
+            place[..14].copy_from_slice(&[
+                0x51, 0x41, 0x53, 0xb8, a, b, c, d, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3,
+            ]);
+        }
+    }
+    page
+}
+
+fn start_vcpu(memory: &Memory, layout: &Layout) {
+    let domain = &memory.domain;
+    let l4 = memory.mfn(layout.tables.start);
+    let mut walk = Walk::default();
+    let rules = domain.rules();
+    loop {
+        match rules.get_table(l4, 4, &mut walk) {
+            Ok(Outcome::Done) => break,
+            Ok(Outcome::Again) => (),
+            Err(error) => panic!("domain 0's first page tables are bad: {error:?}"),
+        }
+    }
+    // Pinned, as a toolstack leaves a domain's first table.
+    rules.get_table(l4, 4, &mut walk).expect("it was checked just now");
+    if let Some(page) = frames::page(l4) {
+        page.pin();
+    }
+    let vcpu = domain.add_vcpu(0);
+    vcpu.online.store(true, core::sync::atomic::Ordering::Relaxed);
+    vcpu.info().mask().store(1, core::sync::atomic::Ordering::Relaxed);
+    // SAFETY: it doesn't run yet.
+    let own = unsafe { vcpu.own() };
+    own.kernel_table = l4;
+    let registers = &mut own.frame.registers;
+    registers.rip = layout.entry;
+    registers.rsp = layout.address(layout.stack + 1);
+    registers.rsi = layout.address(layout.start_info);
+    registers.rflags = 0x202;
+    registers.cs = GUEST_CODE.into();
+    registers.ss = GUEST_STACK.into();
+}

@@ -1,0 +1,228 @@
+//! Event channels: ports of a domain that another domain, an interrupt or the hypervisor raises.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use xen::abi::DomId;
+use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOSPC, Errno};
+
+use crate::arch::memory;
+use crate::domain::Domain;
+use crate::vcpu::Vcpu;
+
+/// Ports with two levels of bits: 64 words of 64 (EVTCHN_2L_NR_CHANNELS).
+pub const PORTS: usize = 4096;
+/// Virtual interrupts (NR_VIRQS, xen.h).
+pub const VIRQS: u32 = 24;
+/// Where a shared page has the pending bits and the masks, in words (`struct shared_info`).
+const PENDING: usize = 2048 / 8;
+const MASKS: usize = 2560 / 8;
+
+/// What raises a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Nothing: nobody has it.
+    #[default]
+    Free,
+    /// Nothing yet: that domain may bind to it.
+    Unbound(DomId),
+    /// A port of another domain.
+    Interdomain(DomId, u32),
+    /// A physical interrupt.
+    Physical(u32),
+    /// A virtual interrupt.
+    Virtual(u32),
+    /// The domain's own vcpus.
+    Ipi,
+}
+
+/// A port.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Port {
+    /// What raises it.
+    pub kind: Kind,
+    /// Which vcpu hears of it.
+    pub vcpu: usize,
+}
+
+/// A domain's ports.
+#[derive(Debug, Default)]
+pub struct Channels {
+    ports: Vec<Port>,
+}
+
+/// Virtual interrupts that one vcpu of a domain has for all.
+pub fn is_global(virq: u32) -> bool {
+    // Timer, debug and profiling are each vcpu's own.
+    !matches!(virq, 0 | 1 | 7 | 13)
+}
+
+impl Channels {
+    /// A port.
+    pub fn port(&mut self, number: u32) -> Option<&mut Port> {
+        self.ports.get_mut(number as usize).filter(|port| port.kind != Kind::Free)
+    }
+
+    /// Makes a port.
+    pub fn open(&mut self, kind: Kind, vcpu: usize) -> Result<u32, Errno> {
+        if self.ports.is_empty() {
+            // Port 0 is none.
+            self.ports.push(Port { kind: Kind::Unbound(u16::MAX), vcpu: 0 });
+        }
+        let port = Port { kind, vcpu };
+        let free = self.ports.iter().position(|port| port.kind == Kind::Free);
+        match free {
+            Some(number) => {
+                self.ports[number] = port;
+                Ok(number as u32)
+            }
+            None if self.ports.len() < PORTS => {
+                self.ports.push(port);
+                Ok(self.ports.len() as u32 - 1)
+            }
+            None => Err(ENOSPC),
+        }
+    }
+
+    /// Binds a virtual interrupt to a vcpu.
+    pub fn bind_virq(&mut self, virq: u32, vcpu: usize) -> Result<u32, Errno> {
+        if virq >= VIRQS || is_global(virq) && vcpu != 0 {
+            return Err(EINVAL);
+        }
+        if self.find(Kind::Virtual(virq), vcpu).is_some() {
+            return Err(EEXIST);
+        }
+        self.open(Kind::Virtual(virq), vcpu)
+    }
+
+    /// The port that something raises; global interrupts may have moved to any vcpu.
+    pub fn find(&self, kind: Kind, vcpu: usize) -> Option<u32> {
+        let any = match kind {
+            Kind::Virtual(virq) => is_global(virq),
+            Kind::Physical(_) => true,
+            _ => false,
+        };
+        let found = |port: &Port| port.kind == kind && (any || port.vcpu == vcpu);
+        self.ports.iter().position(found).map(|number| number as u32)
+    }
+
+    /// Closes a port; gives what it was.
+    pub fn close(&mut self, number: u32) -> Result<Kind, Errno> {
+        if number == 0 {
+            return Err(EINVAL);
+        }
+        let port = self.port(number).ok_or(EINVAL)?;
+        Ok(core::mem::take(port).kind)
+    }
+}
+
+impl Domain {
+    fn pending(&self, word: usize) -> &'static AtomicU64 {
+        memory::word(self.shared_info, PENDING + word)
+    }
+
+    fn masks(&self, word: usize) -> &'static AtomicU64 {
+        memory::word(self.shared_info, MASKS + word)
+    }
+
+    /// Forgets that a port was raised.
+    pub fn clear_pending(&self, port: u32) {
+        self.pending(port as usize / 64).fetch_and(!(1 << (port % 64)), Ordering::AcqRel);
+    }
+
+    /// Raises a port.
+    pub fn raise_port(&self, port: u32, vcpu: usize) {
+        let (word, bit) = (port as usize / 64, 1 << (port % 64));
+        if self.pending(word).fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+            return;
+        }
+        if self.masks(word).load(Ordering::Acquire) & bit == 0 {
+            self.tell(word, vcpu);
+        }
+    }
+
+    fn tell(&self, word: usize, vcpu: usize) {
+        let Some(vcpu) = self.vcpu(vcpu) else { return };
+        let info = vcpu.info();
+        info.selector().fetch_or(1 << word, Ordering::AcqRel);
+        info.pending().store(1, Ordering::Release);
+        crate::scheduler::wake(vcpu);
+    }
+
+    /// Lets a port be heard, and hears of it if it was raised meanwhile.
+    pub fn unmask(&self, port: u32, vcpu: usize) {
+        let (word, bit) = (port as usize / 64, 1 << (port % 64));
+        let was_masked = self.masks(word).fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        if was_masked && self.pending(word).load(Ordering::Acquire) & bit != 0 {
+            self.tell(word, vcpu);
+        }
+    }
+
+    /// Whether a port was raised and not yet handled.
+    pub fn is_pending(&self, port: u32) -> bool {
+        self.pending(port as usize / 64).load(Ordering::Acquire) & 1 << (port % 64) != 0
+    }
+
+    /// Raises a virtual interrupt that all of the domain shares.
+    pub fn raise_global(&self, virq: u32) {
+        self.raise_virtual(virq, 0);
+    }
+
+    fn raise_virtual(&self, virq: u32, vcpu: usize) {
+        let mut channels = self.channels.lock();
+        let Some(number) = channels.find(Kind::Virtual(virq), vcpu) else { return };
+        let Some(port) = channels.port(number).copied() else { return };
+        self.raise_port(number, port.vcpu);
+    }
+
+    /// Raises what is bound to a physical interrupt; false if nothing is.
+    pub fn raise_physical(&self, pirq: u32) -> bool {
+        let mut channels = self.channels.lock();
+        let Some(number) = channels.find(Kind::Physical(pirq), 0) else { return false };
+        let Some(port) = channels.port(number).copied() else { return false };
+        self.raise_port(number, port.vcpu);
+        true
+    }
+}
+
+impl Vcpu {
+    /// Raises a virtual interrupt of this vcpu.
+    pub fn raise_virq(&self, virq: u32) {
+        self.domain().raise_virtual(virq, self.number);
+    }
+}
+
+/// Binds one domain's new port to another's, which waits for it.
+pub fn bind(own: &Domain, other: &Domain, remote: u32, vcpu: usize) -> Result<u32, Errno> {
+    if core::ptr::eq(own, other) {
+        return bind_to_itself(own, remote, vcpu);
+    }
+    // The lower number first, so that two who bind to each other don't wait for ever.
+    let (mut ours, mut theirs);
+    if own.number < other.number {
+        ours = own.channels.lock();
+        theirs = other.channels.lock();
+    } else {
+        theirs = other.channels.lock();
+        ours = own.channels.lock();
+    }
+    let waiting = theirs.port(remote).ok_or(EINVAL)?;
+    if waiting.kind != Kind::Unbound(own.number) {
+        return Err(EINVAL);
+    }
+    let port = ours.open(Kind::Interdomain(other.number, remote), vcpu)?;
+    waiting.kind = Kind::Interdomain(own.number, port);
+    own.raise_port(port, vcpu);
+    Ok(port)
+}
+
+fn bind_to_itself(own: &Domain, remote: u32, vcpu: usize) -> Result<u32, Errno> {
+    let mut channels = own.channels.lock();
+    if channels.port(remote).ok_or(EINVAL)?.kind != Kind::Unbound(own.number) {
+        return Err(EINVAL);
+    }
+    let port = channels.open(Kind::Interdomain(own.number, remote), vcpu)?;
+    channels.port(remote).ok_or(ENOENT)?.kind = Kind::Interdomain(own.number, port);
+    own.raise_port(port, vcpu);
+    Ok(port)
+}

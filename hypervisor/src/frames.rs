@@ -1,0 +1,153 @@
+//! Physical memory: who has each frame, and which are free.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hypervisor::bitmap::Bitmap;
+use hypervisor::memory_map::{Kind, MemoryMap, Region};
+use hypervisor::paging::page::Page;
+use spin::{Mutex, Once};
+use xen::abi::errno::{ENOMEM, Errno};
+
+use crate::arch::memory;
+
+/// What no frame's pfn is (INVALID_M2P_ENTRY, arch-x86/xen.h).
+pub const NO_PFN: u64 = !0;
+
+struct Frames {
+    pages: &'static [Page],
+    machine_to_physical: &'static [AtomicU64],
+    map: MemoryMap,
+}
+
+static FRAMES: Once<Frames> = Once::new();
+static FREE: Once<Mutex<Bitmap<'static>>> = Once::new();
+static END: AtomicU64 = AtomicU64::new(0);
+
+/// Memory for a table of `count` values, taken from the map.
+fn table<T>(
+    map: &mut MemoryMap,
+    count: usize,
+    align: u64,
+    value: impl Fn() -> T,
+) -> &'static mut [T] {
+    let size = (size_of::<T>() * count) as u64;
+    let size = size.next_multiple_of(4096);
+    let start = map.find(size, align, 4 << 30).expect("memory for the table of frames");
+    let reserved = Region { start, end: start + size, kind: Kind::Reserved };
+    map.set(reserved).expect("the memory map has room");
+    let place = memory::direct(start).cast::<T>();
+    for index in 0..count {
+        // SAFETY: this memory is nobody else's, and mapped.
+        unsafe { place.add(index).write(value()) };
+    }
+    // SAFETY: all values were written just now.
+    unsafe { core::slice::from_raw_parts_mut(place, count) }
+}
+
+/// Takes over all memory of the map, in which what is in use is not RAM. `firmware` is the map as
+/// it was reported.
+pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
+    let end = map.top() >> 12;
+    END.store(end, Ordering::Relaxed);
+    let words = table(&mut map, Bitmap::words_for(end), 4096, || 0_u64);
+    let pages = table(&mut map, end as usize, 4096, Page::free);
+    let align = if end >= 512 * 512 { 2 << 20 } else { 4096 };
+    let physical = table(&mut map, end as usize, align, || AtomicU64::new(NO_PFN));
+    let machine_to_physical = memory::physical(physical.as_ptr() as u64) >> 12;
+    let mut free = Bitmap::new(words);
+    for region in map.ram() {
+        (region.start.div_ceil(4096)..region.end >> 12).for_each(|mfn| free.give(mfn));
+    }
+    FREE.call_once(|| Mutex::new(free));
+    FRAMES.call_once(|| Frames { pages, machine_to_physical: physical, map: firmware });
+    let frames = (end * 8).div_ceil(4096);
+    memory::finish(end << 12, machine_to_physical..machine_to_physical + frames);
+}
+
+/// The number behind the last frame.
+pub fn end() -> u64 {
+    END.load(Ordering::Relaxed)
+}
+
+fn frames() -> &'static Frames {
+    FRAMES.get().expect("memory is taken over first")
+}
+
+fn bitmap() -> &'static Mutex<Bitmap<'static>> {
+    FREE.get().expect("memory is taken over first")
+}
+
+/// Firmware's memory map.
+pub fn firmware_map() -> &'static MemoryMap {
+    &frames().map
+}
+
+/// Whether firmware calls any byte of a frame memory.
+pub fn is_memory(mfn: u64) -> bool {
+    let (start, end) = (mfn << 12, (mfn + 1) << 12);
+    frames().map.ram().any(|region| region.start < end && start < region.end)
+}
+
+/// A frame's word.
+pub fn page(mfn: u64) -> Option<&'static Page> {
+    frames().pages.get(usize::try_from(mfn).ok()?)
+}
+
+/// Where a frame is in its domain.
+pub fn pfn_of(mfn: u64) -> u64 {
+    frames().machine_to_physical.get(mfn as usize).map_or(NO_PFN, |pfn| pfn.load(Ordering::Relaxed))
+}
+
+/// Says where a frame is in its domain.
+pub fn set_pfn(mfn: u64, pfn: u64) {
+    if let Some(entry) = frames().machine_to_physical.get(mfn as usize) {
+        entry.store(pfn, Ordering::Relaxed);
+    }
+}
+
+/// How many frames are free.
+pub fn free() -> u64 {
+    bitmap().lock().free()
+}
+
+/// How many frames of memory the machine has.
+pub fn total() -> u64 {
+    frames().map.total() >> 12
+}
+
+/// Takes a frame; its contents are whatever they were.
+pub fn take() -> Option<u64> {
+    bitmap().lock().take()
+}
+
+/// Takes frames in a row, the first a multiple of `align`.
+pub fn take_run(count: u64, align: u64) -> Option<u64> {
+    bitmap().lock().take_run(count, align)
+}
+
+/// Gives a frame back.
+pub fn give(mfn: u64) {
+    bitmap().lock().give(mfn);
+}
+
+/// The first frame of the machine-to-physical table; the others follow.
+pub fn machine_to_physical() -> u64 {
+    memory::physical(frames().machine_to_physical.as_ptr() as u64) >> 12
+}
+
+/// Takes `runs` runs of `count` frames, all below `1 << bits` bytes if that isn't 0.
+pub fn take_run_below(count: u64, runs: u64, bits: u32) -> Result<Vec<u64>, Errno> {
+    let limit = if bits == 0 || bits > 52 { u64::MAX } else { 1 << bits.max(12) >> 12 };
+    let mut taken = Vec::new();
+    for _ in 0..runs {
+        // The lowest are taken first, so that one above the limit says there is none below.
+        let first = take_run(count, count.next_power_of_two());
+        taken.extend(first);
+        if first.is_none_or(|first| first + count > limit) {
+            taken.iter().flat_map(|first| *first..first + count).for_each(give);
+            return Err(ENOMEM);
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,143 @@
+//! Privileged instructions of a PV kernel, which faults in ring 3 where it would not in ring 0.
+
+use super::bounce::ARCHITECTURAL_IOPL;
+use super::writes::code;
+use crate::arch::cpu;
+use crate::policy;
+use crate::ports;
+use crate::vcpu::Guest;
+
+/// Before a `cpuid` that wants the hypervisor's answer (XEN_EMULATE_PREFIX, arch-x86/xen.h).
+const FORCED: [u8; 5] = [0x0f, 0x0b, b'x', b'e', b'n'];
+const CPUID: [u8; 2] = [0x0f, 0xa2];
+
+/// An invalid instruction that means "cpuid, by the hypervisor".
+pub fn forced(guest: &mut Guest<'_>) -> bool {
+    let (bytes, length) = code(guest);
+    let is_forced = length >= 7 && bytes[..5] == FORCED && bytes[5..7] == CPUID;
+    if is_forced {
+        guest.registers().rip += 7;
+        cpuid(guest);
+    }
+    is_forced
+}
+
+fn cpuid(guest: &mut Guest<'_>) {
+    let leaf = guest.registers().rax as u32;
+    let subleaf = guest.registers().rcx as u32;
+    let [eax, ebx, ecx, edx] = policy::cpuid(guest, leaf, subleaf);
+    let registers = guest.registers();
+    registers.rax = eax.into();
+    registers.rbx = ebx.into();
+    registers.rcx = ecx.into();
+    registers.rdx = edx.into();
+}
+
+/// Emulates the instruction at rip; false if it is the guest's own fault.
+pub fn privileged(guest: &mut Guest<'_>) -> bool {
+    let (bytes, length) = code(guest);
+    let mut code = &bytes[..length];
+    let mut size = 4;
+    let mut prefixes = 0;
+    let mut rex = 0;
+    while let Some((first, rest)) = code.split_first() {
+        match first {
+            0x66 => size = 2,
+            0x40..=0x4f => rex = *first,
+            0xf0 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 => (),
+            _ => break,
+        }
+        prefixes += 1;
+        code = rest;
+    }
+    match port(guest, code, size) {
+        Some(used) => {
+            guest.registers().rip += prefixes + used;
+            return true;
+        }
+        None if !guest.own.in_kernel => return false,
+        None => (),
+    }
+    let Some(used) = kernel(guest, code, rex) else { return false };
+    guest.registers().rip += prefixes + used;
+    true
+}
+
+/// `in` and `out`, which programs may use too if the kernel lets them.
+fn port(guest: &mut Guest<'_>, code: &[u8], size: u8) -> Option<u64> {
+    let (&opcode, rest) = code.split_first()?;
+    let (number, used) = match opcode {
+        0xe4..=0xe7 => (u16::from(*rest.first()?), 2),
+        0xec..=0xef => (guest.registers().rdx as u16, 1),
+        _ => return None,
+    };
+    // The kernel is in ring 1 as far as ports are concerned, unless it asked to be in ring 0.
+    let ring = match (guest.own.in_kernel, guest.domain().assists(ARCHITECTURAL_IOPL)) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, _) => 3,
+    };
+    if guest.own.iopl >> 12 < ring {
+        return None;
+    }
+    let size = if opcode & 1 == 0 { 1 } else { size };
+    let domain = guest.domain();
+    if opcode & 2 == 0 {
+        let value = ports::read(domain, number, size);
+        guest.set_part(0, value.into(), size);
+    } else {
+        ports::write(domain, number, size, guest.registers().rax as u32);
+    }
+    Some(used)
+}
+
+/// What only kernels do.
+fn kernel(guest: &mut Guest<'_>, code: &[u8], rex: u8) -> Option<u64> {
+    match *code {
+        // cli, sti: the guest's own mask is what counts.
+        [0xfa | 0xfb, ..] => Some(1),
+        [0x0f, 0x06, ..] => {
+            guest.own.cr0 &= !8;
+            cpu::set_task_switched(false);
+            Some(2)
+        }
+        // invd, wbinvd
+        [0x0f, 0x08 | 0x09, ..] => Some(2),
+        [0x0f, 0x30, ..] => {
+            let registers = guest.registers();
+            let value = registers.rdx << 32 | registers.rax & 0xffff_ffff;
+            let number = registers.rcx as u32;
+            policy::write_msr(guest, number, value).then_some(2)
+        }
+        [0x0f, 0x32, ..] => {
+            let number = guest.registers().rcx as u32;
+            let value = policy::read_msr(guest, number)?;
+            guest.registers().rax = value & 0xffff_ffff;
+            guest.registers().rdx = value >> 32;
+            Some(2)
+        }
+        [0x0f, 0xa2, ..] => {
+            cpuid(guest);
+            Some(2)
+        }
+        // mov to and from control registers, debug registers
+        [0x0f, opcode @ 0x20..=0x23, operand, ..] if operand >> 6 == 3 => {
+            let special = (operand >> 3 & 7) | (rex & 4) << 1;
+            let general = (operand & 7) | (rex & 1) << 3;
+            match opcode {
+                0x20 => *guest.register(general) = policy::read_control(guest, special)?,
+                0x21 => *guest.register(general) = *guest.own.debug.get(usize::from(special))?,
+                0x22 => {
+                    let value = *guest.register(general);
+                    policy::write_control(guest, special, value).then_some(())?;
+                }
+                _ => {
+                    let value = *guest.register(general);
+                    policy::write_debug(guest, special, value).ok()?;
+                }
+            }
+            Some(3)
+        }
+        _ => None,
+    }
+}

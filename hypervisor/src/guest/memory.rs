@@ -1,0 +1,85 @@
+//! The memory of the guest that runs, at the addresses that it gave.
+
+use core::mem::MaybeUninit;
+
+use hypervisor::paging::entry::is_guest_address;
+use xen::abi::Plain;
+use xen::abi::errno::{EFAULT, Errno};
+
+use crate::arch::copy;
+
+/// Whether a range is a guest's alone. It can't end behind the hypervisor's space without passing
+/// through it: copies go up and stop at the first fault.
+fn is_usable(address: u64, length: u64) -> bool {
+    match length {
+        0 => true,
+        _ => {
+            let Some(last) = address.checked_add(length - 1) else { return false };
+            is_guest_address(address) && is_guest_address(last) && length < 1 << 32
+        }
+    }
+}
+
+/// Reads a value.
+pub fn read<T: Plain>(address: u64) -> Result<T, Errno> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    let length = size_of::<T>();
+    if !is_usable(address, length as u64) {
+        return Err(EFAULT);
+    }
+    // SAFETY: any bytes make a `T`, and the address is the guest's.
+    unsafe {
+        let bytes = core::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), length);
+        if copy::read(address, bytes) { Ok(value.assume_init()) } else { Err(EFAULT) }
+    }
+}
+
+/// Writes a value.
+pub fn write<T: Plain>(address: u64, value: &T) -> Result<(), Errno> {
+    // SAFETY: plain data has no padding that must not be read, and the slice is as long as it is.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(core::ptr::from_ref(value).cast::<u8>(), size_of::<T>())
+    };
+    write_bytes(address, bytes)
+}
+
+/// Reads bytes.
+pub fn read_bytes(address: u64, to: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: the address is the guest's.
+    let copied = is_usable(address, to.len() as u64) && unsafe { copy::read(address, to) };
+    if copied { Ok(()) } else { Err(EFAULT) }
+}
+
+/// Writes bytes.
+pub fn write_bytes(address: u64, from: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the address is the guest's.
+    let copied = is_usable(address, from.len() as u64) && unsafe { copy::write(address, from) };
+    if copied { Ok(()) } else { Err(EFAULT) }
+}
+
+/// Writes words upwards from an address.
+pub fn write_words(address: u64, words: &[u64]) -> Result<(), Errno> {
+    if !is_usable(address, 8 * words.len() as u64) {
+        return Err(EFAULT);
+    }
+    for (index, word) in words.iter().enumerate() {
+        // SAFETY: the address is the guest's.
+        if !unsafe { copy::write_word(address + 8 * index as u64, *word) } {
+            return Err(EFAULT);
+        }
+    }
+    Ok(())
+}
+
+/// Reads words upwards from an address.
+pub fn read_words<const N: usize>(address: u64) -> Result<[u64; N], Errno> {
+    if !is_usable(address, 8 * N as u64) {
+        return Err(EFAULT);
+    }
+    let mut words = [0; N];
+    for (index, word) in words.iter_mut().enumerate() {
+        // SAFETY: the address is the guest's.
+        *word = unsafe { copy::read_word(address + 8 * index as u64) }.ok_or(EFAULT)?;
+    }
+    Ok(words)
+}

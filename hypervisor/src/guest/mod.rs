@@ -1,0 +1,7 @@
+//! What the hypervisor does for the vcpu that runs: its memory, its traps, its instructions.
+
+pub mod bounce;
+pub mod emulate;
+pub mod memory;
+pub mod traps;
+pub mod writes;

@@ -1,0 +1,142 @@
+//! What a trap of the guest that runs leads to, up to the next instruction of a guest.
+
+use core::sync::atomic::Ordering;
+
+use x86_64::registers::control::Cr2;
+
+use super::{emulate, writes};
+use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
+use crate::arch::entry::{Registers, SYSCALL};
+use crate::arch::{cpu, memory};
+use crate::vcpu::{Callback, Guest};
+use crate::{hypercall, interrupts, scheduler};
+
+const DEBUG: u32 = 1;
+const NMI: u32 = 2;
+const INVALID_OPCODE: u32 = 6;
+const NO_DEVICE: u32 = 7;
+const PROTECTION: u32 = 13;
+const PAGE_FAULT: u32 = 14;
+const TASK_SWITCHED: u64 = 1 << 3;
+
+/// From the entry code: an exception or an interrupt.
+pub extern "C" fn trap(registers: *mut Registers) -> *mut Registers {
+    // SAFETY: the entry code calls this with what it pushed.
+    let mut guest = unsafe { Guest::of(registers) };
+    let (vector, error) = (guest.registers().vector, guest.registers().error);
+    match vector {
+        PAGE_FAULT => page_fault(&mut guest, error),
+        32.. => interrupts::take(vector as u8),
+        PROTECTION => protection(&mut guest, error),
+        INVALID_OPCODE => {
+            if !emulate::forced(&mut guest) {
+                guest.raise(6, None);
+            }
+        }
+        NO_DEVICE => {
+            cpu::set_task_switched(false);
+            if guest.own.cr0 & TASK_SWITCHED != 0 {
+                guest.own.cr0 &= !TASK_SWITCHED;
+                guest.raise(7, None);
+            }
+        }
+        NMI => crate::log!("NMI while a guest ran"),
+        DEBUG => debug(&mut guest),
+        10 | 11 | 12 | 17 | 21 => guest.raise(vector as u8, Some(error)),
+        _ => guest.raise(vector as u8, None),
+    }
+    leave(guest)
+}
+
+/// From the entry code: a system call of a program, or a hypercall of the kernel.
+pub extern "C" fn syscall(registers: *mut Registers) -> *mut Registers {
+    // SAFETY: as above.
+    let mut guest = unsafe { Guest::of(registers) };
+    if guest.own.in_kernel {
+        hypercall::dispatch(&mut guest);
+    } else {
+        let to = guest.own.syscall;
+        guest.call(to, &[]);
+    }
+    leave(guest)
+}
+
+/// From the entry code: what `iretq` was given can't be returned to. `fault` has the general
+/// registers, the vcpu's own the rest.
+pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) -> *mut Registers {
+    // What was pushed lies over the general registers' place.
+    let general = *fault;
+    // SAFETY: as above.
+    let mut guest = unsafe { Guest::of(registers) };
+    let place = guest.registers();
+    let Registers { rip, cs, rflags, rsp, ss, .. } = *place;
+    *place = Registers { rip, cs, rflags, rsp, ss, vector: 0, error: 0, ..general };
+    let to = guest.own.failsafe;
+    guest.call(to, &cpu::segments());
+    leave(guest)
+}
+
+/// What is to be done before the guest goes on.
+fn leave(mut guest: Guest<'_>) -> *mut Registers {
+    interrupts::settle();
+    if guest.domain().is_over.load(Ordering::Relaxed) || scheduler::wants_another(guest.vcpu) {
+        scheduler::switch(guest.vcpu);
+    }
+    deliver(&mut guest);
+    let registers = guest.registers();
+    let sysret = registers.cs == GUEST_CODE.into() && registers.ss == GUEST_STACK.into();
+    if !sysret || (registers.rip as i64) << 16 >> 16 != registers.rip as i64 {
+        registers.vector &= !SYSCALL;
+    }
+    registers
+}
+
+/// Calls the guest for its events, if any wait and it lets us.
+pub fn deliver(guest: &mut Guest<'_>) {
+    let info = guest.vcpu.info();
+    if info.pending().load(Ordering::Acquire) != 0 && info.mask().load(Ordering::Relaxed) == 0 {
+        let to = Callback { masks_events: true, ..guest.own.event };
+        guest.call(to, &[]);
+    }
+}
+
+fn debug(guest: &mut Guest<'_>) {
+    let status = x86_64::registers::debug::Dr6::read_raw();
+    guest.own.debug[6] = status | 0xffff_0ff0;
+    guest.raise(1, None);
+}
+
+/// A page fault: in the window of segments, a write to a page table, or the guest's own.
+fn page_fault(guest: &mut Guest<'_>, error: u32) {
+    const HYPERVISOR: core::ops::Range<u64> = memory::MACHINE_TO_PHYSICAL..0xffff_8800_0000_0000;
+    const WRITE_TO_PRESENT: u32 = 3;
+    let address = Cr2::read_raw();
+    let window = guest.domain().window(guest.vcpu.number);
+    if (window..window + (32 << 12)).contains(&address) {
+        // A selector beyond what the guest set: as if the entry were empty.
+        return guest.raise_protection((address - window) as u32 & 0xfffc);
+    }
+    let is_write = error & WRITE_TO_PRESENT == WRITE_TO_PRESENT && guest.own.in_kernel;
+    if is_write && !HYPERVISOR.contains(&address) && writes::emulate(guest, address) {
+        return;
+    }
+    guest.raise_page_fault(address, error);
+}
+
+/// A privileged instruction, an `int` through a gate of the guest, or the guest's own fault.
+fn protection(guest: &mut Guest<'_>, error: u32) {
+    const EXTERNAL: u32 = 1;
+    const IN_IDT: u32 = 2;
+    if error & (EXTERNAL | IN_IDT) == IN_IDT {
+        let vector = (error >> 3) as u8;
+        let trap = guest.own.traps[usize::from(vector)];
+        let ring = if guest.own.in_kernel { 1 } else { 3 };
+        if trap.address != 0 && trap.flags & 3 >= ring {
+            guest.registers().rip += 2;
+            return guest.raise(vector, None);
+        }
+    } else if error == 0 && emulate::privileged(guest) {
+        return;
+    }
+    guest.raise_protection(error);
+}

@@ -1,0 +1,176 @@
+//! event_channel_op (event_channel.h).
+
+use alloc::sync::Arc;
+
+use xen::abi::errno::{EINVAL, ENOENT, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::{DOMID_SELF, DomId, plain_structs};
+
+use super::Answer;
+use crate::domain::{self, Domain};
+use crate::events::{Kind, bind};
+use crate::guest::memory;
+use crate::interrupts;
+use crate::vcpu::Guest;
+
+plain_structs! {
+    /// `struct evtchn_bind_interdomain`
+    struct BindInterdomain { remote: DomId, pad: u16, remote_port: u32, port: u32 }
+    /// `struct evtchn_bind_virq`
+    struct BindVirq { virq: u32, vcpu: u32, port: u32 }
+    /// `struct evtchn_bind_pirq`
+    struct BindPirq { pirq: u32, flags: u32, port: u32 }
+    /// `struct evtchn_bind_ipi`
+    struct BindIpi { vcpu: u32, port: u32 }
+    /// `struct evtchn_status`
+    struct Status { domain: DomId, pad: u16, port: u32, status: u32, vcpu: u32, first: u32, second: u32 }
+    /// `struct evtchn_alloc_unbound`
+    struct AllocUnbound { domain: DomId, remote: DomId, port: u32 }
+    /// `struct evtchn_bind_vcpu`
+    struct BindVcpu { port: u32, vcpu: u32 }
+}
+
+/// Does what the command says.
+pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
+    let domain = guest.domain();
+    match command {
+        0 => {
+            let mut bound: BindInterdomain = memory::read(place)?;
+            let other = named(guest, bound.remote)?;
+            let other = other.as_deref().unwrap_or(domain);
+            bound.port = bind(domain, other, bound.remote_port, guest.vcpu.number)?;
+            memory::write(place, &bound)?;
+        }
+        1 => {
+            let mut bound: BindVirq = memory::read(place)?;
+            let vcpu = known_vcpu(domain, bound.vcpu)?;
+            bound.port = domain.channels.lock().bind_virq(bound.virq, vcpu)?;
+            memory::write(place, &bound)?;
+        }
+        2 => {
+            let mut bound: BindPirq = memory::read(place)?;
+            bound.port = interrupts::bind(domain, bound.pirq)?;
+            memory::write(place, &bound)?;
+        }
+        3 => {
+            let port: u32 = memory::read(place)?;
+            close(domain, port)?;
+        }
+        4 => send(domain, memory::read(place)?)?,
+        5 => status(guest, place)?,
+        6 => {
+            let mut alloc: AllocUnbound = memory::read(place)?;
+            let other = named(guest, alloc.domain)?;
+            if other.is_some() && !domain.is_privileged {
+                return Err(EPERM.into());
+            }
+            let remote = if alloc.remote == DOMID_SELF { domain.number } else { alloc.remote };
+            let whose = other.as_deref().unwrap_or(domain);
+            alloc.port = whose.channels.lock().open(Kind::Unbound(remote), 0)?;
+            memory::write(place, &alloc)?;
+        }
+        7 => {
+            let mut bound: BindIpi = memory::read(place)?;
+            let vcpu = known_vcpu(domain, bound.vcpu)?;
+            bound.port = domain.channels.lock().open(Kind::Ipi, vcpu)?;
+            memory::write(place, &bound)?;
+        }
+        8 => bind_vcpu(domain, memory::read(place)?)?,
+        9 => {
+            let number: u32 = memory::read(place)?;
+            let vcpu = domain.channels.lock().port(number).ok_or(EINVAL)?.vcpu;
+            domain.unmask(number, vcpu);
+        }
+        _ => return Err(ENOSYS.into()),
+    }
+    Ok(0)
+}
+
+fn known_vcpu(domain: &Domain, number: u32) -> Result<usize, Errno> {
+    let number = number as usize;
+    domain.vcpu(number).map(|_| number).ok_or(ENOENT)
+}
+
+/// Another domain; none if the caller means itself.
+fn named(guest: &Guest<'_>, number: DomId) -> Result<Option<Arc<Domain>>, Errno> {
+    if number == DOMID_SELF || number == guest.domain().number {
+        return Ok(None);
+    }
+    domain::find(number).ok_or(ESRCH).map(Some)
+}
+
+/// Closes a port; the other end waits for somebody else again.
+fn close(domain: &Domain, port: u32) -> Result<(), Errno> {
+    let kind = domain.channels.lock().close(port)?;
+    domain.clear_pending(port);
+    match kind {
+        Kind::Interdomain(number, remote) if number == domain.number => {
+            if let Some(other) = domain.channels.lock().port(remote) {
+                other.kind = Kind::Unbound(domain.number);
+            }
+        }
+        Kind::Interdomain(number, remote) => {
+            let Some(other) = domain::find(number) else { return Ok(()) };
+            if let Some(end) = other.channels.lock().port(remote) {
+                end.kind = Kind::Unbound(domain.number);
+            }
+        }
+        Kind::Physical(pirq) => interrupts::unbind(pirq),
+        _ => (),
+    }
+    Ok(())
+}
+
+fn send(domain: &Domain, number: u32) -> Result<(), Errno> {
+    let port = *domain.channels.lock().port(number).ok_or(EINVAL)?;
+    match port.kind {
+        Kind::Interdomain(other, remote) if other == domain.number => raise(domain, remote),
+        Kind::Interdomain(other, remote) => {
+            if let Some(other) = domain::find(other) {
+                raise(&other, remote);
+            }
+        }
+        Kind::Ipi => domain.raise_port(number, port.vcpu),
+        Kind::Unbound(_) => (),
+        _ => return Err(EINVAL),
+    }
+    Ok(())
+}
+
+fn raise(domain: &Domain, number: u32) {
+    let port = domain.channels.lock().port(number).copied();
+    if let Some(port) = port {
+        domain.raise_port(number, port.vcpu);
+    }
+}
+
+fn bind_vcpu(domain: &Domain, bind: BindVcpu) -> Result<(), Errno> {
+    let vcpu = known_vcpu(domain, bind.vcpu)?;
+    let mut channels = domain.channels.lock();
+    let port = channels.port(bind.port).ok_or(EINVAL)?;
+    match port.kind {
+        Kind::Virtual(virq) if crate::events::is_global(virq) => port.vcpu = vcpu,
+        Kind::Unbound(_) | Kind::Interdomain(..) | Kind::Physical(_) => port.vcpu = vcpu,
+        _ => return Err(EINVAL),
+    }
+    Ok(())
+}
+
+fn status(guest: &Guest<'_>, place: u64) -> Result<(), Errno> {
+    let mut status: Status = memory::read(place)?;
+    let other = named(guest, status.domain)?;
+    if other.is_some() && !guest.domain().is_privileged {
+        return Err(EPERM);
+    }
+    let domain = other.as_deref().unwrap_or(guest.domain());
+    let port = domain.channels.lock().port(status.port).copied().unwrap_or_default();
+    (status.status, status.first, status.second) = match port.kind {
+        Kind::Free => (0, 0, 0),
+        Kind::Unbound(remote) => (1, remote.into(), 0),
+        Kind::Interdomain(remote, port) => (2, remote.into(), port),
+        Kind::Physical(pirq) => (3, pirq, 0),
+        Kind::Virtual(virq) => (4, virq, 0),
+        Kind::Ipi => (5, 0, 0),
+    };
+    status.vcpu = port.vcpu as u32;
+    memory::write(place, &status)
+}

@@ -1,0 +1,279 @@
+//! memory_op: frames a domain gets and gives back, and what it may know of memory (memory.h).
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use hypervisor::memory_map::Kind;
+use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::memory::Reservation;
+use xen::abi::{DOMID_SELF, DomId, plain_structs};
+
+use super::{Answer, Stop};
+use crate::arch::memory::{self as machine, MACHINE_TO_PHYSICAL};
+use crate::domain::{self, Domain};
+use crate::guest::memory;
+use crate::vcpu::Guest;
+use crate::{frames, interrupts};
+
+/// In the command: how much was done before (MEMOP_EXTENT_SHIFT).
+const DONE_SHIFT: u32 = 6;
+/// Where a large page's machine-to-physical table ends (MACH2PHYS_VIRT_END).
+const MACHINE_TO_PHYSICAL_END: u64 = 0xffff_8040_0000_0000;
+const LARGE_PAGE: u64 = 2 << 20;
+
+plain_structs! {
+    /// `struct xen_machphys_mapping`
+    struct MachineToPhysical { start: u64, end: u64, max: u64 }
+    /// `struct xen_machphys_mfn_list`
+    struct MachineToPhysicalList { max: u32, pad: u32, list: u64, count: u32, pad2: u32 }
+    /// `struct xen_memory_map`
+    struct Map { count: u32, pad: u32, buffer: u64 }
+    /// An entry of it, 20 bytes.
+    struct Exchange { from: [u64; 4], to: [u64; 4], done: u64 }
+}
+
+/// Whose memory is meant.
+enum Whom<'a> {
+    Own(&'a Domain),
+    Other(Arc<Domain>),
+}
+
+impl core::ops::Deref for Whom<'_> {
+    type Target = Domain;
+    fn deref(&self) -> &Domain {
+        match self {
+            Self::Own(domain) => domain,
+            Self::Other(domain) => domain,
+        }
+    }
+}
+
+fn whom<'a>(guest: &Guest<'a>, number: DomId) -> Result<Whom<'a>, Errno> {
+    let own = guest.domain();
+    if number == DOMID_SELF || number == own.number {
+        return Ok(Whom::Own(own));
+    }
+    let other = domain::find(number).ok_or(ESRCH)?;
+    if own.is_privileged { Ok(Whom::Other(other)) } else { Err(EPERM) }
+}
+
+/// Does what the command says.
+pub fn operation(guest: &mut Guest<'_>, command: u64, place: u64) -> Answer {
+    let done = command >> DONE_SHIFT;
+    match command & ((1 << DONE_SHIFT) - 1) {
+        kind @ (0 | 1 | 6) => reservation(guest, kind, done, place),
+        2 => Ok(frames::end() - 1),
+        kind @ (3 | 4) => {
+            let number: DomId = memory::read(place)?;
+            let domain = whom(guest, number)?;
+            let frames = if kind == 3 { &domain.frames } else { &domain.max_frames };
+            Ok(frames.load(Ordering::Relaxed))
+        }
+        5 => list_of_tables(place),
+        9 => memory_map(guest, place),
+        10 => machine_memory_map(guest, place),
+        11 => exchange(guest, place),
+        12 => {
+            let (start, max) = (MACHINE_TO_PHYSICAL, frames::end() - 1);
+            memory::write(place, &MachineToPhysical { start, end: MACHINE_TO_PHYSICAL_END, max })?;
+            Ok(0)
+        }
+        14 => {
+            let number: DomId = memory::read(place)?;
+            Ok(whom(guest, number)?.max_pfn())
+        }
+        // No region of memory is wanted by devices.
+        27 => Err(ENOSYS.into()),
+        _ => Err(ENOSYS.into()),
+    }
+}
+
+/// increase (0), decrease (1), populate (6).
+fn reservation(guest: &mut Guest<'_>, kind: u64, start: u64, place: u64) -> Answer {
+    let reservation: Reservation = memory::read(place)?;
+    if reservation.extent_order > 9 && !guest.domain().is_privileged
+        || reservation.extent_order > 18
+    {
+        return Ok(start);
+    }
+    if start > reservation.nr_extents {
+        return Ok(start);
+    }
+    let domain = whom(guest, reservation.domid)?;
+    let mut done = start;
+    while done < reservation.nr_extents {
+        if done > start && interrupts::are_waiting() {
+            return Err(Stop::Again([kind | done << DONE_SHIFT, place, 0, 0, 0, 0]));
+        }
+        let slot = reservation.extent_start.wrapping_add(8 * done);
+        let one = match kind {
+            1 => decrease(&domain, slot, reservation.extent_order),
+            _ => populate(&domain, slot, reservation.extent_order, kind == 6),
+        };
+        if one.is_err() {
+            break;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// Takes frames back.
+fn decrease(domain: &Domain, slot: u64, order: u32) -> Result<(), Errno> {
+    let first: u64 = memory::read(slot)?;
+    for mfn in first..first.checked_add(1 << order).ok_or(EINVAL)? {
+        domain.give_back(mfn)?;
+    }
+    Ok(())
+}
+
+/// Gives frames, at pfns that the caller chose.
+fn populate(domain: &Domain, slot: u64, order: u32, is_placed: bool) -> Result<(), Errno> {
+    let pfn: Option<u64> = if is_placed { Some(memory::read(slot)?) } else { None };
+    let count = 1 << order;
+    let first = domain.take_frames(count, pfn)?;
+    // Without the answer nobody knows of the frames: they go back.
+    if memory::write(slot, &first).is_err() {
+        for mfn in first..first + count {
+            domain.give_back(mfn)?;
+        }
+        return Err(EFAULT);
+    }
+    Ok(())
+}
+
+/// The frames of the machine-to-physical table, one for each 2 MiB of it.
+fn list_of_tables(place: u64) -> Answer {
+    let mut list: MachineToPhysicalList = memory::read(place)?;
+    let pages = (frames::end() * 8).div_ceil(LARGE_PAGE).min(list.max.into());
+    let first = frames::machine_to_physical();
+    for index in 0..pages {
+        memory::write(list.list + 8 * index, &(first + index * 512))?;
+    }
+    list.count = pages as u32;
+    memory::write(place, &list)?;
+    Ok(0)
+}
+
+/// A domain's own view of its memory: as much as it may have, from 0.
+fn memory_map(guest: &Guest<'_>, place: u64) -> Answer {
+    if guest.domain().is_privileged {
+        return Err(ENOSYS.into());
+    }
+    let bytes = guest.domain().max_frames.load(Ordering::Relaxed) << 12;
+    write_map(place, core::iter::once((0, bytes, 1)))
+}
+
+/// The machine's, for dom0.
+fn machine_memory_map(guest: &Guest<'_>, place: u64) -> Answer {
+    if !guest.domain().is_privileged {
+        return Err(EPERM.into());
+    }
+    let regions = frames::firmware_map().regions().iter();
+    write_map(
+        place,
+        regions.map(|region| {
+            let kind = match region.kind {
+                Kind::Ram => 1,
+                Kind::Reserved => 2,
+                Kind::AcpiData => 3,
+                Kind::AcpiNvs => 4,
+                Kind::Bad => 5,
+            };
+            (region.start, region.end, kind)
+        }),
+    )
+}
+
+fn write_map(place: u64, regions: impl Iterator<Item = (u64, u64, u32)>) -> Answer {
+    const ENTRY: u64 = 20;
+    let mut map: Map = memory::read(place)?;
+    let mut count = 0;
+    for (start, end, kind) in regions {
+        if count >= map.count {
+            return Err(EINVAL.into());
+        }
+        let to = map.buffer + ENTRY * u64::from(count);
+        memory::write_words(to, &[start, end - start])?;
+        memory::write(to + 16, &kind)?;
+        count += 1;
+    }
+    map.count = count;
+    memory::write(place, &map)?;
+    Ok(0)
+}
+
+/// Frames for others in a row, or below an address: dom0's devices want that.
+fn exchange(guest: &mut Guest<'_>, place: u64) -> Answer {
+    const DONE: u64 = 64;
+    let [input, in_count, in_shape, in_domain] = memory::read_words::<4>(place)?;
+    let [output, out_count, out_shape, out_domain] = memory::read_words::<4>(place + 32)?;
+    let order = |shape: u64| shape as u32;
+    let bits = (out_shape >> 32) as u32 & 0xff;
+    let (in_order, out_order) = (order(in_shape), order(out_shape));
+    if in_order > 18 || out_order > 18 || in_domain as DomId != out_domain as DomId {
+        return Err(EINVAL.into());
+    }
+    if in_count.checked_shl(in_order) != out_count.checked_shl(out_order) {
+        return Err(EINVAL.into());
+    }
+    // Either many single frames become one run, or one run many single frames.
+    if in_count != 1 && out_count != 1 && in_order != out_order {
+        return Err(EINVAL.into());
+    }
+    let domain = whom(guest, in_domain as DomId)?;
+    let total = in_count << in_order;
+    if total > 1 << 18 {
+        return Err(EPERM.into());
+    }
+    let run = frames::take_run_below(1 << out_order, out_count, bits)?;
+    let result = exchange_frames(&domain, &run, (input, in_order), (output, out_order), total);
+    match result {
+        Ok(()) => {
+            memory::write(place + DONE, &in_count)?;
+            Ok(0)
+        }
+        Err(error) => {
+            run.iter().flat_map(|first| *first..first + (1 << out_order)).for_each(frames::give);
+            Err(error.into())
+        }
+    }
+}
+
+fn exchange_frames(
+    domain: &Domain,
+    runs: &[u64],
+    (input, in_order): (u64, u32),
+    (output, out_order): (u64, u32),
+    total: u64,
+) -> Result<(), Errno> {
+    // All that comes in is looked at before anything is given away.
+    for index in 0..total >> in_order {
+        let first: u64 = memory::read(input + 8 * index)?;
+        for mfn in first..first.checked_add(1 << in_order).ok_or(EINVAL)? {
+            let page = frames::page(mfn).ok_or(EINVAL)?;
+            if page.owner() != Some(domain.owner) || page.references() != 1 || !page.is_allocated()
+            {
+                return Err(EINVAL);
+            }
+        }
+    }
+    let mut pfns = alloc::vec::Vec::with_capacity(total as usize >> out_order);
+    for index in 0..runs.len() as u64 {
+        pfns.push(memory::read::<u64>(output + 8 * index)?);
+    }
+    for index in 0..total >> in_order {
+        let first: u64 = memory::read(input + 8 * index)?;
+        for mfn in first..first + (1 << in_order) {
+            domain.give_back(mfn)?;
+        }
+    }
+    for (index, (first, pfn)) in runs.iter().zip(pfns).enumerate() {
+        for offset in 0..1 << out_order {
+            machine::clear(first + offset);
+            domain.adopt(first + offset, Some(pfn + offset));
+        }
+        memory::write(output + 8 * index as u64, first)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Updates of page table entries and of the machine-to-physical table.
+
+use alloc::sync::Arc;
+
+use hypervisor::paging::entry::Entry;
+use hypervisor::paging::page::{Owner, Use};
+use hypervisor::paging::{Error, Outcome};
+use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::mmuext::MmuUpdate;
+use xen::abi::{DOMID_SELF, DomId};
+
+use super::{Answer, Arguments, Stop, errno};
+use crate::domain::{self, Domain};
+use crate::guest::memory;
+use crate::vcpu::Guest;
+use crate::{frames, host, interrupts, tables};
+
+/// Device memory: the caller's own right counts (DOMID_IO, xen.h).
+const DOMID_IO: DomId = 0x7ff1;
+/// In a count: it goes on (MMU_UPDATE_PREEMPTED).
+pub const PREEMPTED: u64 = 0x8000_0000;
+
+const KIND: u64 = 7;
+const NORMAL: u64 = 0;
+const MACHINE_TO_PHYSICAL: u64 = 1;
+const PRESERVE: u64 = 2;
+const NO_TRANSLATE: u64 = 3;
+
+/// Whose frames a caller means, if it may use them.
+pub fn owner_of(guest: &Guest<'_>, number: DomId) -> Result<Owner, Errno> {
+    let own = guest.domain();
+    match number {
+        DOMID_SELF | DOMID_IO => Ok(own.owner),
+        _ if number == own.number => Ok(own.owner),
+        _ => {
+            let other = domain::find(number).ok_or(ESRCH)?;
+            if own.is_privileged { Ok(other.owner) } else { Err(EPERM) }
+        }
+    }
+}
+
+/// Adds what was done to the count that the caller wants it in.
+pub fn count_done(place: u64, before: u64, done: u64) -> Result<(), Errno> {
+    if place == 0 { Ok(()) } else { memory::write(place, &((before + done) as u32)) }
+}
+
+/// What was done before a call was put off.
+pub fn done_before(place: u64, count: u64) -> u64 {
+    match count & PREEMPTED != 0 && place != 0 {
+        true => memory::read::<u32>(place).unwrap_or_default().into(),
+        false => 0,
+    }
+}
+
+/// mmu_update: a list of updates, and whose frames they name.
+pub fn update(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
+    let [list, count, done_place, whose, ..] = arguments;
+    let before = done_before(done_place, count);
+    let count = count & 0xffff_ffff & !PREEMPTED;
+    let from = owner_of(guest, whose as DomId)?;
+    let other: Arc<Domain>;
+    let tables_of = match (whose >> 16) as DomId {
+        0 => guest.domain(),
+        number if number - 1 == guest.domain().number => guest.domain(),
+        number => {
+            other = domain::find(number - 1).ok_or(ESRCH)?;
+            if !guest.domain().is_privileged {
+                return Err(EPERM.into());
+            }
+            &other
+        }
+    };
+    let mut result = Ok(());
+    let mut flush = false;
+    let mut done = 0;
+    while done < count {
+        if done > 0 && interrupts::are_waiting() {
+            result = Err(None);
+            break;
+        }
+        result = memory::read(list + 16 * done)
+            .map_err(Some)
+            .and_then(|update| update_one(guest, tables_of, from, update, &mut flush));
+        if result.is_err() {
+            break;
+        }
+        done += 1;
+    }
+    if flush {
+        host::flush(tables_of.owner);
+    }
+    let _ = count_done(done_place, before, done);
+    match result {
+        Ok(()) => settle(guest, tables_of, arguments, done),
+        Err(Some(error)) => Err(error.into()),
+        Err(None) => Err(again(arguments, done)),
+    }
+}
+
+/// The call as it is made again, when so many updates are done.
+fn again([list, count, place, whose, ..]: Arguments, done: u64) -> Stop {
+    let left = (count & 0xffff_ffff & !PREEMPTED) - done;
+    Stop::Again([list + 16 * done, left | PREEMPTED, place, whose, 0, 0])
+}
+
+/// Releases what updates left to be released, and is made again until that is done.
+fn settle(guest: &mut Guest<'_>, domain: &Domain, arguments: Arguments, done: u64) -> Answer {
+    let _lock = domain.tables.lock();
+    match domain.rules().settle(&mut guest.own.walk) {
+        Outcome::Done => Ok(0),
+        Outcome::Again => Err(again(arguments, done)),
+    }
+}
+
+/// One update; `None` as the error: again later.
+fn update_one(
+    guest: &mut Guest<'_>,
+    tables_of: &Domain,
+    from: Owner,
+    update: MmuUpdate,
+    flush: &mut bool,
+) -> Result<(), Option<Errno>> {
+    let mfn = update.ptr >> 12;
+    match update.ptr & KIND {
+        MACHINE_TO_PHYSICAL => {
+            let page = frames::page(mfn).ok_or(EINVAL)?;
+            page.get(from).map_err(|_| EINVAL)?;
+            frames::set_pfn(mfn, update.val);
+            guest.domain().rules().put_reference(mfn);
+            Ok(())
+        }
+        kind @ (NORMAL | PRESERVE | NO_TRANSLATE) => {
+            let index = (update.ptr & 4095) as usize / 8;
+            let new = Entry(update.val);
+            set_entry(guest, tables_of, (mfn, index), from, new, kind == PRESERVE, flush)
+        }
+        _ => Err(Some(ENOSYS)),
+    }
+}
+
+/// Sets an entry of a page table, or a word of a page that is none.
+fn set_entry(
+    guest: &mut Guest<'_>,
+    domain: &Domain,
+    (mfn, index): (u64, usize),
+    from: Owner,
+    new: Entry,
+    preserve: bool,
+    flush: &mut bool,
+) -> Result<(), Option<Errno>> {
+    let rules = domain.rules();
+    let page = frames::page(mfn).ok_or(EINVAL)?;
+    page.get(domain.owner).map_err(|_| EINVAL)?;
+    let _lock = domain.tables.lock();
+    let kept = Entry::ACCESSED | Entry::DIRTY;
+    let (kind, count) = page.usage();
+    let outcome = match kind.level() {
+        Some(1) if count > 0 && page.is_valid() => {
+            let change = |old: Entry| Entry(new.0 | if preserve { old.0 & kept } else { 0 });
+            rules.update_mapping(mfn, index, from, change).map(|_| Outcome::Done)
+        }
+        Some(level) if count > 0 && page.is_valid() && from == domain.owner => {
+            *flush = true;
+            rules.update_table((mfn, level), index, new, &mut guest.own.walk)
+        }
+        _ => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
+            crate::arch::memory::word(mfn, index)
+                .store(new.0, core::sync::atomic::Ordering::Relaxed);
+            rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
+            Outcome::Done
+        }),
+    };
+    rules.put_reference(mfn);
+    match outcome {
+        Ok(Outcome::Done) => Ok(()),
+        Ok(Outcome::Again) | Err(Error::Busy) => Err(None),
+        Err(error) => Err(Some(errno(error))),
+    }
+}
+
+/// Sets what maps one address, and has translations forgotten (UVMF_*, xen.h).
+pub fn update_va_mapping(
+    guest: &mut Guest<'_>,
+    address: u64,
+    value: u64,
+    flags: u64,
+    whose: u64,
+) -> Answer {
+    const FLUSH_ALL: u64 = 1;
+    const FLUSH_ONE: u64 = 2;
+    let from = owner_of(guest, whose as DomId)?;
+    let domain = guest.domain();
+    {
+        let _lock = domain.tables.lock();
+        let (table, index, _) = tables::lookup(guest.own.kernel_table, address).ok_or(EINVAL)?;
+        let page = frames::page(table).ok_or(EINVAL)?;
+        if page.owner() != Some(domain.owner) || page.usage().0 != Use::L1 {
+            return Err(EINVAL.into());
+        }
+        domain.rules().update_mapping(table, index, from, |_| Entry(value)).map_err(errno)?;
+    }
+    match flags & 3 {
+        FLUSH_ALL => flush(guest, flags & !3, None)?,
+        FLUSH_ONE => flush(guest, flags & !3, Some(address))?,
+        _ => (),
+    }
+    Ok(0)
+}
+
+/// This processor forgets (UVMF_LOCAL, xen.h).
+const LOCAL: u64 = 0;
+/// All of the domain's do (UVMF_ALL).
+pub const ALL: u64 = 4;
+
+/// Has the processors of some vcpus forget; `which` is one of the above, or a bitmap's address.
+pub fn flush(guest: &Guest<'_>, which: u64, address: Option<u64>) -> Result<(), Errno> {
+    if !matches!(which, LOCAL | ALL) {
+        let _: u64 = memory::read(which).map_err(|_| EFAULT)?;
+    }
+    match address {
+        Some(address) => crate::arch::memory::flush_one(address),
+        None => host::flush(guest.domain().owner),
+    }
+    Ok(())
+}

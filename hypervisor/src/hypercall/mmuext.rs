@@ -1,0 +1,179 @@
+//! Operations on whole page tables and on translations (MMUEXT_*, xen.h).
+
+use hypervisor::paging::Outcome;
+use hypervisor::paging::entry::is_guest_address;
+use hypervisor::paging::page::{Owner, Use};
+use xen::abi::DomId;
+use xen::abi::errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, Errno};
+use xen::abi::mmuext::MmuextOp;
+
+use super::mmu::{ALL, PREEMPTED, count_done, done_before, flush, owner_of};
+use super::{Answer, Arguments, Stop, descriptors, errno};
+use crate::arch::{memory as machine, processor};
+use crate::guest::memory;
+use crate::vcpu::Guest;
+use crate::{domain, frames, host, interrupts};
+
+const SIZE: u64 = size_of::<MmuextOp>() as u64;
+
+/// mmuext_op: a list of operations, and whose frames they name.
+pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
+    let [list, count, done_place, whose, ..] = arguments;
+    let before = done_before(done_place, count);
+    let count = count & 0xffff_ffff & !PREEMPTED;
+    let owner = owner_of(guest, whose as DomId)?;
+    let mut result = Ok(());
+    let mut done = 0;
+    while done < count {
+        if done > 0 && interrupts::are_waiting() {
+            result = Err(None);
+            break;
+        }
+        result = memory::read(list + SIZE * done)
+            .map_err(Some)
+            .and_then(|operation| one(guest, owner, operation));
+        if result.is_err() {
+            break;
+        }
+        done += 1;
+    }
+    let _ = count_done(done_place, before, done);
+    let again =
+        Stop::Again([list + SIZE * done, (count - done) | PREEMPTED, done_place, whose, 0, 0]);
+    match result {
+        Ok(()) => {
+            let domain = guest.domain();
+            let _lock = domain.tables.lock();
+            match domain.rules().settle(&mut guest.own.walk) {
+                Outcome::Done => Ok(0),
+                Outcome::Again => Err(again),
+            }
+        }
+        Err(Some(error)) => Err(error.into()),
+        Err(None) => Err(again),
+    }
+}
+
+/// One operation; `None` as the error: again later.
+fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), Option<Errno>> {
+    let (mfn, is_own) = (operation.arg1, owner == guest.domain().owner);
+    match operation.cmd {
+        level @ 0..=3 => pin(guest, owner, mfn, level as u8 + 1),
+        4 => unpin(guest, owner, mfn),
+        _ if matches!(operation.cmd, 5..=14 | 15 | 18) && !is_own => Err(Some(EPERM)),
+        5 => new_base(guest, mfn),
+        6 => {
+            host::flush(owner);
+            Ok(())
+        }
+        7 => {
+            machine::flush_one(mfn);
+            Ok(())
+        }
+        8 => flush(guest, operation.arg2, None).map_err(Some),
+        9 => flush(guest, operation.arg2, Some(mfn)).map_err(Some),
+        10 => flush(guest, ALL, None).map_err(Some),
+        11 if is_guest_address(mfn) => flush(guest, ALL, Some(mfn)).map_err(Some),
+        11 => Ok(()),
+        // Caches are coherent here; devices of dom0 that want it flushed get it.
+        12 | 18 => crate::arch::cpu::flush_caches(guest.domain().is_privileged).map_err(Some),
+        13 => descriptors::set_ldt(guest, mfn, operation.arg2 as u32).map_err(Some),
+        15 => new_user_base(guest, mfn),
+        16 => with_writable(owner, mfn, machine::clear),
+        17 => {
+            let source = operation.arg2;
+            let page = frames::page(source).ok_or(EINVAL)?;
+            page.get(owner).map_err(|_| EINVAL)?;
+            let copied = with_writable(owner, mfn, |mfn| machine::copy(source, mfn));
+            guest.domain().rules().put_reference(source);
+            copied
+        }
+        19 | 20 => Err(Some(EOPNOTSUPP)),
+        _ => Err(Some(ENOSYS)),
+    }
+}
+
+fn outcome(outcome: Result<Outcome, hypervisor::paging::Error>) -> Result<(), Option<Errno>> {
+    match outcome {
+        Ok(Outcome::Done) => Ok(()),
+        Ok(Outcome::Again) | Err(hypervisor::paging::Error::Busy) => Err(None),
+        Err(error) => Err(Some(errno(error))),
+    }
+}
+
+/// Has a table checked, and kept so.
+fn pin(guest: &mut Guest<'_>, owner: Owner, mfn: u64, level: u8) -> Result<(), Option<Errno>> {
+    let domain = domain::at(owner).ok_or(EINVAL)?;
+    let _lock = domain.tables.lock();
+    let rules = domain.rules();
+    outcome(rules.get_table(mfn, level, &mut guest.own.walk))?;
+    if !frames::page(mfn).ok_or(EINVAL)?.pin() {
+        rules.put_table(mfn, level, &mut guest.own.walk);
+        return Err(Some(EINVAL));
+    }
+    Ok(())
+}
+
+/// Lets a table go that was pinned.
+fn unpin(guest: &mut Guest<'_>, owner: Owner, mfn: u64) -> Result<(), Option<Errno>> {
+    let domain = domain::at(owner).ok_or(EINVAL)?;
+    let _lock = domain.tables.lock();
+    let rules = domain.rules();
+    if rules.settle(&mut guest.own.walk) == Outcome::Again {
+        return Err(None);
+    }
+    let page = frames::page(mfn).ok_or(EINVAL)?;
+    if page.owner() != Some(owner) || !page.unpin() {
+        return Err(Some(EINVAL));
+    }
+    let level = page.usage().0.level().ok_or(EINVAL)?;
+    rules.put_table(mfn, level, &mut guest.own.walk);
+    Ok(())
+}
+
+/// Loads another of the kernel's tables of level 4.
+pub fn new_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
+    let domain = guest.domain();
+    let _lock = domain.tables.lock();
+    let rules = domain.rules();
+    if mfn == guest.own.kernel_table {
+        processor::this().load(mfn << 12);
+        return Ok(());
+    }
+    outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
+    let old = core::mem::replace(&mut guest.own.kernel_table, mfn);
+    if guest.own.in_kernel {
+        processor::this().load(mfn << 12);
+    }
+    rules.put_table(old, 4, &mut guest.own.walk);
+    Ok(())
+}
+
+/// Names another of the programs' tables of level 4; 0 is none.
+fn new_user_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
+    let domain = guest.domain();
+    let _lock = domain.tables.lock();
+    let rules = domain.rules();
+    if mfn == guest.own.user_table {
+        return Ok(());
+    }
+    if mfn != 0 {
+        outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
+    }
+    let old = core::mem::replace(&mut guest.own.user_table, mfn);
+    if old != 0 {
+        rules.put_table(old, 4, &mut guest.own.walk);
+    }
+    Ok(())
+}
+
+/// Does something to a frame that may be written to.
+fn with_writable(owner: Owner, mfn: u64, act: impl FnOnce(u64)) -> Result<(), Option<Errno>> {
+    use hypervisor::paging::entry::Entry;
+    let domain = domain::at(owner).ok_or(EINVAL)?;
+    let rules = domain.rules();
+    rules.get(mfn, owner, Use::Writable).map_err(|_| EINVAL)?;
+    act(mfn);
+    rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! platform_op: the host's firmware and clock, for dom0 (platform.h).
+
+use hypervisor::power::{Sleep, SleepError};
+use xen::abi::errno::{EACCES, EINVAL, EIO, ENOSYS, EPERM};
+
+use super::Answer;
+use crate::arch::power;
+use crate::guest::memory;
+use crate::vcpu::Guest;
+use crate::{log, time};
+
+/// XENPF_INTERFACE_VERSION
+const VERSION: u32 = 0x0300_0000;
+
+/// Does what the command says.
+pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
+    if !guest.domain().is_privileged {
+        return Err(EPERM.into());
+    }
+    let [head, ..] = memory::read_words::<1>(place)?;
+    let (command, version) = (head as u32, (head >> 32) as u32);
+    if version != VERSION {
+        return Err(EACCES.into());
+    }
+    match command {
+        // XENPF_settime32 and 64: seconds, nanoseconds, at a system time.
+        17 => {
+            let [seconds_and_nanoseconds, at] = memory::read_words::<2>(place + 8)?;
+            let (seconds, nanoseconds) =
+                (seconds_and_nanoseconds & 0xffff_ffff, seconds_and_nanoseconds >> 32);
+            time::set_wall_clock(seconds, nanoseconds, at);
+            Ok(0)
+        }
+        62 => {
+            let [seconds, nanoseconds, at] = memory::read_words::<3>(place + 8)?;
+            time::set_wall_clock(seconds, nanoseconds & 0xffff_ffff, at);
+            Ok(0)
+        }
+        // XENPF_enter_acpi_sleep: two values for control registers, the state, flags.
+        51 => {
+            let [values, flags] = memory::read_words::<2>(place + 8)?;
+            let (pm1a, pm1b) = (values as u16, (values >> 16) as u16);
+            let state = (values >> 32) as u32;
+            let sleep = Sleep { pm1a, pm1b, state, flags: flags as u32 };
+            power::sleep(sleep).map_err(|error| {
+                log!("{error}");
+                if error == SleepError::StillOn { EIO } else { EINVAL }
+            })?;
+            Ok(0)
+        }
+        _ => Err(ENOSYS.into()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Page tables of PV guests: they are written by the guest and used by the processor, so that every
+//! entry is checked and everything that entries refer to is counted.
+
+pub mod entry;
+pub mod page;
+mod rules;
+mod update;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use rules::{Error, Machine, Rules};
+pub use update::Outcome;
+pub use walk::{Progress, Walk};

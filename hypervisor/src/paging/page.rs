@@ -1,0 +1,298 @@
+//! One machine frame's word: who owns it, what it may be used as, and how often it is used.
+//!
+//! Eight bytes a frame are all that is kept. A frame has a general count, which keeps it from being
+//! freed, and a type with a count of its own, which keeps it from being used in two ways at once:
+//! a page table can't be written to by its owner as long as it is one. Every change is one
+//! compare-and-swap, so that another domain's mapping needs no lock of the owner.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Which domain owns a frame: its place in the table of domains, not its number.
+pub type Owner = u8;
+
+/// What a frame is used as. Two uses exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Use {
+    /// Nothing yet.
+    None = 0,
+    /// Data that its owner, or who was granted it, writes to.
+    Writable = 1,
+    /// A page table of level 1: its entries map frames.
+    L1 = 2,
+    /// A page table of level 2.
+    L2 = 3,
+    /// A page table of level 3.
+    L3 = 4,
+    /// A page table of level 4.
+    L4 = 5,
+    /// Segment descriptors.
+    Descriptors = 6,
+}
+
+impl Use {
+    /// The page table of that level, 1 to 4.
+    pub fn table(level: u8) -> Self {
+        match level {
+            1 => Self::L1,
+            2 => Self::L2,
+            3 => Self::L3,
+            _ => Self::L4,
+        }
+    }
+
+    /// The level of a page table.
+    pub fn level(self) -> Option<u8> {
+        (Self::L1..=Self::L4).contains(&self).then(|| self as u8 - Self::L1 as u8 + 1)
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        match bits {
+            1 => Self::Writable,
+            2 => Self::L1,
+            3 => Self::L2,
+            4 => Self::L3,
+            5 => Self::L4,
+            6 => Self::Descriptors,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A run of bits of the word.
+struct Bits {
+    shift: u32,
+    width: u32,
+}
+
+impl Bits {
+    const fn mask(&self) -> u64 {
+        ((1 << self.width) - 1) << self.shift
+    }
+
+    const fn get(&self, word: u64) -> u64 {
+        (word & self.mask()) >> self.shift
+    }
+
+    const fn set(&self, word: u64, value: u64) -> u64 {
+        word & !self.mask() | value << self.shift & self.mask()
+    }
+}
+
+const REFERENCES: Bits = Bits { shift: 0, width: 25 };
+const USES: Bits = Bits { shift: 25, width: 20 };
+const USE: Bits = Bits { shift: 45, width: 3 };
+/// The contents were checked and the frame may be used as its type says.
+const VALID: u64 = 1 << 48;
+/// The owner asked for the type to stay when nothing else uses it.
+const PINNED: u64 = 1 << 49;
+/// The frame is the hypervisor's, shared with a domain: it is never freed.
+const SHARED: u64 = 1 << 50;
+/// The domain holds the frame: one reference is the allocation's own.
+const ALLOCATED: u64 = 1 << 51;
+const EPOCH: Bits = Bits { shift: 52, width: 4 };
+const OWNER: Bits = Bits { shift: 56, width: 8 };
+
+/// Why a frame can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is free, or somebody else's.
+    NotOwned,
+    /// It is used as something else.
+    OtherUse,
+    /// A counter is full.
+    TooOften,
+    /// Its contents are being checked by somebody else just now.
+    Busy,
+}
+
+/// What is left to do after a use was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Got {
+    /// The use is new and not for data: the contents have to be checked before anybody relies on it.
+    pub unchecked: bool,
+    /// It was used otherwise a moment ago: a processor may still have a translation that lets its
+    /// owner write to it, or that takes it for a page table.
+    pub stale: bool,
+}
+
+/// What dropping a type led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Others still use it so, or there is nothing to undo.
+    Done,
+    /// It was the last use as a page table or as descriptors: what its entries hold has to be
+    /// released, then [`Page::finish_release`] called.
+    Last,
+}
+
+/// A frame's word.
+#[derive(Default)]
+#[repr(transparent)]
+pub struct Page(AtomicU64);
+
+impl Page {
+    /// A frame that nobody owns.
+    pub const fn free() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    fn update(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, &mut change)
+    }
+
+    fn word(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Gives the frame, which is free, to a domain; one reference is the allocation's.
+    pub fn allocate(&self, owner: Owner) {
+        let word = OWNER.set(REFERENCES.set(ALLOCATED, 1), owner.into());
+        self.0.store(word, Ordering::Release);
+    }
+
+    /// Makes the hypervisor's own frame one that a domain may map.
+    pub fn share(&self, owner: Owner) {
+        let word = OWNER.set(REFERENCES.set(SHARED, 1), owner.into());
+        self.0.store(word, Ordering::Release);
+    }
+
+    /// Who owns it, if anybody does.
+    pub fn owner(&self) -> Option<Owner> {
+        let word = self.word();
+        (REFERENCES.get(word) != 0).then(|| OWNER.get(word) as Owner)
+    }
+
+    /// Whether it is the hypervisor's, shared with its owner.
+    pub fn is_shared(&self) -> bool {
+        self.word() & SHARED != 0
+    }
+
+    /// Whether its owner still has it allocated.
+    pub fn is_allocated(&self) -> bool {
+        self.word() & ALLOCATED != 0
+    }
+
+    /// What it is used as, and how often.
+    pub fn usage(&self) -> (Use, u64) {
+        let word = self.word();
+        (Use::from_bits(USE.get(word)), USES.get(word))
+    }
+
+    /// How many references there are.
+    pub fn references(&self) -> u64 {
+        REFERENCES.get(self.word())
+    }
+
+    /// Whether its contents were checked.
+    pub fn is_valid(&self) -> bool {
+        self.word() & VALID != 0
+    }
+
+    /// Counts a reference, if it is that domain's.
+    pub fn get(&self, owner: Owner) -> Result<(), Refused> {
+        let mut refused = Refused::NotOwned;
+        let counted = self.update(|word| {
+            let count = REFERENCES.get(word);
+            if count == 0 || OWNER.get(word) != u64::from(owner) {
+                refused = Refused::NotOwned;
+                return None;
+            }
+            if count == REFERENCES.mask() >> REFERENCES.shift {
+                refused = Refused::TooOften;
+                return None;
+            }
+            Some(word + (1 << REFERENCES.shift))
+        });
+        counted.map(|_| ()).map_err(|_| refused)
+    }
+
+    /// Drops a reference; true if it was the last and the frame is free now.
+    #[must_use]
+    pub fn put(&self) -> bool {
+        let before = self.0.fetch_sub(1 << REFERENCES.shift, Ordering::AcqRel);
+        debug_assert!(REFERENCES.get(before) != 0);
+        REFERENCES.get(before) == 1
+    }
+
+    /// Takes the allocation's own reference back, once; true if the caller has to [`Page::put`] it.
+    #[must_use]
+    pub fn deallocate(&self) -> bool {
+        self.0.fetch_and(!ALLOCATED, Ordering::AcqRel) & ALLOCATED != 0
+    }
+
+    /// Counts a use. `epoch` is the owner's count of complete TLB flushes: what processors remember
+    /// of a use that ended in an earlier epoch is forgotten.
+    pub fn get_use(&self, wanted: Use, epoch: u64) -> Result<Got, Refused> {
+        let mut outcome = Err(Refused::OtherUse);
+        let unchecked = !matches!(wanted, Use::None | Use::Writable);
+        let _ = self.update(|word| {
+            let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
+            if count == 0 {
+                let changes = now != Use::None && now != wanted;
+                outcome = Ok(Got { unchecked, stale: changes && EPOCH.get(word) == epoch & 15 });
+                let word = USES.set(USE.set(word, wanted as u64), 1) & !VALID;
+                return Some(if unchecked { word } else { word | VALID });
+            }
+            outcome = match () {
+                () if now != wanted => Err(Refused::OtherUse),
+                () if word & VALID == 0 => Err(Refused::Busy),
+                () if count == USES.mask() >> USES.shift => Err(Refused::TooOften),
+                () => Ok(Got { unchecked: false, stale: false }),
+            };
+            outcome.is_ok().then_some(word + (1 << USES.shift))
+        });
+        outcome
+    }
+
+    /// The contents were found good.
+    pub fn set_valid(&self) {
+        self.0.fetch_or(VALID, Ordering::AcqRel);
+    }
+
+    /// Drops a use.
+    pub fn put_use(&self, epoch: u64) -> Dropped {
+        let mut dropped = Dropped::Done;
+        let _ = self.update(|word| {
+            let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
+            debug_assert!(count != 0);
+            if count == 1 && !matches!(now, Use::None | Use::Writable) {
+                dropped = Dropped::Last;
+                return Some(word & !VALID);
+            }
+            dropped = Dropped::Done;
+            let word = word - (1 << USES.shift);
+            Some(if count == 1 { EPOCH.set(word, epoch & 15) } else { word })
+        });
+        dropped
+    }
+
+    /// The last use has been undone: the frame may become anything.
+    pub fn finish_release(&self, epoch: u64) {
+        let _ = self.update(|word| Some(EPOCH.set(USES.set(word, 0), epoch & 15) & !VALID));
+    }
+
+    /// Marks the type as wanted by the owner; false if it was already.
+    pub fn pin(&self) -> bool {
+        self.0.fetch_or(PINNED, Ordering::AcqRel) & PINNED == 0
+    }
+
+    /// Takes the mark away; false if there was none.
+    pub fn unpin(&self) -> bool {
+        self.0.fetch_and(!PINNED, Ordering::AcqRel) & PINNED != 0
+    }
+
+    /// Whether the owner marked the type as wanted.
+    pub fn is_pinned(&self) -> bool {
+        self.word() & PINNED != 0
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, uses) = self.usage();
+        let (owner, references, valid) = (self.owner(), self.references(), self.is_valid());
+        write!(f, "owner {owner:?}, {references} references, {uses} as {kind:?}, valid {valid}")
+    }
+}

@@ -1,0 +1,146 @@
+//! What an entry may refer to, and the counts it holds.
+
+use super::entry::Entry;
+use super::page::{Dropped, Owner, Page, Refused, Use};
+
+/// Why an entry or a table is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// A flag that guests may not set, a frame that can't be had, a table of another level.
+    Invalid,
+    /// A frame that can't be mapped so.
+    InUse,
+    /// Device memory that isn't the domain's.
+    NotPermitted,
+    /// Somebody else is checking it just now; the caller tries again.
+    Busy,
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Busy => Self::Busy,
+            Refused::NotOwned | Refused::OtherUse | Refused::TooOften => Self::Invalid,
+        }
+    }
+}
+
+/// Frames and processors, as the rules need them.
+pub trait Machine {
+    /// A frame's word; frames beyond memory have none.
+    fn page(&self, mfn: u64) -> Option<&Page>;
+    /// Reads an entry of a table.
+    fn read(&self, mfn: u64, index: usize) -> Entry;
+    /// Writes an entry of a table; the processor's own changes of ACCESSED and DIRTY may be lost.
+    fn write(&self, mfn: u64, index: usize, entry: Entry);
+    /// Writes an entry if it is as expected; the processor may have set ACCESSED or DIRTY.
+    fn exchange(&self, mfn: u64, index: usize, expected: Entry, new: Entry) -> bool;
+    /// Makes a checked table of level 4 complete: the hypervisor's slots are set.
+    fn complete(&self, mfn: u64);
+    /// Whether that domain may map device memory there.
+    fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool;
+    /// Count of complete TLB flushes of that domain's processors.
+    fn epoch(&self, owner: Owner) -> u64;
+    /// Has no processor remember any translation of that domain.
+    fn flush(&self, owner: Owner);
+    /// Nobody refers to the frame any more.
+    fn free(&self, mfn: u64);
+    /// Whether a long operation should stop, to go on later.
+    fn should_yield(&self) -> bool;
+}
+
+/// The rules for one domain's page tables.
+pub struct Rules<'a, M> {
+    /// Frames and processors.
+    pub machine: &'a M,
+    /// Whose tables they are.
+    pub owner: Owner,
+    /// The domain has devices, and chooses how its mappings are cached.
+    pub caching: bool,
+}
+
+impl<M: Machine> Rules<'_, M> {
+    /// Counts a reference and a use of a domain's frame. True: its contents are to be checked.
+    pub fn get(&self, mfn: u64, from: Owner, wanted: Use) -> Result<bool, Error> {
+        let page = self.machine.page(mfn).ok_or(Error::Invalid)?;
+        page.get(from)?;
+        match page.get_use(wanted, self.machine.epoch(from)) {
+            Ok(got) => {
+                if got.stale {
+                    self.machine.flush(from);
+                }
+                Ok(got.unchecked)
+            }
+            Err(refused) => {
+                self.put_reference(mfn);
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// Drops a reference.
+    pub fn put_reference(&self, mfn: u64) {
+        if self.machine.page(mfn).is_some_and(Page::put) {
+            self.machine.free(mfn);
+        }
+    }
+
+    /// Drops a use; the epoch is its owner's.
+    pub(super) fn put_use(&self, mfn: u64) -> Dropped {
+        let Some(page) = self.machine.page(mfn) else { return Dropped::Done };
+        let owner = page.owner().unwrap_or(self.owner);
+        page.put_use(self.machine.epoch(owner))
+    }
+
+    /// Counts what an entry of level 1 maps, a frame of domain `from`, and gives the entry as the
+    /// processor gets it.
+    pub fn hold(&self, entry: Entry, from: Owner) -> Result<Entry, Error> {
+        if !entry.is_allowed(1, self.caching) {
+            return Err(Error::Invalid);
+        }
+        let mfn = entry.mfn();
+        let Some(page) = self.machine.page(mfn) else { return self.hold_device(entry, from) };
+        let writable = entry.is_writable();
+        let held = if writable {
+            self.get(mfn, from, Use::Writable).map(|_| ())
+        } else {
+            page.get(from).map_err(Error::from)
+        };
+        match held {
+            Ok(()) => Ok(entry.adjusted(1)),
+            Err(Error::Busy) if !writable => Err(Error::Busy),
+            Err(_) if page.owner().is_none() => self.hold_device(entry, from),
+            Err(_) => Err(Error::InUse),
+        }
+    }
+
+    /// Device memory is counted nowhere. It is not cached unless the domain knows better.
+    fn hold_device(&self, entry: Entry, from: Owner) -> Result<Entry, Error> {
+        let mfn = entry.mfn();
+        if mfn == Entry(u64::MAX).mfn() {
+            return Err(Error::Invalid);
+        }
+        if !self.machine.is_io_allowed(from, mfn) || !self.machine.is_io_allowed(self.owner, mfn) {
+            return Err(Error::NotPermitted);
+        }
+        let uncached = match entry.0 & Entry::CACHING {
+            0 => Entry::WRITE_THROUGH | Entry::UNCACHED,
+            Entry::WRITE_THROUGH => Entry::UNCACHED,
+            _ => 0,
+        };
+        Ok(Entry(entry.0 | uncached).adjusted(1))
+    }
+
+    /// Drops what an entry of level 1 held.
+    pub fn release(&self, entry: Entry) {
+        let mfn = entry.mfn();
+        let Some(page) = self.machine.page(mfn) else { return };
+        if !entry.is_present() || page.owner().is_none() {
+            return;
+        }
+        if entry.is_writable() {
+            self.put_use(mfn);
+        }
+        self.put_reference(mfn);
+    }
+}

@@ -1,0 +1,298 @@
+//! Random changes of random tables by a guest that means harm.
+
+use std::cell::{Cell, RefCell};
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::entry::Entry;
+use super::page::{Owner, Page, Use};
+use super::{Error, Machine, Outcome, Rules, Walk};
+
+const FRAMES: u64 = 24;
+const GUEST: Owner = 3;
+/// Only so many entries of a table are used, so that changes meet.
+const USED: usize = 4;
+
+struct Model {
+    pages: Vec<Page>,
+    entries: RefCell<Vec<[u64; 512]>>,
+    epoch: Cell<u64>,
+    freed: RefCell<Vec<u64>>,
+    yields: bool,
+}
+
+impl Model {
+    fn new(yields: bool) -> Self {
+        let pages: Vec<Page> = (0..FRAMES).map(|_| Page::free()).collect();
+        // The last frame is somebody else's, the one before nobody's.
+        for (mfn, page) in pages.iter().enumerate() {
+            match FRAMES - mfn as u64 {
+                1 => page.allocate(GUEST + 1),
+                2 => (),
+                _ => page.allocate(GUEST),
+            }
+        }
+        let entries = RefCell::new(vec![[0; 512]; FRAMES as usize]);
+        Self { pages, entries, epoch: Cell::new(0), freed: RefCell::default(), yields }
+    }
+
+    fn rules(&self) -> Rules<'_, Self> {
+        Rules { machine: self, owner: GUEST, caching: false }
+    }
+
+    fn table(&self, mfn: u64) -> [u64; 512] {
+        self.entries.borrow()[mfn as usize]
+    }
+
+    /// What every count has to be, from what can be seen.
+    fn check(&self, pinned: &[(u64, u8)]) -> Result<(), TestCaseError> {
+        let mut references = [0_u64; FRAMES as usize];
+        let mut uses = [0_u64; FRAMES as usize];
+        for (mfn, page) in self.pages.iter().enumerate() {
+            references[mfn] += u64::from(page.is_allocated());
+            let (kind, count) = page.usage();
+            let Some(level) = kind.level() else { continue };
+            if count == 0 {
+                continue;
+            }
+            prop_assert!(page.is_valid(), "frame {} is half checked: {:?}", mfn, page);
+            for entry in self.table(mfn as u64).map(Entry) {
+                if !entry.is_present() {
+                    continue;
+                }
+                let below = entry.mfn() as usize;
+                prop_assert!(entry.has(Entry::USER));
+                references[below] += 1;
+                let (below_kind, _) = self.pages[below].usage();
+                if level > 1 {
+                    prop_assert_eq!(below_kind, Use::table(level - 1));
+                    uses[below] += 1;
+                } else if entry.is_writable() {
+                    prop_assert_eq!(below_kind, Use::Writable, "a writable mapping of a table");
+                    uses[below] += 1;
+                }
+                prop_assert_eq!(self.pages[below].owner(), Some(GUEST));
+            }
+        }
+        for &(mfn, _) in pinned {
+            references[mfn as usize] += 1;
+            uses[mfn as usize] += 1;
+        }
+        for (mfn, page) in self.pages.iter().enumerate() {
+            prop_assert_eq!(page.references(), references[mfn], "frame {}: {:?}", mfn, page);
+            prop_assert_eq!(page.usage().1, uses[mfn], "frame {}: {:?}", mfn, page);
+        }
+        prop_assert!(self.freed.borrow().is_empty());
+        Ok(())
+    }
+}
+
+impl Machine for Model {
+    fn page(&self, mfn: u64) -> Option<&Page> {
+        self.pages.get(mfn as usize)
+    }
+    fn read(&self, mfn: u64, index: usize) -> Entry {
+        Entry(self.entries.borrow()[mfn as usize][index])
+    }
+    fn write(&self, mfn: u64, index: usize, entry: Entry) {
+        self.entries.borrow_mut()[mfn as usize][index] = entry.0;
+    }
+    fn exchange(&self, mfn: u64, index: usize, expected: Entry, new: Entry) -> bool {
+        let same = self.read(mfn, index) == expected;
+        if same {
+            self.write(mfn, index, new);
+        }
+        same
+    }
+    fn complete(&self, _: u64) {}
+    fn is_io_allowed(&self, _: Owner, _: u64) -> bool {
+        false
+    }
+    fn epoch(&self, _: Owner) -> u64 {
+        self.epoch.get()
+    }
+    fn flush(&self, _: Owner) {
+        self.epoch.set(self.epoch.get() + 1);
+    }
+    fn free(&self, mfn: u64) {
+        self.freed.borrow_mut().push(mfn);
+    }
+    fn should_yield(&self) -> bool {
+        self.yields
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    /// The guest writes where it may.
+    Write(u64, usize, u64),
+    Pin(u64, u8),
+    Unpin(usize),
+    Update(u64, usize, u64),
+}
+
+fn entry() -> impl Strategy<Value = u64> {
+    let flags = prop_oneof![
+        6 => Just(Entry::PRESENT),
+        6 => Just(Entry::PRESENT | Entry::WRITABLE),
+        4 => Just(0_u64),
+        1 => Just(Entry::PRESENT | Entry::LARGE),
+        1 => Just(Entry::PRESENT | Entry::USER | Entry::NO_EXECUTE),
+        1 => Just(Entry::PRESENT | 1 << 51),
+    ];
+    (0..FRAMES + 1, flags).prop_map(|(mfn, flags)| mfn << 12 | flags)
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Write(mfn, index, entry)),
+        3 => (0..FRAMES + 2, 1_u8..5).prop_map(|(mfn, level)| Act::Pin(mfn, level)),
+        1 => any::<prop::sample::Index>().prop_map(|at| Act::Unpin(at.index(16))),
+        4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Update(mfn, index, entry)),
+    ]
+}
+
+/// Makes a call until it is over, as a guest's vcpu does.
+fn finish(mut call: impl FnMut() -> Result<Outcome, Error>) -> Result<(), Error> {
+    while call()? == Outcome::Again {}
+    Ok(())
+}
+
+fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    let rules = model.rules();
+    let mut pinned: Vec<(u64, u8)> = Vec::new();
+    let mut walk = Walk::default();
+    for act in acts {
+        match act {
+            Act::Write(mfn, index, value) => {
+                if rules.get(mfn, GUEST, Use::Writable).is_ok() {
+                    model.write(mfn, index, Entry(value));
+                    rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
+                }
+            }
+            Act::Pin(mfn, level) => {
+                if finish(|| rules.get_table(mfn, level, &mut walk)).is_ok() {
+                    pinned.push((mfn, level));
+                }
+            }
+            Act::Unpin(at) => {
+                if let Some((mfn, level)) = (at < pinned.len()).then(|| pinned.swap_remove(at)) {
+                    rules.put_table(mfn, level, &mut walk);
+                }
+            }
+            Act::Update(mfn, index, value) => {
+                let (kind, count) = model.pages[mfn as usize].usage();
+                let (Some(level), true) = (kind.level(), count > 0) else { continue };
+                let new = Entry(value);
+                let _ = match level {
+                    1 => rules.update_mapping(mfn, index, GUEST, |_| new).map(|_| ()),
+                    _ => finish(|| rules.update_table((mfn, level), index, new, &mut walk)),
+                };
+            }
+        }
+        while rules.settle(&mut walk) == Outcome::Again {}
+        model.check(&pinned)?;
+    }
+    for (mfn, level) in std::mem::take(&mut pinned) {
+        rules.put_table(mfn, level, &mut walk);
+        while rules.settle(&mut walk) == Outcome::Again {}
+    }
+    model.check(&[])?;
+    let held = |page: &&Page| page.usage().1 != 0 || page.references() > 1;
+    prop_assert_eq!(model.pages.iter().find(held).map(Page::usage), None);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn counts_are_what_the_tables_say(acts in prop::collection::vec(act(), 1..120)) {
+        run(&Model::new(false), acts)?;
+    }
+
+    #[test]
+    fn an_operation_in_steps_does_the_same(acts in prop::collection::vec(act(), 1..80)) {
+        run(&Model::new(true), acts)?;
+    }
+
+    #[test]
+    fn a_check_that_nobody_waits_for_leaves_nothing(acts in prop::collection::vec(act(), 1..60), mfn in 0..FRAMES) {
+        let model = Model::new(true);
+        let rules = model.rules();
+        for act in acts {
+            if let Act::Write(mfn, index, value) = act {
+                model.write(mfn, index, Entry(value));
+            }
+        }
+        let mut walk = Walk::default();
+        let _ = rules.get_table(mfn, 4, &mut walk);
+        walk.cancel();
+        while rules.settle(&mut walk) == Outcome::Again {}
+        // A check that was over at once holds what it should.
+        let pinned = [(mfn, 4)];
+        let is_table = model.pages[mfn as usize].is_valid();
+        model.check(if is_table { &pinned } else { &[] })?;
+    }
+}
+
+#[test]
+fn a_table_has_to_be_unmapped_before_it_is_one() {
+    let model = Model::new(false);
+    let rules = model.rules();
+    let mut walk = Walk::default();
+    model.write(0, 0, Entry::new(1, Entry::PRESENT | Entry::WRITABLE));
+    assert_eq!(rules.get_table(0, 1, &mut walk), Ok(Outcome::Done));
+    assert_eq!(rules.get_table(1, 1, &mut walk), Err(Error::Invalid));
+    assert_eq!(model.epoch.get(), 0);
+    // Without the right to write it is a table; what a processor remembers is forgotten first.
+    assert_eq!(
+        rules.update_mapping(0, 0, GUEST, |_| Entry::new(1, Entry::PRESENT)).map(|_| ()),
+        Ok(())
+    );
+    assert_eq!(rules.get_table(1, 1, &mut walk), Ok(Outcome::Done));
+    assert_eq!(model.epoch.get(), 1);
+    let writable = Entry::new(1, Entry::PRESENT | Entry::WRITABLE);
+    assert_eq!(rules.update_mapping(0, 0, GUEST, |_| writable), Err(Error::InUse));
+}
+
+#[test]
+fn a_table_that_maps_itself_may_not_write_to_itself() {
+    let model = Model::new(false);
+    let mut walk = Walk::default();
+    model.write(0, 0, Entry::new(0, Entry::PRESENT | Entry::WRITABLE));
+    assert_eq!(model.rules().get_table(0, 1, &mut walk), Err(Error::InUse));
+    model.write(0, 0, Entry::new(0, Entry::PRESENT));
+    assert_eq!(model.rules().get_table(0, 1, &mut walk), Ok(Outcome::Done));
+    model.rules().put_table(0, 1, &mut walk);
+    assert_eq!(model.pages[0].references(), 1);
+}
+
+#[test]
+fn two_domains_and_two_threads_never_share_a_table_for_writing() {
+    let page = Page::free();
+    page.allocate(GUEST);
+    let as_table = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20_000 {
+                if page.get_use(Use::L1, 0).is_ok() {
+                    as_table.store(true, std::sync::atomic::Ordering::SeqCst);
+                    page.set_valid();
+                    as_table.store(false, std::sync::atomic::Ordering::SeqCst);
+                    let _ = page.put_use(0);
+                    page.finish_release(0);
+                }
+            }
+        });
+        for _ in 0..20_000 {
+            if page.get_use(Use::Writable, 0).is_ok() {
+                assert!(!as_table.load(std::sync::atomic::Ordering::SeqCst));
+                let _ = page.put_use(0);
+            }
+        }
+    });
+    assert_eq!(page.usage().1, 0);
+}

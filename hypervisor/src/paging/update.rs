@@ -1,0 +1,118 @@
+//! Changes of tables that are in use, and of what keeps whole tables in use.
+
+use super::entry::{Entry, HYPERVISOR_SLOTS};
+use super::page::{Dropped, Owner, Use};
+use super::rules::{Error, Machine, Rules};
+use super::walk::{Progress, Walk};
+
+/// Whether a call is over, or has to be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is over.
+    Done,
+    /// It takes long: make the same call again, with the same walk.
+    Again,
+}
+
+impl<M: Machine> Rules<'_, M> {
+    /// Finishes what an earlier call left to do.
+    pub fn settle(&self, walk: &mut Walk) -> Outcome {
+        match walk.is_pending() && walk.run(self) == Progress::Yielded {
+            true => Outcome::Again,
+            false => Outcome::Done,
+        }
+    }
+
+    /// Counts a reference and a use of one of the domain's tables, which is checked if need be.
+    pub fn get_table(&self, mfn: u64, level: u8, walk: &mut Walk) -> Result<Outcome, Error> {
+        if !walk.checks(mfn) {
+            walk.cancel();
+            if self.settle(walk) == Outcome::Again {
+                return Ok(Outcome::Again);
+            }
+            if !self.get(mfn, self.owner, Use::table(level))? {
+                return Ok(Outcome::Done);
+            }
+            *walk = Walk::check(mfn, level);
+        }
+        match walk.run(self) {
+            Progress::Yielded => Ok(Outcome::Again),
+            Progress::Done(result) => result.map(|()| Outcome::Done),
+        }
+    }
+
+    /// Drops a use and a reference of a table. What is left to do is in the walk.
+    pub fn put_table(&self, mfn: u64, level: u8, walk: &mut Walk) {
+        match self.put_use(mfn) {
+            Dropped::Done => self.put_reference(mfn),
+            Dropped::Last => {
+                *walk = Walk::release(mfn, level);
+                let _ = walk.run(self);
+            }
+        }
+    }
+
+    /// Changes an entry of a table of level 1 into one that maps a frame of domain `from`, or
+    /// nothing. Gives what it was.
+    pub fn update_mapping(
+        &self,
+        mfn: u64,
+        index: usize,
+        from: Owner,
+        change: impl Fn(Entry) -> Entry,
+    ) -> Result<Entry, Error> {
+        loop {
+            let old = self.machine.read(mfn, index);
+            let new = change(old);
+            if new.is_present() && !new.is_allowed(1, self.caching) {
+                return Err(Error::Invalid);
+            }
+            let same = old.is_present() && new.is_present() && old.holds_the_same(new);
+            let entry = match new.is_present() {
+                true if same => new.adjusted(1),
+                true => self.hold(new, from)?,
+                false => new,
+            };
+            if self.machine.exchange(mfn, index, old, entry) {
+                if !same {
+                    self.release(old);
+                }
+                return Ok(old);
+            }
+            if !same {
+                self.release(entry);
+            }
+        }
+    }
+
+    /// Replaces an entry of a table of level 2 to 4.
+    pub fn update_table(
+        &self,
+        (mfn, level): (u64, u8),
+        index: usize,
+        new: Entry,
+        walk: &mut Walk,
+    ) -> Result<Outcome, Error> {
+        if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
+            return Err(Error::NotPermitted);
+        }
+        let old = self.machine.read(mfn, index);
+        if new.is_present() {
+            if !new.is_allowed(level, false) {
+                return Err(Error::Invalid);
+            }
+            if old.is_present() && old.holds_the_same(new) {
+                self.machine.write(mfn, index, new.adjusted(level));
+                return Ok(Outcome::Done);
+            }
+            if self.get_table(new.mfn(), level - 1, walk)? == Outcome::Again {
+                return Ok(Outcome::Again);
+            }
+        }
+        self.machine.write(mfn, index, new.adjusted(level));
+        if old.is_present() {
+            self.put_table(old.mfn(), level - 1, walk);
+        }
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,197 @@
+//! Checking a page table with all tables below it, and releasing one, step by step: both may take
+//! long, so that they can stop anywhere and go on later.
+
+use super::entry::{Entry, HYPERVISOR_SLOTS};
+use super::page::{Dropped, Use};
+use super::rules::{Error, Machine, Rules};
+
+const ENTRIES: u16 = 512;
+/// So many tables below each other at most.
+const LEVELS: usize = 4;
+
+/// A table on the way from the root to where the walk is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    mfn: u64,
+    level: u8,
+    /// The entry that is next.
+    next: u16,
+    /// Where it ends.
+    end: u16,
+    /// Entries are released, not checked.
+    releases: bool,
+}
+
+/// How far a walk came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// To its end: the table is good, or released, or refused with all undone.
+    Done(Result<(), Error>),
+    /// It goes on when it is run again.
+    Yielded,
+}
+
+/// A table being checked or released. The frames on the way are in nobody else's hands: they have
+/// one use and are not valid.
+#[derive(Debug, Default)]
+pub struct Walk {
+    steps: [Step; LEVELS],
+    depth: usize,
+    /// Somebody waits for what comes of it.
+    is_check: bool,
+    error: Option<Error>,
+}
+
+impl Walk {
+    /// A walk that checks a table, whose use was just counted for the first time. If it fails, the
+    /// use is undone and the reference that came with it dropped.
+    pub fn check(mfn: u64, level: u8) -> Self {
+        let mut walk = Self { is_check: true, ..Self::default() };
+        walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: false });
+        walk
+    }
+
+    /// A walk that releases a table, whose last use was dropped, and then the reference that came
+    /// with that use.
+    pub fn release(mfn: u64, level: u8) -> Self {
+        let mut walk = Self::default();
+        walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: true });
+        walk
+    }
+
+    /// Whether it has not ended.
+    pub fn is_pending(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Whether somebody waits for its check of that table.
+    pub fn checks(&self, mfn: u64) -> bool {
+        self.depth > 0 && self.is_check && self.steps[0].mfn == mfn
+    }
+
+    /// Nobody waits for the check any more: all is undone when it is run.
+    pub fn cancel(&mut self) {
+        if self.depth > 0 && self.is_check && self.error.is_none() {
+            self.give_up(Error::Busy);
+        }
+        self.is_check = false;
+    }
+
+    fn push(&mut self, step: Step) {
+        self.steps[self.depth] = step;
+        self.depth += 1;
+    }
+
+    /// Goes on until the end, or until the machine wants something else done.
+    pub fn run<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Progress {
+        while self.depth > 0 {
+            if self.steps[self.depth - 1].releases {
+                self.release_some(rules);
+            } else if let Err(error) = self.check_some(rules) {
+                self.give_up(error);
+            }
+            if self.depth > 0 && rules.machine.should_yield() {
+                return Progress::Yielded;
+            }
+        }
+        Progress::Done(self.error.take().map_or(Ok(()), Err))
+    }
+
+    /// Everything that was checked so far is to be released.
+    fn give_up(&mut self, error: Error) {
+        self.error = Some(error);
+        for step in &mut self.steps[..self.depth] {
+            *step = Step { next: 0, end: step.next, releases: true, ..*step };
+        }
+    }
+
+    /// Checks entries of the deepest table until it ends or a table below has to be checked first.
+    fn check_some<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Result<(), Error> {
+        let depth = self.depth - 1;
+        while self.steps[depth].next < ENTRIES {
+            let Step { mfn, level, next, .. } = self.steps[depth];
+            let index = usize::from(next);
+            let entry = rules.machine.read(mfn, index);
+            if entry.is_present() && !(level == 4 && HYPERVISOR_SLOTS.contains(&index)) {
+                let adjusted = if level == 1 {
+                    rules.hold(entry, rules.owner)?
+                } else {
+                    if !entry.is_allowed(level, false) {
+                        return Err(Error::Invalid);
+                    }
+                    let below = level - 1;
+                    if rules.get(entry.mfn(), rules.owner, Use::table(below))? {
+                        let mfn = entry.mfn();
+                        let child =
+                            Step { mfn, level: below, next: 0, end: ENTRIES, releases: false };
+                        self.push(child);
+                        return Ok(());
+                    }
+                    entry.adjusted(level)
+                };
+                if adjusted != entry {
+                    rules.machine.write(mfn, index, adjusted);
+                }
+            }
+            self.steps[depth].next += 1;
+        }
+        self.finish_check(rules);
+        Ok(())
+    }
+
+    /// The deepest table is good: it is one now, and the entry above that led to it is done.
+    fn finish_check<M: Machine>(&mut self, rules: &Rules<'_, M>) {
+        self.depth -= 1;
+        let Step { mfn, level, .. } = self.steps[self.depth];
+        if level == 4 {
+            rules.machine.complete(mfn);
+        }
+        if let Some(page) = rules.machine.page(mfn) {
+            page.set_valid();
+        }
+        if self.depth == 0 {
+            return;
+        }
+        let above = &mut self.steps[self.depth - 1];
+        let index = usize::from(above.next);
+        let entry = rules.machine.read(above.mfn, index);
+        rules.machine.write(above.mfn, index, entry.adjusted(above.level));
+        above.next += 1;
+    }
+
+    /// Releases entries of the deepest table until it ends or a table below is to be released.
+    fn release_some<M: Machine>(&mut self, rules: &Rules<'_, M>) {
+        let depth = self.depth - 1;
+        while self.steps[depth].next < self.steps[depth].end {
+            let Step { mfn, level, next, .. } = self.steps[depth];
+            let index = usize::from(next);
+            self.steps[depth].next += 1;
+            if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
+                continue;
+            }
+            let entry = rules.machine.read(mfn, index);
+            if level == 1 {
+                rules.release(entry);
+            } else if entry.is_present() && self.release_child(rules, entry, level - 1) {
+                return;
+            }
+        }
+        self.depth -= 1;
+        let mfn = self.steps[self.depth].mfn;
+        if let Some(page) = rules.machine.page(mfn) {
+            page.finish_release(rules.machine.epoch(rules.owner));
+        }
+        rules.put_reference(mfn);
+    }
+
+    /// Drops a table's use by the table above; true if it is to be released itself.
+    fn release_child<M: Machine>(&mut self, rules: &Rules<'_, M>, entry: Entry, level: u8) -> bool {
+        let mfn = entry.mfn();
+        if rules.put_use(mfn) == Dropped::Done {
+            rules.put_reference(mfn);
+            return false;
+        }
+        self.push(Step { mfn, level, next: 0, end: ENTRIES, releases: true });
+        true
+    }
+}

@@ -1,0 +1,159 @@
+//! What a PV guest sees of the processor: CPUID, model-specific and control registers.
+
+use core::arch::x86_64::__cpuid_count;
+
+use hypervisor::paging::entry::is_guest_address;
+use x86_64::registers::control::Cr2;
+use xen::abi::errno::{EINVAL, EPERM, Errno};
+
+use crate::arch::cpu;
+use crate::arch::memory;
+use crate::vcpu::Guest;
+
+/// The hypervisor's leaves (arch-x86/cpuid.h).
+const XEN_LEAF: u32 = 0x4000_0000;
+const VERSION: u32 = 4 << 16 | 17;
+
+const FS_BASE: u32 = 0xc000_0100;
+const GS_BASE: u32 = 0xc000_0101;
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
+const EFER: u32 = 0xc000_0080;
+const APIC_BASE: u32 = 0x1b;
+const PAT: u32 = 0x277;
+const TSC: u32 = 0x10;
+const MISC_ENABLE: u32 = 0x1a0;
+
+const CR4_OSXSAVE: u64 = 1 << 18;
+
+/// What a leaf says to a guest.
+pub fn cpuid(guest: &Guest<'_>, leaf: u32, subleaf: u32) -> [u32; 4] {
+    let name = |text: &[u8; 4]| u32::from_le_bytes(*text);
+    match leaf {
+        XEN_LEAF => return [XEN_LEAF + 2, name(b"XenV"), name(b"MMXe"), name(b"nVMM")],
+        0x4000_0001 => return [VERSION, 0, 0, 0],
+        // One page for hypercalls; page tables may be updated with accessed and dirty kept.
+        0x4000_0002 => return [1, 0x4000_0000, 1, 0],
+        0x4000_0003..=0x4000_00ff => return [0; 4],
+        _ => (),
+    }
+    let raw = __cpuid_count(leaf, subleaf);
+    let mut answer = [raw.eax, raw.ebx, raw.ecx, raw.edx];
+    let hide = |word: &mut u32, bits: &[u32]| bits.iter().for_each(|bit| *word &= !(1 << bit));
+    match leaf {
+        1 => {
+            // monitor, vmx, smx, est, tm2, pdcm, pcid, x2apic, deadline, osxsave
+            hide(&mut answer[2], &[2, 3, 5, 6, 7, 8, 15, 17, 21, 24, 27]);
+            if guest.own.cr4 & CR4_OSXSAVE != 0 {
+                answer[2] |= 1 << 27;
+            }
+            answer[2] |= 1 << 31;
+            // vme, pse, pge, mtrr, pse36, ds, acpi, tm, pbe; dom0 sees mtrr on Xen, too
+            hide(&mut answer[3], &[1, 3, 13, 17, 21, 22, 29, 31]);
+            if !guest.domain().is_privileged {
+                hide(&mut answer[3], &[12]);
+            }
+        }
+        // Only what needs no supervisor state: fsgsbase needs CR4, smep and smap ring 0.
+        7 => {
+            let keep = 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 29;
+            answer = [0, if subleaf == 0 { answer[1] & keep } else { 0 }, 0, 0];
+        }
+        0xa | 0xb | 0x1f => answer = [0; 4],
+        0x8000_0001 => {
+            // svm, extapic, osvw, ibs, skinit, wdt, lwp, node id, topology, perf counters
+            hide(&mut answer[2], &[2, 3, 9, 10, 12, 13, 15, 19, 22, 23, 24]);
+            // vme, pse, pge, mtrr, pse36, large pages of 1 GiB, rdtscp
+            hide(&mut answer[3], &[1, 3, 13, 17, 26, 27]);
+        }
+        _ => (),
+    }
+    answer
+}
+
+/// What a model-specific register says; none if it isn't there.
+pub fn read_msr(guest: &Guest<'_>, number: u32) -> Option<u64> {
+    match number {
+        FS_BASE | GS_BASE => Some(cpu::read_msr(number)),
+        KERNEL_GS_BASE => Some(cpu::read_msr(number)),
+        // Long mode and no-execute are on; the rest is the hypervisor's.
+        EFER => Some(cpu::read_msr(EFER) & !(1 << 12)),
+        PAT | TSC => Some(cpu::read_msr(number)),
+        APIC_BASE => Some(0xfee0_0800 | if guest.vcpu.number == 0 { 0x100 } else { 0 }),
+        MISC_ENABLE => Some(1 | 1 << 11 | 1 << 12),
+        // Microcode's version, the platform's, machine checks': nothing there.
+        0x8b | 0x17 | 0x179 | 0x17a | 0x34 | 0xce | 0xc001_0015 | 0xc001_001f => Some(0),
+        0x1f2..=0x20f | 0x250..=0x26f | 0x2ff => None,
+        _ => None,
+    }
+}
+
+/// Writes one; false if that isn't allowed.
+pub fn write_msr(guest: &mut Guest<'_>, number: u32, value: u64) -> bool {
+    match number {
+        FS_BASE | GS_BASE | KERNEL_GS_BASE => {
+            let canonical = (value as i64) << 16 >> 16 == value as i64;
+            if canonical {
+                cpu::write_msr(number, value);
+            }
+            canonical
+        }
+        PAT => value == cpu::read_msr(PAT),
+        EFER => value & !(1 << 12) == cpu::read_msr(EFER) & !(1 << 12),
+        // Written by kernels that don't look whether it counts.
+        0x8b | 0x17 | MISC_ENABLE | APIC_BASE | TSC => guest.domain().is_privileged,
+        _ => false,
+    }
+}
+
+/// A control register as the guest sees it.
+pub fn read_control(guest: &Guest<'_>, number: u8) -> Option<u64> {
+    match number {
+        0 => Some(guest.own.cr0),
+        2 => Some(guest.vcpu.info().fault_address().load(core::sync::atomic::Ordering::Relaxed)),
+        3 => Some(guest.own.kernel_table << 12),
+        4 => Some(guest.own.cr4),
+        _ => None,
+    }
+}
+
+/// Writes one; false if that isn't allowed.
+pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> bool {
+    const TASK_SWITCHED: u64 = 8;
+    match number {
+        0 => {
+            if (guest.own.cr0 ^ value) & !TASK_SWITCHED != 0 {
+                return false;
+            }
+            guest.own.cr0 = value;
+            cpu::set_task_switched(value & TASK_SWITCHED != 0);
+            true
+        }
+        2 => {
+            let place = guest.vcpu.info().fault_address();
+            place.store(value, core::sync::atomic::Ordering::Relaxed);
+            Cr2::read_raw();
+            true
+        }
+        3 => crate::hypercall::mmuext::new_base(guest, value >> 12).is_ok(),
+        4 => {
+            // What the guest may think it turns on: the processor has what it has.
+            guest.own.cr4 = value;
+            memory::flush_all();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Writes a debug register; addresses of the hypervisor can't be watched.
+pub fn write_debug(guest: &mut Guest<'_>, number: u8, value: u64) -> Result<(), Errno> {
+    match number {
+        0..=3 if is_guest_address(value) => (),
+        0..=3 => return Err(EPERM),
+        6 if value >> 32 == 0 => (),
+        7 if value >> 32 == 0 && value & 1 << 13 == 0 => (),
+        _ => return Err(EINVAL),
+    }
+    guest.own.debug[usize::from(number)] = value;
+    Ok(())
+}

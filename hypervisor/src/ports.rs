@@ -1,0 +1,48 @@
+//! I/O ports: which a domain may use, and using them.
+
+use x86_64::instructions::port::Port;
+
+use crate::domain::Domain;
+
+/// Ports that are the hypervisor's own: interrupt controllers, the serial line, the reset register.
+const OURS: [core::ops::Range<u16>; 4] = [0x20..0x22, 0xa0..0xa2, 0x3f8..0x400, 0xcf9..0xcfa];
+
+/// Whether a domain has what is behind a port.
+fn has(domain: &Domain, port: u16, size: u8) -> bool {
+    let end = port.checked_add(u16::from(size));
+    let touches =
+        |ours: &core::ops::Range<u16>| end.is_none_or(|end| port < ours.end && ours.start < end);
+    // PCI's configuration address is written whole; its bytes are the reset register.
+    let is_configuration = port == 0xcf8 && size == 4;
+    domain.is_privileged && (is_configuration || !OURS.iter().any(touches))
+}
+
+/// Reads a port for a domain; all ones if it has nothing there.
+pub fn read(domain: &Domain, port: u16, size: u8) -> u32 {
+    if !has(domain, port, size) {
+        return u32::MAX;
+    }
+    // SAFETY: the domain has the device behind it, and what the device may do.
+    unsafe {
+        match size {
+            1 => Port::<u8>::new(port).read().into(),
+            2 => Port::<u16>::new(port).read().into(),
+            _ => Port::<u32>::new(port).read(),
+        }
+    }
+}
+
+/// Writes to a port for a domain; nothing happens if it has nothing there.
+pub fn write(domain: &Domain, port: u16, size: u8, value: u32) {
+    if !has(domain, port, size) {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe {
+        match size {
+            1 => Port::<u8>::new(port).write(value as u8),
+            2 => Port::<u16>::new(port).write(value as u16),
+            _ => Port::<u32>::new(port).write(value),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Which vcpu runs.
+
+use core::sync::atomic::Ordering;
+
+use crate::arch::cpu;
+use crate::domain::Domain;
+use crate::interrupts;
+use crate::vcpu::Vcpu;
+
+/// Whether the vcpu that runs has nothing to do.
+pub fn wants_another(vcpu: &Vcpu) -> bool {
+    vcpu.blocked.load(Ordering::Relaxed)
+}
+
+/// Lets others run first.
+pub fn give_way(_: &Vcpu) {}
+
+/// Has the vcpu wait for an event.
+pub fn block(vcpu: &Vcpu) {
+    vcpu.blocked.store(true, Ordering::Release);
+    let info = vcpu.info();
+    // An event may have come before it was said that the vcpu waits.
+    if info.pending().load(Ordering::Acquire) != 0 && info.mask().load(Ordering::Relaxed) == 0 {
+        vcpu.blocked.store(false, Ordering::Release);
+    }
+}
+
+/// Has a vcpu go on.
+pub fn wake(vcpu: &Vcpu) {
+    vcpu.blocked.store(false, Ordering::Release);
+}
+
+/// Waits until the vcpu that runs here may go on.
+pub fn switch(vcpu: &Vcpu) {
+    while vcpu.blocked.load(Ordering::Acquire) || vcpu.domain().is_over.load(Ordering::Relaxed) {
+        cpu::wait();
+        interrupts::settle();
+    }
+}
+
+/// Runs a domain's first vcpu, on this processor.
+pub fn start(domain: &Domain) -> ! {
+    let vcpu = domain.vcpu(0).expect("a domain that was built has a vcpu");
+    vcpu.enter()
+}

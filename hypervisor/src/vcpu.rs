@@ -1,0 +1,270 @@
+//! A virtual processor: what only the processor that runs it touches, and what anybody may.
+
+use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use hypervisor::paging::Walk;
+use xen::abi::vcpu::TrapInfo;
+
+use crate::arch::entry::{self, Frame, Registers};
+use crate::arch::{memory, processor};
+use crate::domain::Domain;
+
+/// Where a guest wants to be called.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Callback {
+    /// The address; 0 is none.
+    pub address: u64,
+    /// Events are masked before it is called.
+    pub masks_events: bool,
+}
+
+/// What belongs to the processor that runs the vcpu.
+#[repr(C)]
+pub struct Own {
+    /// The registers; the entry code knows that they come first.
+    pub frame: Frame,
+    vcpu: *const Vcpu,
+    /// It runs with the kernel's page tables; else with the programs'.
+    pub in_kernel: bool,
+    /// The kernel's table of level 4.
+    pub kernel_table: u64,
+    /// The programs' table of level 4; 0 is none.
+    pub user_table: u64,
+    /// The kernel's stack, for traps from programs.
+    pub kernel_sp: u64,
+    /// Its segment.
+    pub kernel_ss: u64,
+    /// Where system calls go.
+    pub syscall: Callback,
+    /// Where events go.
+    pub event: Callback,
+    /// Where it goes when what it wants to return to can't be returned to.
+    pub failsafe: Callback,
+    /// Where exceptions go.
+    pub traps: Box<[TrapInfo; 256]>,
+    /// CR0 and CR4 as the guest sees them.
+    pub cr0: u64,
+    /// CR4 as the guest sees it.
+    pub cr4: u64,
+    /// The privilege level for ports, shifted as in RFLAGS.
+    pub iopl: u64,
+    /// Debug registers as the guest sees them.
+    pub debug: [u64; 8],
+    /// A table being checked or released.
+    pub walk: Walk,
+    /// Frames of the GDT, and how many entries it has.
+    pub gdt: [u64; 14],
+    /// How many of them are set.
+    pub gdt_frames: usize,
+    /// Frames of the LDT.
+    pub ldt: [u64; 16],
+    /// Where the LDT is and how many entries it has.
+    pub ldt_place: (u64, u32),
+}
+
+/// One virtual processor.
+pub struct Vcpu {
+    /// Its number in its domain.
+    pub number: usize,
+    domain: *const Domain,
+    own: UnsafeCell<Own>,
+    /// Physical address of its `vcpu_info`.
+    info: AtomicU64,
+    /// It is up.
+    pub online: AtomicBool,
+    /// It waits for an event.
+    pub blocked: AtomicBool,
+    /// When its one-shot timer fires, in nanoseconds since boot; `u64::MAX` is never.
+    pub timer: AtomicU64,
+    /// When its periodic timer does, and its period.
+    pub poll: AtomicU64,
+}
+
+// SAFETY: `own` is reached by the processor that runs the vcpu only; the pointer to the domain is
+// to who owns the vcpu and lives longer.
+unsafe impl Sync for Vcpu {}
+// SAFETY: as above.
+unsafe impl Send for Vcpu {}
+
+/// `struct vcpu_info` (xen.h), which the guest changes at any moment.
+#[derive(Clone, Copy)]
+pub struct Info(u64);
+
+impl Info {
+    fn byte(self, offset: u64) -> &'static AtomicU8 {
+        // SAFETY: in a frame that is mapped for ever; any value is good.
+        unsafe { &*memory::direct(self.0 + offset).cast() }
+    }
+
+    fn word(self, offset: u64) -> &'static AtomicU64 {
+        // SAFETY: as above, and aligned: the structure is, to 8 bytes at least.
+        unsafe { &*memory::direct(self.0 + offset).cast() }
+    }
+
+    /// An event waits.
+    pub fn pending(self) -> &'static AtomicU8 {
+        self.byte(0)
+    }
+
+    /// Events are not to be delivered.
+    pub fn mask(self) -> &'static AtomicU8 {
+        self.byte(1)
+    }
+
+    /// Which words of the channels' bits have one set.
+    pub fn selector(self) -> &'static AtomicU64 {
+        self.word(8)
+    }
+
+    /// The address of the last page fault.
+    pub fn fault_address(self) -> &'static AtomicU64 {
+        self.word(16)
+    }
+
+    /// A word of `struct vcpu_time_info`.
+    pub fn time(self, index: u64) -> &'static AtomicU64 {
+        self.word(32 + 8 * index)
+    }
+
+    /// Physical address.
+    pub fn address(self) -> u64 {
+        self.0
+    }
+}
+
+impl Vcpu {
+    /// A vcpu that waits for its first registers.
+    pub fn new(domain: *const Domain, number: usize, info: u64) -> Box<Self> {
+        let zero = TrapInfo { vector: 0, flags: 0, cs: 0, pad: 0, address: 0 };
+        let own = Own {
+            frame: Frame::default(),
+            vcpu: core::ptr::null(),
+            in_kernel: true,
+            kernel_table: 0,
+            user_table: 0,
+            kernel_sp: 0,
+            kernel_ss: 0,
+            syscall: Callback::default(),
+            event: Callback::default(),
+            failsafe: Callback::default(),
+            traps: Box::new([zero; 256]),
+            cr0: 0x8005_003b,
+            cr4: 0,
+            iopl: 0,
+            debug: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
+            walk: Walk::default(),
+            gdt: [0; 14],
+            gdt_frames: 0,
+            ldt: [0; 16],
+            ldt_place: (0, 0),
+        };
+        let mut vcpu = Box::new(Self {
+            number,
+            domain,
+            own: UnsafeCell::new(own),
+            info: AtomicU64::new(info),
+            online: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            timer: AtomicU64::new(u64::MAX),
+            poll: AtomicU64::new(u64::MAX),
+        });
+        let address = core::ptr::from_ref(&*vcpu);
+        vcpu.own.get_mut().vcpu = address;
+        vcpu
+    }
+
+    /// Its domain.
+    pub fn domain(&self) -> &Domain {
+        // SAFETY: the domain owns its vcpus.
+        unsafe { &*self.domain }
+    }
+
+    /// What it shares with the hypervisor.
+    pub fn info(&self) -> Info {
+        Info(self.info.load(Ordering::Acquire))
+    }
+
+    /// Moves that elsewhere, with what is in it.
+    pub fn move_info(&self, to: u64) {
+        let (old, new) = (self.info(), Info(to));
+        for offset in (0..64).step_by(8) {
+            new.word(offset).store(old.word(offset).load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.info.store(to, Ordering::Release);
+    }
+
+    /// What is the processor's that runs it.
+    ///
+    /// # Safety
+    /// The vcpu doesn't run, or runs here and nobody else holds this.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn own(&self) -> &mut Own {
+        // SAFETY: the caller says so.
+        unsafe { &mut *self.own.get() }
+    }
+
+    /// A pointer to it.
+    pub fn own_pointer(&self) -> *mut Own {
+        self.own.get()
+    }
+}
+
+impl Vcpu {
+    /// Runs it on this processor.
+    pub fn enter(&self) -> ! {
+        let processor = processor::this();
+        // SAFETY: it runs nowhere yet.
+        let own = unsafe { self.own() };
+        own.frame.stack = processor.stack();
+        processor.descriptors.set_trap_stack(own.frame.end());
+        entry::set_syscall_stack(processor.number, own.frame.end());
+        let domain = self.domain();
+        let page = memory::physical(processor.descriptors.page()) >> 12;
+        for index in (0..14).chain(15..32).filter(|index| *index != 14) {
+            domain.set_window(self.number, index, None);
+        }
+        domain.set_window(self.number, 14, Some(page));
+        processor.set_running(self.own_pointer());
+        let table = if own.in_kernel { own.kernel_table } else { own.user_table };
+        processor.load(table << 12);
+        processor.descriptors.use_window(domain.window(self.number));
+        crate::time::show_clock(self);
+        entry::leave(&raw mut own.frame.registers)
+    }
+}
+
+/// The vcpu that runs on this processor, while the hypervisor works for it.
+pub struct Guest<'a> {
+    /// Shared with others.
+    pub vcpu: &'a Vcpu,
+    /// Its own.
+    pub own: &'a mut Own,
+}
+
+impl<'a> Guest<'a> {
+    /// Whose registers these are.
+    ///
+    /// # Safety
+    /// They were pushed by the entry code just now.
+    pub unsafe fn of(registers: *mut Registers) -> Self {
+        let offset = core::mem::offset_of!(Own, frame) + core::mem::offset_of!(Frame, registers);
+        // SAFETY: the entry code pushes into a vcpu's `Own`, which is this processor's while the
+        // vcpu runs here; the vcpu lives as long as it is current.
+        unsafe {
+            let own = &mut *registers.byte_sub(offset).cast::<Own>();
+            Self { vcpu: &*own.vcpu, own }
+        }
+    }
+
+    /// Its domain.
+    pub fn domain(&self) -> &'a Domain {
+        self.vcpu.domain()
+    }
+
+    /// Its registers.
+    pub fn registers(&mut self) -> &mut Registers {
+        &mut self.own.frame.registers
+    }
+}

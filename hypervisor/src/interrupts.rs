@@ -2,14 +2,10 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use xen::abi::errno::{EINVAL, Errno};
-
-use hypervisor::vectors::{self, ERROR, LEGACY, SPURIOUS};
+use hypervisor::vectors::{self, DEVICES, ERROR, LEGACY, SPURIOUS};
 
 use crate::arch::{console, cpu, lapic};
-use crate::domain::{self, Domain};
-use crate::events::Kind;
-use crate::time;
+use crate::{domain, pirqs, time};
 
 const VIRQ_CONSOLE: u32 = 2;
 
@@ -22,6 +18,7 @@ pub fn take(vector: u8) {
         vectors::TIMER => TIMER.store(true, Ordering::Relaxed),
         SPURIOUS => return,
         ERROR => crate::log!("local APIC errors: {:#x}", lapic::errors()),
+        _ if DEVICES.contains(&vector) => pirqs::arrived(vector),
         _ if LEGACY.contains(&vector) => return,
         _ => crate::log!("unexpected interrupt {vector:#x}"),
     }
@@ -31,11 +28,12 @@ pub fn take(vector: u8) {
 /// Whether a long operation should stop: something is to be done first.
 pub fn are_waiting() -> bool {
     cpu::take_interrupts();
-    TIMER.load(Ordering::Relaxed)
+    TIMER.load(Ordering::Relaxed) || pirqs::are_waiting()
 }
 
 /// Acts on what arrived.
 pub fn settle() {
+    pirqs::deliver();
     if TIMER.swap(false, Ordering::Relaxed) {
         if console::poll()
             && let Some(domain) = domain::find(0)
@@ -45,15 +43,3 @@ pub fn settle() {
         time::expire();
     }
 }
-
-/// Binds a port to a physical interrupt.
-pub fn bind(domain: &Domain, pirq: u32) -> Result<u32, Errno> {
-    let mut channels = domain.channels.lock();
-    if !domain.is_privileged || pirq >= 256 || channels.find(Kind::Physical(pirq), 0).is_some() {
-        return Err(EINVAL);
-    }
-    channels.open(Kind::Physical(pirq), 0)
-}
-
-/// Nothing is bound to a physical interrupt any more.
-pub fn unbind(_: u32) {}

@@ -14,6 +14,7 @@ mod heap;
 mod host;
 mod hypercall;
 mod interrupts;
+mod pirqs;
 mod policy;
 mod ports;
 mod scheduler;

@@ -1,7 +1,10 @@
 //! I/O ports: which a domain may use, and using them.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use x86_64::instructions::port::Port;
 
+use crate::arch::pci;
 use crate::domain::Domain;
 
 /// Ports that are the hypervisor's own: interrupt controllers, the serial line, the reset register.
@@ -12,13 +15,26 @@ fn has(domain: &Domain, port: u16, size: u8) -> bool {
     let end = port.checked_add(u16::from(size));
     let touches =
         |ours: &core::ops::Range<u16>| end.is_none_or(|end| port < ours.end && ours.start < end);
-    // PCI's configuration address is written whole; its bytes are the reset register.
-    let is_configuration = port == 0xcf8 && size == 4;
-    domain.is_privileged && (is_configuration || !OURS.iter().any(touches))
+    domain.is_privileged && !OURS.iter().any(touches)
 }
+
+/// PCI's configuration: an address, then data. Dom0's address is its own.
+const CONFIGURATION_ADDRESS: u16 = 0xcf8;
+const CONFIGURATION_DATA: core::ops::Range<u16> = 0xcfc..0xd00;
+static ADDRESS: AtomicU32 = AtomicU32::new(0);
 
 /// Reads a port for a domain; all ones if it has nothing there.
 pub fn read(domain: &Domain, port: u16, size: u8) -> u32 {
+    if domain.is_privileged {
+        let address = ADDRESS.load(Ordering::Relaxed);
+        match (port, size) {
+            (CONFIGURATION_ADDRESS, 4) => return address,
+            _ if CONFIGURATION_DATA.contains(&port) => {
+                return pci::read_for_domain(address, port & 3, size);
+            }
+            _ => (),
+        }
+    }
     if !has(domain, port, size) {
         return u32::MAX;
     }
@@ -34,6 +50,16 @@ pub fn read(domain: &Domain, port: u16, size: u8) -> u32 {
 
 /// Writes to a port for a domain; nothing happens if it has nothing there.
 pub fn write(domain: &Domain, port: u16, size: u8, value: u32) {
+    if domain.is_privileged {
+        match (port, size) {
+            (CONFIGURATION_ADDRESS, 4) => return ADDRESS.store(value, Ordering::Relaxed),
+            _ if CONFIGURATION_DATA.contains(&port) => {
+                let address = ADDRESS.load(Ordering::Relaxed);
+                return pci::write_for_domain(address, port & 3, size, value);
+            }
+            _ => (),
+        }
+    }
     if !has(domain, port, size) {
         return;
     }

@@ -9,7 +9,7 @@ use super::Answer;
 use crate::domain::{self, Domain};
 use crate::events::{Kind, bind};
 use crate::guest::memory;
-use crate::interrupts;
+use crate::pirqs;
 use crate::vcpu::Guest;
 
 plain_structs! {
@@ -48,7 +48,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         }
         2 => {
             let mut bound: BindPirq = memory::read(place)?;
-            bound.port = interrupts::bind(domain, bound.pirq)?;
+            bound.port = pirqs::bind(domain, bound.pirq)?;
             memory::write(place, &bound)?;
         }
         3 => {
@@ -114,7 +114,7 @@ fn close(domain: &Domain, port: u32) -> Result<(), Errno> {
                 end.kind = Kind::Unbound(domain.number);
             }
         }
-        Kind::Physical(pirq) => interrupts::unbind(pirq),
+        Kind::Physical(pirq) => pirqs::unbind(pirq),
         _ => (),
     }
     Ok(())

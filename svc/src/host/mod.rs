@@ -32,6 +32,8 @@ pub struct Host {
     pub instances: BTreeMap<Fmri, Instance>,
     /// The files among the dependencies that are there.
     pub files: BTreeSet<PathBuf>,
+    /// Those that can't be looked for, in a folder that is closed to us, say.
+    pub unknown_files: BTreeSet<PathBuf>,
 }
 
 /// One instance.
@@ -99,8 +101,15 @@ impl Host {
                 Entity::Service(_) => None,
             }
         });
-        let is_there = |path: &PathBuf| crate::root(&path.to_string_lossy()).exists();
-        self.files = files.filter(is_there).collect();
+        let all: BTreeSet<PathBuf> = files.collect();
+        (self.files, self.unknown_files) = Default::default();
+        for path in all {
+            match crate::root(&path.to_string_lossy()).try_exists() {
+                Ok(true) => drop(self.files.insert(path)),
+                Ok(false) => {}
+                Err(_) => drop(self.unknown_files.insert(path)),
+            }
+        }
     }
 
     /// Reads of all instances only what a list shows, with their names for humans if it shows

@@ -86,6 +86,14 @@ impl Templates {
         Ok(templates)
     }
 
+    /// Those of an instance and its service among the groups that it has and inherits.
+    pub fn composed(fmri: &Fmri, groups: &Groups) -> Self {
+        let mut templates = Self::default();
+        templates.add(Level::Instance, fmri, groups);
+        templates.add(Level::Service, &fmri.service(), groups);
+        templates
+    }
+
     /// Those for `fmri` as it is edited now.
     pub fn edited(repo: &Repo, fmri: &Fmri) -> Result<Self, RepoError> {
         let service = repo.pgs(&fmri.service(), &View::Direct)?;

@@ -6,6 +6,7 @@ use svc::clock;
 use svc::fmri::Fmri;
 use svc::host::{Host, Instance};
 use svc::restarter::engine::{Dependency, Entity, RestartOn};
+use svc::template::Templates;
 
 use crate::graph::grouping_name;
 use crate::pending::Pending;
@@ -58,7 +59,7 @@ pub fn text(
         add("process", &format_args!("{} {}", process.pid, process.arguments));
     }
     if verbose {
-        text.push_str(&application_groups(instance));
+        text.push_str(&application_groups(fmri, instance));
     }
     text
 }
@@ -76,7 +77,11 @@ fn dependency(host: &Host, group: &Dependency) -> String {
         let _ = match entity {
             Entity::Service(name) => write!(text, " {name} ({})", service_state(host, name)),
             Entity::File(path) => {
-                let state = if host.has_file(path) { "online" } else { "absent" };
+                let state = match (host.has_file(path), host.unknown_files.contains(path)) {
+                    (true, _) => "online",
+                    (_, true) => "unknown",
+                    _ => "absent",
+                };
                 write!(text, " file://localhost{} ({state})", path.display())
             }
         };
@@ -93,17 +98,32 @@ fn service_state<'a>(host: &'a Host, name: &'a Fmri) -> &'a str {
     }
 }
 
-fn application_groups(instance: &Instance) -> String {
+/// The application groups and what templates say of them; what those hide is left out.
+fn application_groups(fmri: &Fmri, instance: &Instance) -> String {
+    let templates = Templates::composed(fmri, &instance.groups);
     let mut text = String::new();
     let groups = instance.groups.iter().filter(|(_, group)| group.ty == "application");
     for (pg, group) in groups {
+        let about = templates.group(pg, &group.ty);
         let _ = writeln!(text, "{pg} ({})", group.ty);
+        describe(&mut text, about.and_then(|about| about.description.as_ref()));
         for (name, property) in &group.props {
+            let about = about.and_then(|about| about.property(name));
+            if about.is_some_and(|about| about.visibility.as_deref() == Some("hidden")) {
+                continue;
+            }
             let values: String = property.values.iter().map(|value| format!("{value} ")).collect();
             let _ = writeln!(text, "{pg}/{name} ({}) = {values}", property.ty);
+            describe(&mut text, about.and_then(|about| about.description.as_ref()));
         }
     }
     text
+}
+
+fn describe(text: &mut String, description: Option<&String>) {
+    if let Some(description) = description {
+        let _ = writeln!(text, "  {description}");
+    }
 }
 
 #[cfg(test)]
@@ -124,12 +144,14 @@ mod tests {
             .set(xend, "config", PropType::Integer, "dom0-min-mem", "196")
             .needs(xend, "require_all", "svc:/system/xvm/store")
             .needs(xend, "optional_all", "file://localhost/etc/xen")
+            .needs(xend, "require_all", "file://localhost/root/x")
             .needs(xend, "require_any", "svc:/none")
             .host();
         let fmri = fmri(xend);
         let instance = host.instances.get_mut(&fmri).unwrap();
         instance.groups.get_mut("config").unwrap().ty = "application".to_owned();
         host.files.insert("/etc/xen".into());
+        host.unknown_files.insert("/root/x".into());
         let instance = &host.instances[&fmri];
         let process = Process {
             pid: 812,
@@ -151,6 +173,7 @@ restarter    svc:/system/svc/restarter:default
 contract_id  83 
 dependency   require_all/none svc:/system/xvm/store (online)
 dependency   optional_all/none file://localhost/etc/xen (online)
+dependency   require_all/none file://localhost/root/x (unknown)
 dependency   require_any/none svc:/none (absent)
 changes      edited, not refreshed: config/dom0-min-mem config/x
 changes      refreshed, not restarted: config/y
@@ -164,6 +187,39 @@ config/dom0-min-mem (integer) = 196
             refreshed: vec!["config/y".to_owned()],
         };
         assert_eq!(text(&host, (&fmri, instance), &pending, &[process], true), expected);
+    }
+
+    #[test]
+    fn templates_explain_and_hide() {
+        let astring = PropType::Astring;
+        let mut host = Sample::default()
+            .instance("a", "online", true)
+            .set("a", "config", PropType::Count, "port", "80")
+            .set("a", "config", astring, "secret", "x")
+            .set("a", "tm_pgpatnt_config", astring, "name", "config")
+            .set("a", "tm_pgpatnt_config", astring, "type", "application")
+            .set("a", "tm_pgpatnt_config", astring, "target", "instance")
+            .set("a", "tm_pgpatnt_config", astring, "description_C", "Settings.")
+            .set("a", "tm_port", astring, "pg_pattern", "tm_pgpatnt_config")
+            .set("a", "tm_port", astring, "name", "port")
+            .set("a", "tm_port", astring, "description_C", "Where it\nlistens.")
+            .set("a", "tm_secret", astring, "pg_pattern", "tm_pgpatnt_config")
+            .set("a", "tm_secret", astring, "name", "secret")
+            .set("a", "tm_secret", astring, "visibility", "hidden")
+            .host();
+        let fmri = fmri("a");
+        let instance = host.instances.get_mut(&fmri).unwrap();
+        for (pg, group) in &mut instance.groups {
+            group.ty = match pg.as_str() {
+                "config" => "application",
+                "tm_pgpatnt_config" => "template_pg_pattern",
+                _ => "template_prop_pattern",
+            }
+            .to_owned();
+        }
+        let text = application_groups(&fmri, &host.instances[&fmri]);
+        let port = "config/port (count) = 80 \n  Where it listens.\n";
+        assert_eq!(text, format!("config (application)\n  Settings.\n{port}"));
     }
 
     #[test]

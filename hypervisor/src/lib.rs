@@ -20,5 +20,6 @@ pub mod pci;
 pub mod power;
 pub mod rtc;
 pub mod segments;
+pub mod trampoline;
 pub mod vectors;
 pub mod writes;

@@ -69,6 +69,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     arch::init_platform(&BootMemory, &info);
     take_memory(&info);
     time::init();
+    log!("{} processors", arch::start_processors());
     let domain = dom0::build(&options, kernel, ramdisk, line.text());
     for module in info.modules() {
         (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);

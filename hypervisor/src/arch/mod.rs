@@ -17,6 +17,7 @@ mod pic;
 pub mod platform;
 pub mod power;
 pub mod processor;
+mod smp;
 pub mod time;
 mod traps;
 
@@ -43,4 +44,18 @@ pub fn init_platform(memory: &dyn Memory, info: &BootInfo) {
     log!("Local APIC {}, {mode}", lapic::id());
     time::init();
     pci::report();
+}
+
+/// Starts the other processors, and says how many there are then. Each is ready for interrupts and
+/// guests, and stands still: the scheduler uses the first only.
+pub fn start_processors() -> usize {
+    let stack = |number| processor::prepare_other(number).map(|(_, stack)| stack);
+    smp::start(stack, |number| {
+        processor::this().descriptors.load();
+        entry::load(number);
+        lapic::init();
+        time::start_timer();
+        log!("Processor {number}: local APIC {}", lapic::id());
+        cpu::halt()
+    })
 }

@@ -36,6 +36,13 @@ pub fn is_device(start: u64, length: u64) -> bool {
     !map.ram().any(touches)
 }
 
+/// A page of memory that processors can start in: below 1 MiB, but not the first, where firmware
+/// and real mode have their tables.
+pub fn low_page() -> Option<u64> {
+    let map = MEMORY.get().expect("the loader's memory map is kept first");
+    map.find(4096, 4096, 0xa_0000).filter(|page| *page != 0)
+}
+
 fn report() {
     let firmware = firmware();
     let madt = &firmware.madt;

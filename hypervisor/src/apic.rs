@@ -14,7 +14,6 @@ pub enum Register {
     DestinationFormat = 0xe0,
     Spurious = 0xf0,
     InService = 0x100,
-    Request = 0x200,
     ErrorStatus = 0x280,
     CommandLow = 0x300,
     CommandHigh = 0x310,
@@ -78,11 +77,6 @@ impl Message {
     }
 }
 
-/// Whether a vector's bit is set in eight registers of 32 bits.
-pub fn is_set(vector: u8, read: impl Fn(usize) -> u32) -> bool {
-    read(usize::from(vector) / 32) >> (vector % 32) & 1 != 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +95,5 @@ mod tests {
         assert_eq!(Message::Start(0x8f).command(), 0x468f);
         assert_eq!(Message::Nmi.command(), 0x4400);
         assert_eq!(Message::Interrupt(0xfb).command(), 0x40fb);
-    }
-
-    #[test]
-    fn vectors_are_bits() {
-        let words = [0, 0x8000_0000, 0, 0, 0, 0, 0, 1];
-        let set = |vector| is_set(vector, |word| words[word]);
-        assert!(set(63) && set(224) && !set(62) && !set(255));
     }
 }

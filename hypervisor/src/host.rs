@@ -6,7 +6,7 @@ use hypervisor::paging::Machine;
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::{Owner, Page};
 
-use crate::arch::{memory, processor};
+use crate::arch::{memory, platform, processor};
 use crate::{domain, frames, interrupts};
 
 /// All frames and processors.
@@ -55,7 +55,8 @@ impl Machine for Host {
 
     fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool {
         let is_privileged = FACTS[usize::from(owner)].is_privileged.load(Ordering::Relaxed);
-        is_privileged && (mfn < 0x100 || !frames::is_memory(mfn))
+        let is_device = mfn < 0x100 || !frames::is_memory(mfn);
+        is_privileged && is_device && !platform::is_interrupt_page(mfn << 12)
     }
 
     fn epoch(&self, owner: Owner) -> u64 {

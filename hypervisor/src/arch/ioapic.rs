@@ -91,11 +91,6 @@ pub fn silence(gsi: u32) -> Result<(), Refused> {
     with_pin(gsi, |io_apic, pin| io_apic.set(pin, Entry::SILENT))
 }
 
-/// Where an interrupt goes.
-pub fn entry(gsi: u32) -> Result<Entry, Refused> {
-    with_pin(gsi, |io_apic, pin| io_apic.entry(pin))
-}
-
 /// Masks an interrupt, or has it come again.
 pub fn set_mask(gsi: u32, is_masked: bool) -> Result<(), Refused> {
     with_pin(gsi, |io_apic, pin| io_apic.set_mask(pin, is_masked))

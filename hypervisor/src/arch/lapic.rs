@@ -120,16 +120,6 @@ pub fn end_of_interrupt() {
     write(Register::EndOfInterrupt, 0);
 }
 
-/// Whether an interrupt with that vector waits to be taken.
-pub fn is_waiting(vector: u8) -> bool {
-    apic::is_set(vector, |index| read_nth(Register::Request, index))
-}
-
-/// Whether any interrupt waits to be taken.
-pub fn is_any_waiting() -> bool {
-    (0..8).any(|index| read_nth(Register::Request, index) != 0)
-}
-
 /// What went wrong since it was last asked for (Intel SDM, volume 3, section 11.5.3).
 pub fn errors() -> u32 {
     write(Register::ErrorStatus, 0);

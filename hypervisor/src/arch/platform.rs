@@ -36,6 +36,19 @@ pub fn is_device(start: u64, length: u64) -> bool {
     !map.ram().any(touches)
 }
 
+/// Where writes are interrupts (Intel SDM, volume 3, section 11.11.1); local APICs are there, too.
+const MESSAGES: core::ops::Range<u64> = 0xfee0_0000..0xfef0_0000;
+
+/// Whether a page has registers by which interrupts are routed or sent: those are the hypervisor's,
+/// and no domain's.
+pub fn is_interrupt_page(page: u64) -> bool {
+    let madt = &firmware().madt;
+    let is_of = |address: u64| address & !0xfff == page;
+    MESSAGES.contains(&page)
+        || is_of(madt.local_apic)
+        || madt.io_apics().iter().any(|io_apic| is_of(io_apic.address.into()))
+}
+
 /// A page of memory that processors can start in: below 1 MiB, but not the first, where firmware
 /// and real mode have their tables.
 pub fn low_page() -> Option<u64> {

@@ -13,7 +13,7 @@ use x86_64::registers::control::{Cr0, Cr3, Cr4, Efer};
 use super::boot::TEXT_BASE;
 use super::memory::DIRECT_MAP;
 use super::platform::{self, firmware};
-use super::{lapic, time};
+use super::{counters, lapic, time};
 use crate::log;
 
 global_asm!(
@@ -103,6 +103,8 @@ const PATIENCE: u64 = 1_000_000_000;
 
 /// The number of the processor that arrived last; the first needs not to.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+/// The time stamp counter of the processor that arrived last.
+static ARRIVAL: AtomicU64 = AtomicU64::new(0);
 /// What a processor goes on with, and the page tables that it then uses.
 static RUN: AtomicUsize = AtomicUsize::new(0);
 static TABLES: AtomicU64 = AtomicU64::new(0);
@@ -169,6 +171,7 @@ extern "C" fn arrive(number: usize) -> ! {
     let run = RUN.load(Ordering::Acquire);
     // SAFETY: `start` stored a function of that type before any processor started.
     let run: fn(usize) -> ! = unsafe { core::mem::transmute(run) };
+    ARRIVAL.store(counters::timestamp(), Ordering::Relaxed);
     ARRIVED.store(number, Ordering::Release);
     run(number)
 }
@@ -181,7 +184,10 @@ extern "C" fn arrive(number: usize) -> ! {
 /// Called once, on the first processor, with interrupts off.
 pub fn start(mut stack: impl FnMut(usize) -> Option<u64>, run: fn(usize) -> !) -> usize {
     let own = lapic::id();
-    let others = firmware().madt.processors().iter().filter(|other| other.apic_id != own);
+    // The others would answer to a number of which only 8 bits are sent.
+    let highest = if lapic::is_x2apic() { u32::MAX } else { 0xfe };
+    let is_other = |id: u32| id != own && id <= highest;
+    let others = firmware().madt.processors().iter().filter(|other| is_other(other.apic_id));
     let Some(page) = Borrowed::new() else {
         log!("No memory below 1 MiB is left to start processors in: only one is used");
         return 1;
@@ -210,6 +216,7 @@ pub fn start(mut stack: impl FnMut(usize) -> Option<u64>, run: fn(usize) -> !) -
 
 /// Starts a processor; whether it arrived.
 fn wake(apic_id: u32, number: usize, page: u64) -> bool {
+    let before = counters::timestamp();
     let start = Message::Start(Parameters::start_page(page));
     // SAFETY: the processor is not in use, and what it starts with is in place.
     unsafe { lapic::send_any(apic_id, Message::Init) };
@@ -219,6 +226,7 @@ fn wake(apic_id: u32, number: usize, page: u64) -> bool {
         // SAFETY: as above. A second start is ignored by a processor that runs.
         unsafe { lapic::send_any(apic_id, start) };
         if wait(patience, arrived) {
+            check_counter(number, before);
             return true;
         }
     }
@@ -226,6 +234,15 @@ fn wake(apic_id: u32, number: usize, page: u64) -> bool {
     // SAFETY: it is not in use: whatever it does is stopped.
     unsafe { lapic::send_any(apic_id, Message::Init) };
     false
+}
+
+/// The clock takes time stamp counters to be the same everywhere: says so if one can't be. It was
+/// read on its processor between `before` and now.
+fn check_counter(number: usize, before: u64) {
+    let there = ARRIVAL.load(Ordering::Relaxed);
+    if !(before..=counters::timestamp()).contains(&there) {
+        log!("Processor {number}'s TSC differs from the first's: its time will jump");
+    }
 }
 
 /// Waits until something is so; whether it is.

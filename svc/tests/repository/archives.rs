@@ -92,6 +92,18 @@ fn secrets_are_written_only_when_asked_for() {
     assert_eq!(passwd, "vnc/passwd  astring \n", "there, without a value");
 }
 
+#[test]
+fn an_export_is_of_a_service() {
+    let system = System::with_xend();
+    let all = system.svccfg(&["export", "xend"]).ok();
+    let instance = system.svccfg(&["export", "svc:/system/xvm/xend:default"]);
+    assert_eq!((instance.status, instance.out), (0, all));
+    let warning = "svccfg: svc:/system/xvm/xend:default is an instance; its service is exported\n";
+    assert_eq!(instance.err, warning);
+    let said = system.svccfg(&["export", "default"]).failed();
+    assert!(said.contains("\"default\" is instance svc:/system/xvm/xend:default"), "{said}");
+}
+
 /// Another user reads everything but the values of a protected group.
 #[test]
 fn others_see_that_there_is_a_secret_and_not_what_it_is() {

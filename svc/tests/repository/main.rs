@@ -9,9 +9,12 @@ mod completion;
 mod concurrent;
 mod fixture;
 mod import;
+mod interactive;
 mod methods;
 mod profiles;
 mod quoting;
 mod svccfg;
 mod svcprop;
 mod templates;
+#[path = "../common/terminal.rs"]
+mod terminal;

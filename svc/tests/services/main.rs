@@ -16,6 +16,8 @@ mod requests;
 mod survival;
 mod svcadm;
 mod svcs;
+#[path = "../common/terminal.rs"]
+mod terminal;
 mod watch;
 
 /// A service whose start method leaves one process behind, whose id is in the file of its name.

@@ -21,7 +21,8 @@ fn describe(session: &mut Session, args: &[Token]) -> Result<()> {
     let pattern = words("describe", args, 0, 1)?.first().copied();
     let fmri = session.selected()?.clone();
     let repo = session.repo()?;
-    let groups = repo.pgs(&fmri, &View::Composed)?;
+    let view = session.snapshot.clone().map_or(View::Composed, View::Snapshot);
+    let groups = repo.pgs(&fmri, &view)?;
     let known = Templates::edited(repo, &fmri)?;
     let mut page = Page { text: String::new(), verbose };
     if pattern.is_none() {

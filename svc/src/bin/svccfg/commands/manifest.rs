@@ -116,6 +116,9 @@ fn export(session: &mut Session, args: &[Token]) -> Result<()> {
     let Some((word, args)) = args.split_first() else { return syntax("export") };
     let Some(word) = word.text() else { return syntax("export") };
     let fmri = session.resolve(word)?;
+    if fmri.is_instance() && !word.starts_with("svc:") {
+        return fail(format!("\"{word}\" is instance {fmri}; a service is expected."));
+    }
     if fmri.is_instance() {
         eprintln!("svccfg: {fmri} is an instance; its service is exported");
     }

@@ -23,7 +23,21 @@ pub const COMMANDS: &[Command] = &[
 
 fn listpg(session: &mut Session, args: &[Token]) -> Result<()> {
     let pattern = words("listpg", args, 0, 1)?.first().copied();
-    session.print(&listing::table(&session.groups()?, pattern, Depth::Groups))
+    let mut groups = session.groups()?;
+    groups.retain(|pg, _| pattern.is_none_or(|pattern| glob::matches(pattern, pg)));
+    let table = listing::table(&groups, None, Depth::Groups);
+    if !session.interactive {
+        return session.print(&table);
+    }
+    // A person is told what they are for, too.
+    let templates = Templates::edited(session.repo()?, session.selected()?)?;
+    let mut text = String::new();
+    for (line, (pg, group)) in table.lines().zip(&groups) {
+        text.extend([line, "\n"]);
+        let about = templates.group(pg, &group.ty).and_then(|about| about.description.as_deref());
+        about.into_iter().for_each(|about| text.extend(["    ", about, "\n"]));
+    }
+    session.print(&text)
 }
 
 fn listprop(session: &mut Session, args: &[Token]) -> Result<()> {

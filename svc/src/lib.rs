@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod compose;
 pub mod contract;
+pub mod delegate;
 pub mod fmri;
 pub mod getopt;
 pub mod glob;

@@ -53,13 +53,22 @@ impl Cgroups {
         self.folder(id).join("cgroup.events")
     }
 
-    pub(super) fn join(&self, id: Id, command: &mut Command) -> io::Result<()> {
+    /// The file that takes in members of a contract, which is made if need be.
+    fn entrance(&self, id: Id) -> io::Result<fs::File> {
         let folder = self.folder(id);
         match fs::create_dir(&folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let members = fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?;
+        fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"))
+    }
+
+    pub(super) fn take_in(&self, id: Id, pid: i32) -> io::Result<()> {
+        self.entrance(id)?.write_all(pid.to_string().as_bytes())
+    }
+
+    pub(super) fn join(&self, id: Id, command: &mut Command) -> io::Result<()> {
+        let members = self.entrance(id)?;
         let join = move || (&members).write_all(b"0");
         // SAFETY: the closure makes one write(2) to a descriptor opened before the fork.
         unsafe { command.pre_exec(join) };

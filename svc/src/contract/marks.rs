@@ -8,9 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 
 use super::Id;
@@ -18,6 +20,8 @@ use super::process::{self, Stat};
 
 /// The variable.
 const VARIABLE: &str = "SMF_CONTRACT";
+/// Marks the limit of those that were started in their contract.
+const FIRST: u64 = 1 << 31;
 /// How deep processes can be nested before we stop looking at their parents.
 const GENERATIONS: u32 = 64;
 
@@ -39,7 +43,7 @@ impl Marks {
 
     pub(super) fn join(&self, id: Id, command: &mut Command) {
         command.env(VARIABLE, format!("{id}:{}", self.place));
-        let limit = self.limit(id);
+        let limit = self.limit(id) | FIRST;
         // Who is below another's limit can't be marked so, and has its environment left.
         let mark = move || {
             let _ = setrlimit(Resource::RLIMIT_RSS, limit, limit);
@@ -49,9 +53,19 @@ impl Marks {
         unsafe { command.pre_exec(mark) };
     }
 
+    /// Only the limit of a process that runs can be changed; it goes before the environment. Who was
+    /// started in a contract may be taken into another, once: a limit can always be lowered.
+    pub(super) fn take_in(&self, id: Id, pid: i32) -> io::Result<()> {
+        let limit = self.limit(id);
+        let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+        // SAFETY: prlimit(2) reads the structure, and writes none where there is none to write to.
+        let done = unsafe { libc::prlimit(pid, libc::RLIMIT_RSS, &limit, std::ptr::null_mut()) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The upper half tells the root, the lower the contract; all together no negative number.
     fn limit(&self, id: Id) -> u64 {
-        (u64::from(self.salt()) << 32) | (id & u64::from(u32::MAX))
+        (u64::from(self.salt()) << 32) | (id & (FIRST - 1))
     }
 
     /// FNV-1a of the place, without its highest bit.
@@ -85,7 +99,7 @@ impl Marks {
         let line = text.lines().find_map(|line| line.strip_prefix("Max resident set"))?;
         // The hard limit is the one that can't be raised again.
         let limit: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-        (limit >> 32 == u64::from(self.salt())).then_some(limit & u64::from(u32::MAX))
+        (limit >> 32 == u64::from(self.salt())).then_some(limit & (FIRST - 1))
     }
 
     fn mark_in_environment(&self, pid: i32) -> Option<Id> {
@@ -172,6 +186,24 @@ mod tests {
         assert_eq!(wait_for(&marks, 8, 2), of_other);
         contracts.kill(8).unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn one_that_is_taken_into_another_contract_is_no_longer_of_the_first() {
+        let marks = marks("taken");
+        let mut first = started(&marks, 7, "exec sleep 100");
+        let mut second = started(&marks, 7, "sleep 100 & sleep 100 & wait");
+        wait_for(&marks, 7, 4);
+        marks.take_in(9, first.id() as i32).unwrap();
+        wait_for(&marks, 7, 3);
+        assert_eq!(wait_for(&marks, 9, 1), [first.id() as i32]);
+        let contracts = Contracts::from(marks.clone());
+        contracts.kill(7).unwrap();
+        second.wait().unwrap();
+        assert_eq!(wait_for(&marks, 9, 1), [first.id() as i32]);
+        contracts.kill(9).unwrap();
+        first.wait().unwrap();
+        assert!(marks.take_in(9, i32::MAX).is_err());
     }
 
     #[test]

@@ -114,6 +114,14 @@ impl Contracts {
         }
     }
 
+    /// Makes a process that runs a member of contract `id`, and all that it starts from now on.
+    pub fn take_in(&self, id: Id, pid: i32) -> io::Result<()> {
+        match &self.0 {
+            Kind::Cgroups(cgroups) => cgroups.take_in(id, pid),
+            Kind::Marks(marks) => marks.take_in(id, pid),
+        }
+    }
+
     /// The processes of a contract.
     pub fn pids(&self, id: Id) -> Vec<i32> {
         match &self.0 {

@@ -99,6 +99,7 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
         has_refresh: methods.get(&Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
         failure_count: number("critical_failure_count").map_or(FAILURE_COUNT, |n| n as usize),
         failure_period: millis("critical_failure_period", FAILURE_PERIOD),
+        manager: engine::Manager::Master,
         invalid,
         retry: (first("retry_forever") == Some("true")).then_some(backoff),
     };

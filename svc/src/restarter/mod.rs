@@ -9,6 +9,7 @@ pub mod config;
 pub mod context;
 pub mod daemon;
 mod death;
+mod delegates;
 pub mod engine;
 mod follow;
 mod log;

@@ -5,6 +5,7 @@ mod commands;
 mod common;
 mod context;
 mod deaths;
+mod delegated;
 mod dependencies;
 mod fixture;
 mod health;

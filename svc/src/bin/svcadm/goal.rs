@@ -1,7 +1,7 @@
 //! What `-s` waits for, and how an instance stands to it (svcadm(8)).
 
 use svc::fmri::Fmri;
-use svc::host::{Host, Instance};
+use svc::host::{Host, Instance, RESTARTER};
 use svc::restarter::engine::Satisfaction;
 use svc::state::State;
 
@@ -73,6 +73,9 @@ pub(crate) fn judge(host: &Host, fmri: &Fmri, goal: Goal) -> Verdict {
     let Some(state) = instance.state() else {
         return Verdict::Failed(STUCK, unavailable(fmri));
     };
+    if state == State::Uninitialized && !has_restarter(host, instance) {
+        return Verdict::Failed(STUCK, unavailable(fmri));
+    }
     match goal {
         Goal::Running if !instance.is_enabled() => {
             return failed(FAILED, "has been disabled by another entity");
@@ -103,6 +106,19 @@ pub(crate) fn judge(host: &Host, fmri: &Fmri, goal: Goal) -> Verdict {
             failed(STUCK, "has unsatisfied dependencies")
         }
         _ => Verdict::Pending,
+    }
+}
+
+/// Whether the restarter is there, or may be soon.
+fn has_restarter(host: &Host, instance: &Instance) -> bool {
+    let restarter = Fmri::parse(instance.restarter()).ok();
+    let Some(restarter) = restarter.and_then(|fmri| host.instances.get(&fmri)) else {
+        return instance.restarter() == RESTARTER;
+    };
+    match restarter.state() {
+        Some(State::Disabled) => restarter.is_enabled(),
+        Some(State::Offline) => host.satisfaction(restarter) != Satisfaction::Never,
+        state => state != Some(State::Maintenance),
     }
 }
 
@@ -148,6 +164,21 @@ mod tests {
         let stuck =
             Sample::default().instance("a", "offline", true).needs("a", "require_all", "svc:/b");
         assert_eq!(status(now(stuck, Goal::Running)), STUCK);
+    }
+
+    #[test]
+    fn an_instance_whose_restarter_is_away_is_not_waited_for() {
+        let with = |state: &str, enabled: bool| {
+            let sample = Sample::default().instance("a", "uninitialized", true);
+            let sample = sample.set("a", "general", PropType::Fmri, "restarter", "svc:/r:default");
+            now(sample.instance("r", state, enabled), Goal::Running)
+        };
+        for (state, enabled) in [("disabled", false), ("maintenance", true)] {
+            assert_eq!(status(with(state, enabled)), STUCK, "{state}");
+        }
+        for (state, enabled) in [("disabled", true), ("offline", true), ("online", true)] {
+            assert_eq!(with(state, enabled), Verdict::Pending, "{state}");
+        }
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Daemon {
         let description = self.instances.get(fmri).map(|instance| &instance.description);
         let check = description.and_then(|description| description.check.as_ref());
         let is_stable = look.next.is_none_or(|next| next == look.state);
-        match check.filter(|_| look.state.is_running() && is_stable) {
+        let is_ours = self.engine.restarter_of(fmri).is_none();
+        match check.filter(|_| is_ours && look.state.is_running() && is_stable) {
             Some(check) => {
                 let due = Instant::now() + check.period;
                 let new = Check { due, running: None, failures: 0 };

@@ -1,6 +1,7 @@
 //! The loop: changes in the repository and ends of processes in, methods and states out.
 
 mod checks;
+mod delegated;
 mod milestone;
 mod processes;
 mod progress;
@@ -21,6 +22,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use svc_daemon::Signals;
 
 use super::config::Description;
+use super::delegates::Delegates;
 use super::engine::{Action, Engine, Event, Look, Method, Milestone, Model, Outcome};
 use super::follow::{News, follow};
 use super::log;
@@ -52,6 +54,7 @@ pub struct Daemon {
     repo: Repo,
     engine: Engine,
     runner: Runner,
+    delegates: Delegates,
     instances: BTreeMap<Fmri, Instance>,
     events: VecDeque<Event>,
     changed: BTreeSet<Fmri>,
@@ -78,6 +81,7 @@ impl Daemon {
         let signals = Signals::new(&[SIGCHLD, SIGTERM, SIGINT])?;
         set_child_subreaper(true)?;
         let runner = Runner::open()?;
+        let delegates = Delegates::open()?;
         let repo = Repo::connect_to(&socket_path(), PATIENCE).map_err(io::Error::other)?;
         import(&repo);
         take_in_rc_conf(&repo);
@@ -93,6 +97,7 @@ impl Daemon {
             repo,
             engine: Engine::new(),
             runner,
+            delegates,
             instances: BTreeMap::new(),
             events: VecDeque::new(),
             changed: BTreeSet::new(),
@@ -132,6 +137,7 @@ impl Daemon {
             while let Ok((generation, changed)) = self.changes.try_recv() {
                 self.repository_changed(generation, changed);
             }
+            self.hear_restarters();
             self.runner.watch.look();
             for (fmri, method, outcome) in self.runner.poll() {
                 self.method_over(fmri, method, outcome);
@@ -149,7 +155,8 @@ impl Daemon {
 
     fn wait(&self) -> io::Result<()> {
         let fds = [self.wake.as_fd(), self.signals.as_fd(), self.runner.watch.as_fd()];
-        let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut fds: Vec<_> = fds.into_iter().chain(self.delegates.interests()).collect();
         let pause = PollTimeout::try_from(self.runner.pause()).unwrap_or(PollTimeout::ZERO);
         match poll(&mut fds, pause) {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
@@ -188,6 +195,8 @@ impl Daemon {
             Action::Kill(fmri) => self.kill(fmri),
             Action::Dump(fmri) => self.dump(&fmri),
             Action::Abandon(fmri) => self.abandon(&fmri),
+            Action::Add { .. } | Action::Remove { .. } => self.tell_restarter(action),
+            Action::Order { .. } | Action::Synced(_) => self.tell_restarter(action),
             Action::TempDisable(fmri) => {
                 let reason = self.instances.get_mut(&fmri).and_then(|i| i.reason.take());
                 self.unsaved.push((fmri.clone(), temporarily_disabled(&fmri, reason)));

@@ -8,9 +8,10 @@ use super::{Daemon, Instance};
 use crate::fmri::Fmri;
 use crate::repo::{Changed, RepoError, View, snapshots};
 use crate::restarter::config::{self, Description};
-use crate::restarter::engine::{Event, Model, Requester};
+use crate::restarter::engine::{Event, Manager, Model, Requester};
 use crate::restarter::log;
 use crate::restarter::publish::{self, Processes};
+use crate::value::PropertyGroup;
 
 impl Daemon {
     /// An instance of the repository, as it is found at start.
@@ -21,6 +22,7 @@ impl Daemon {
         let earlier = self.repo.pg(&fmri, "restarter", &View::Direct)?;
         let earlier = earlier.as_ref().and_then(publish::read);
         let Some(description) = self.describe(&fmri)? else { return Ok(()) };
+        let is_ours = description.config.manager == Manager::Master;
         let config = description.config.clone();
         let instance = Instance {
             description,
@@ -40,7 +42,9 @@ impl Daemon {
         let leader = instance.processes.start_pid.filter(|_| is_child);
         // A stop or refresh method that was running begins anew, if it is still needed.
         let leftover = instance.processes.transient.take();
-        self.runner.adopt(instance.processes.contract, leader, leftover);
+        if is_ours {
+            self.runner.adopt(instance.processes.contract, leader, leftover);
+        }
         instance.shown = Some(earlier.look.clone());
         self.events.push_back(Event::Adopt(fmri.clone(), config.clone(), earlier.look));
         self.events.push_back(Event::Configure(fmri, config));
@@ -50,22 +54,26 @@ impl Daemon {
     /// Reads an instance's description; `None` if it says nothing of being enabled, which keeps
     /// it from its restarter (smf(7)).
     fn describe(&self, fmri: &Fmri) -> Result<Option<Description>, RepoError> {
-        let Some(enabled) = self.enabled(fmri)? else { return Ok(None) };
+        let Some((enabled, manager)) = self.general(fmri)? else { return Ok(None) };
         if !self.repo.snapshots(fmri)?.iter().any(|name| name == snapshots::RUNNING) {
             self.repo.snapshot(fmri, snapshots::RUNNING)?;
         }
         let groups = self.repo.pgs(fmri, &View::Running)?;
-        Ok(Some(config::read(groups, enabled)))
+        let mut description = config::read(groups, enabled);
+        description.config.manage(manager);
+        Ok(Some(description))
     }
 
-    /// What counts at the moment: the temporary setting before the lasting one.
-    fn enabled(&self, fmri: &Fmri) -> Result<Option<bool>, RepoError> {
-        let read = |group: &str| -> Result<Option<bool>, RepoError> {
-            let group = self.repo.pg(fmri, group, &View::Composed)?;
-            Ok(group.and_then(|group| group.get("enabled")?.as_bool()))
-        };
-        let lasting = read("general")?;
-        Ok(lasting.map(|_| read("general_ovr")).transpose()?.flatten().or(lasting))
+    /// What counts at the moment, refreshed or not: whether it is enabled, by the temporary setting
+    /// before the lasting one, and who is its restarter.
+    fn general(&self, fmri: &Fmri) -> Result<Option<(bool, Manager)>, RepoError> {
+        let read = |group: &str| self.repo.pg(fmri, group, &View::Composed);
+        let enabled = |group: Option<&PropertyGroup>| group?.get("enabled")?.as_bool();
+        let general = read("general")?;
+        let Some(lasting) = enabled(general.as_ref()) else { return Ok(None) };
+        let temporary = enabled(read("general_ovr")?.as_ref());
+        let named = general.as_ref().and_then(|group| group.first("restarter"));
+        Ok(Some((temporary.unwrap_or(lasting), manager(named.unwrap_or_default()))))
     }
 
     pub(super) fn repository_changed(&mut self, generation: u64, changed: Vec<Changed>) {
@@ -107,11 +115,12 @@ impl Daemon {
     }
 
     fn enabled_changed(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
-        let Some(enabled) = self.enabled(fmri)? else { return Ok(()) };
+        let Some((enabled, manager)) = self.general(fmri)? else { return Ok(()) };
         let Some(instance) = self.instances.get_mut(fmri) else {
             return self.take_up(fmri.clone());
         };
         instance.description.config.enabled = enabled;
+        instance.description.config.manage(manager);
         let config = instance.description.config.clone();
         self.events.push_back(Event::Configure(fmri.clone(), config));
         Ok(())
@@ -169,5 +178,15 @@ impl Daemon {
         self.events.push_back(Event::Configure(fmri.clone(), config));
         self.events.push_back(Event::Refresh(fmri));
         Ok(())
+    }
+}
+
+/// The restarter of that name; none stands for us.
+fn manager(name: &str) -> Manager {
+    match Fmri::parse(name) {
+        _ if name.is_empty() => Manager::Master,
+        Ok(fmri) if is_master(&fmri) => Manager::Master,
+        Ok(fmri) if fmri.is_instance() => Manager::Delegate(fmri),
+        _ => Manager::Nobody,
     }
 }

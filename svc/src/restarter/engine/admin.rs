@@ -1,7 +1,9 @@
 //! What the repository says and administrators ask for.
 
 use super::vertex::{Verdict, Vertex};
-use super::{Action, Config, Engine, Look, Method, Milestone, Requester, RestartOn, StopReason};
+use super::{
+    Action, Config, Engine, Look, Method, Milestone, Order, Requester, RestartOn, StopReason,
+};
 use crate::fmri::Fmri;
 use crate::state::State;
 
@@ -10,14 +12,22 @@ impl Engine {
         // Inside of a milestone is who is depended on; without one, nobody need be looked for.
         let is_unknown = self.milestone != Milestone::All;
         self.is_redrawn &= !is_unknown;
+        let vertex = self.vertices.get_mut(&fmri);
+        if let Some(vertex) = vertex.filter(|vertex| vertex.config.manager != config.manager) {
+            vertex.heir = Some(Box::new(config));
+            return self.delete(&fmri);
+        }
         if let Some(vertex) = self.vertices.get_mut(&fmri) {
             vertex.deleted = false;
+            vertex.heir = None;
             self.describe(&fmri, config);
             self.apply_enabled(&fmri);
         } else {
             let mut vertex = Vertex::new(config);
             vertex.barred = self.shutdown;
             self.insert(&fmri, vertex);
+            self.add_to_restarter(&fmri);
+            self.actions.push(Action::Changed(fmri.clone()));
             if is_unknown && !self.shutdown {
                 return;
             }
@@ -31,6 +41,7 @@ impl Engine {
         let mut vertex = Vertex::new(config);
         (vertex.state, vertex.auxiliary) = (look.state, look.auxiliary);
         match look.next {
+            _ if vertex.delegate.is_some() => {}
             Some(State::Maintenance) if look.state.is_running() => {
                 vertex.stop = Some(StopReason::Maintenance(Requester::Administrator));
             }
@@ -50,6 +61,10 @@ impl Engine {
 
     /// From uninitialized to where it belongs.
     pub(super) fn initialize(&mut self, fmri: &Fmri) {
+        if self.delegate(fmri).is_some() {
+            self.change(fmri);
+            return;
+        }
         let is_wanted = self.vertices[fmri].is_wanted();
         self.log(fmri, if is_wanted { "Enabled." } else { "Disabled." });
         self.enter(fmri, if is_wanted { State::Offline } else { State::Disabled }, "none");
@@ -59,6 +74,9 @@ impl Engine {
         let Some(vertex) = self.change(fmri) else { return };
         match (vertex.is_wanted(), vertex.state) {
             (true, State::Disabled) => self.initialize(fmri),
+            // The restarter is told when it is looked at.
+            (false, State::Offline | State::Maintenance)
+                if vertex.delegate.is_some() && !vertex.is_active() => {}
             (false, State::Offline) if !vertex.is_busy() => {
                 vertex.forget_failures();
                 self.initialize(fmri);
@@ -84,9 +102,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn delete(&mut self, fmri: &Fmri) {
+    pub(super) fn delete_for_good(&mut self, fmri: &Fmri) {
+        if let Some(vertex) = self.vertices.get_mut(fmri) {
+            vertex.heir = None;
+        }
+        self.delete(fmri);
+    }
+
+    /// Ends an instance as it is now, as soon as it has stopped.
+    fn delete(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.change(fmri) else { return };
-        if vertex.is_active() {
+        if vertex.is_active() && Self::is_reachable(vertex) {
             vertex.config.enabled = false;
             vertex.deleted = true;
             vertex.want_stop(StopReason::Disable);
@@ -112,21 +138,30 @@ impl Engine {
 
     pub(super) fn refresh(&mut self, fmri: &Fmri) {
         self.log(fmri, "Rereading configuration.");
+        let is_ours = !self.ask_restarter(fmri, Order::AdminRefresh);
         let Some(vertex) = self.change(fmri) else { return };
         if !vertex.state.is_running() {
             return;
         }
-        if vertex.config.has_refresh {
+        if vertex.config.has_refresh && is_ours {
             vertex.refresh = true;
         } else {
-            self.log(fmri, "No 'refresh' method defined.  Treating as :true.");
+            if is_ours {
+                self.log(fmri, "No 'refresh' method defined.  Treating as :true.");
+            }
             self.propagate(fmri, RestartOn::Refresh);
         }
     }
 
     pub(super) fn clear(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.change(fmri) else { return };
+        let is_delegated = vertex.delegate.is_some();
         match vertex.state {
+            State::Maintenance if is_delegated => {
+                vertex.unchecked = true;
+                self.order(fmri, Order::AdminMaintOff);
+            }
+            State::Degraded if is_delegated => self.order(fmri, Order::AdminRestore),
             State::Maintenance if !vertex.is_busy() => {
                 vertex.forget_failures();
                 vertex.unchecked = true;
@@ -140,7 +175,10 @@ impl Engine {
     }
 
     pub(super) fn mark_degraded(&mut self, fmri: &Fmri, by: Requester) {
-        if self.vertices.get(fmri).is_some_and(|vertex| vertex.state == State::Online) {
+        let is_online = |vertex: &Vertex| vertex.state == State::Online;
+        if self.vertices.get(fmri).is_some_and(is_online)
+            && !self.ask_restarter(fmri, Order::AdminDegraded)
+        {
             self.enter(fmri, State::Degraded, by.name());
         }
     }
@@ -152,8 +190,7 @@ impl Engine {
             vertex.stop = Some(reason);
             self.wait_no_more(fmri);
         } else if vertex.state != State::Maintenance {
-            self.log(fmri, reason.message());
-            self.enter(fmri, State::Maintenance, by.name());
+            self.order_maintenance(fmri, reason, by);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Engine;
+use super::{Engine, Manager, Order};
 use crate::fmri::Fmri;
 use crate::state::State;
 
@@ -16,8 +16,10 @@ impl Engine {
         if vertex.state != State::Offline || vertex.is_busy() {
             return;
         }
-        if vertex.config.invalid {
-            self.enter(fmri, State::Maintenance, "invalid_dependency");
+        if vertex.config.manager == Manager::Nobody {
+            self.enter(fmri, State::Maintenance, "invalid_restarter");
+        } else if vertex.config.invalid {
+            self.condemn(fmri, "invalid_dependency", Order::InvalidDependency);
         } else if vertex.unchecked {
             self.unchecked.push(fmri.clone());
         }
@@ -41,7 +43,7 @@ impl Engine {
                 let names = cycle.iter().cycle().skip(at).take(cycle.len() + 1);
                 let names: Vec<String> = names.map(Fmri::to_string).collect();
                 self.log(&fmri, &format!("Dependency cycle: {}", names.join(" -> ")));
-                self.enter(&fmri, State::Maintenance, CYCLE);
+                self.condemn(&fmri, CYCLE, Order::DependencyCycle);
             }
             broken.insert(fmri);
         }

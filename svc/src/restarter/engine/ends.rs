@@ -9,7 +9,7 @@ use crate::state::State;
 const PENDING: &str = "retry_pending";
 /// A child that fails more often within a second is started once a second.
 const FAST_FAILURES: usize = 5;
-const SECOND: u64 = 1000;
+pub(super) const SECOND: u64 = 1000;
 
 impl Engine {
     /// What had been running does not any more, or had a fault.

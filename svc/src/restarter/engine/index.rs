@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::rules::{Satisfaction, Tally};
 use super::vertex::{File, Meaning, Vertex};
-use super::{Config, Dependency, Engine, Entity, Grouping};
+use super::{Action, Config, Dependency, Engine, Entity, Grouping};
 use crate::fmri::Fmri;
 
 /// A service or instance as the groups of one grouping see it.
@@ -125,9 +125,17 @@ impl Engine {
             self.forget_citation(name, fmri);
         }
         self.tell(fmri, said, None);
-        self.vertices.remove(fmri);
+        let vertex = self.vertices.remove(fmri);
         self.busy.remove(fmri);
         self.release(fmri);
+        self.actions.push(Action::Changed(fmri.clone()));
+        let Some(vertex) = vertex else { return };
+        if let Some(delegate) = vertex.delegate.filter(|delegate| delegate.is_added) {
+            self.actions.push(Action::Remove { to: delegate.to, fmri: fmri.clone() });
+        }
+        if let Some(config) = vertex.heir {
+            self.configure(fmri.clone(), *config);
+        }
     }
 
     /// Looks at an instance that may have changed, and tells those that name it if so.

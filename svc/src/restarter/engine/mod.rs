@@ -20,6 +20,7 @@
 
 mod admin;
 mod cycle;
+mod delegated;
 mod ends;
 mod index;
 mod milestone;
@@ -33,8 +34,10 @@ mod vertex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+pub use crate::delegate::Order;
 use crate::fmri::Fmri;
 use crate::state::State;
+pub use delegated::Manager;
 use index::Topics;
 pub use rules::{Judge, Satisfaction, Services, Standing};
 pub use types::{
@@ -60,6 +63,8 @@ pub struct Engine {
     holding: BTreeMap<Fmri, BTreeSet<Fmri>>,
     /// Those of which a method runs, or which are being killed.
     busy: BTreeSet<Fmri>,
+    /// The restarters that are there, besides us.
+    bound: BTreeSet<Fmri>,
     actions: Vec<Action>,
     milestone: Milestone,
     /// Who is inside of the milestone is known.
@@ -93,6 +98,7 @@ impl Engine {
     pub fn is_watched(&self, fmri: &Fmri) -> bool {
         self.vertices.get(fmri).is_some_and(|vertex| {
             vertex.state.is_running()
+                && vertex.delegate.is_none()
                 && matches!(vertex.method, None | Some(Method::Refresh))
                 && vertex.stop.is_none()
                 && vertex.dying.is_none()
@@ -101,7 +107,8 @@ impl Engine {
 
     /// Whether nothing runs any more.
     pub fn is_quiet(&self) -> bool {
-        self.vertices.values().all(|vertex| !vertex.is_busy() && !vertex.state.is_running())
+        let is_quiet = |vertex: &Vertex| !vertex.is_busy() && !vertex.state.is_running();
+        self.vertices.values().all(|vertex| is_quiet(vertex) || !Self::is_reachable(vertex))
     }
 
     /// Takes events in at time `now`; `exists` tells which files there are.
@@ -121,7 +128,7 @@ impl Engine {
         match event {
             Event::Configure(fmri, config) => self.configure(fmri, config),
             Event::Adopt(fmri, config, look) => self.adopt(fmri, config, look),
-            Event::Delete(fmri) => self.delete(&fmri),
+            Event::Delete(fmri) => self.delete_for_good(&fmri),
             Event::Restart(fmri) => self.restart(&fmri),
             Event::Refresh(fmri) => self.refresh(&fmri),
             Event::Clear(fmri) => self.clear(&fmri),
@@ -134,6 +141,11 @@ impl Engine {
             Event::Done(fmri, method, outcome) => self.done(&fmri, method, outcome),
             Event::Stopped(fmri, reason) => self.ended(&fmri, reason),
             Event::Gone(fmri) => self.gone(&fmri),
+            Event::Bound(restarter) => self.bound(restarter),
+            Event::Unbound(restarter) => self.unbound(&restarter),
+            Event::Reported { fmri, look, is_error, is_answer } => {
+                self.reported(&fmri, look, is_error, is_answer);
+            }
             Event::Milestone(milestone) => self.go_to(milestone),
             Event::Shutdown => self.shut_down(),
             Event::Tick => {}

@@ -42,6 +42,9 @@ impl Engine {
     /// Does one thing for an instance, if there is one to do.
     fn step(&mut self, fmri: &Fmri) {
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        if vertex.delegate.is_some() {
+            return self.step_delegated(fmri);
+        }
         if vertex.is_busy() {
             return;
         }
@@ -59,7 +62,7 @@ impl Engine {
         }
     }
 
-    fn try_start(&mut self, fmri: &Fmri) {
+    pub(super) fn try_start(&mut self, fmri: &Fmri) {
         let now = self.now;
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
         if vertex.satisfaction() != Satisfaction::Yes {
@@ -83,6 +86,11 @@ impl Engine {
         vertex.not_before = None;
         vertex.stop = None;
         self.run(fmri, Method::Start);
+        self.stop_excluding(fmri);
+    }
+
+    /// Stops those that mind that an instance starts.
+    pub(super) fn stop_excluding(&mut self, fmri: &Fmri) {
         let excludes = |_: &Vertex, group: &Dependency| {
             group.grouping == Grouping::ExcludeAll && group.restart_on != RestartOn::None
         };
@@ -92,12 +100,15 @@ impl Engine {
     fn run(&mut self, fmri: &Fmri, method: Method) {
         if let Some(vertex) = self.change(fmri) {
             vertex.method = Some(method);
+            if vertex.delegate.is_some() {
+                return self.order_method(fmri, method);
+            }
             self.actions.push(Action::Run(fmri.clone(), method));
             self.actions.push(Action::Changed(fmri.clone()));
         }
     }
 
-    fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) {
+    pub(super) fn try_stop(&mut self, fmri: &Fmri, reason: StopReason) {
         if reason.leaves_first() && self.waits_for_dependents(fmri) {
             return;
         }
@@ -105,7 +116,9 @@ impl Engine {
             self.log(fmri, reason.message());
             self.propagate(fmri, reason.class());
         }
-        if let StopReason::Abandon(by) = reason {
+        if let StopReason::Abandon(by) = reason
+            && self.delegate(fmri).is_none()
+        {
             if let Some(vertex) = self.vertices.get_mut(fmri) {
                 (vertex.stop, vertex.refresh) = (None, false);
             }
@@ -127,7 +140,9 @@ impl Engine {
             Grouping::OptionalAll => false,
             _ => group.restart_on >= RestartOn::Restart,
         };
-        let dependents = self.stop_dependents(fmri, StopReason::Withdrawn, relies);
+        let mut dependents = self.stop_dependents(fmri, StopReason::Withdrawn, relies);
+        // Whose restarter has gone isn't going to stop.
+        dependents.retain(|dependent| Self::is_reachable(&self.vertices[dependent]));
         for dependent in &dependents {
             self.holding.entry(dependent.clone()).or_default().insert(fmri.clone());
         }

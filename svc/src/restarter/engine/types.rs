@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Manager, Order};
 use crate::fmri::Fmri;
 use crate::state::State;
 
@@ -89,6 +90,8 @@ pub struct Config {
     pub failure_count: usize,
     /// The period, in ms.
     pub failure_period: u64,
+    /// Who starts and stops it.
+    pub manager: Manager,
     /// A dependency is not understood.
     pub invalid: bool,
     /// It is never given up, but tried again after a while.
@@ -292,6 +295,21 @@ pub enum Event {
     Stopped(Fmri, StopReason),
     /// What was to be killed has no processes any more.
     Gone(Fmri),
+    /// A restarter is there, and knows nothing.
+    Bound(Fmri),
+    /// A restarter has gone.
+    Unbound(Fmri),
+    /// A restarter says how an instance is doing.
+    Reported {
+        /// The instance.
+        fmri: Fmri,
+        /// How it looks.
+        look: Look,
+        /// It left its state because of a fault.
+        is_error: bool,
+        /// The restarter has dealt with everything that it was told of the instance.
+        is_answer: bool,
+    },
     /// Run what this milestone needs, and nothing else.
     Milestone(Milestone),
     /// Stop everything, dependents first, and start nothing.
@@ -315,6 +333,33 @@ pub enum Action {
     Log(Fmri, String),
     /// The instance looks different now.
     Changed(Fmri),
+    /// Tell a restarter of an instance, and have it report.
+    Add {
+        /// The restarter.
+        to: Fmri,
+        /// The instance.
+        fmri: Fmri,
+        /// It shall run.
+        enabled: bool,
+    },
+    /// Tell a restarter that an instance is none of its own any more.
+    Remove {
+        /// The restarter.
+        to: Fmri,
+        /// The instance.
+        fmri: Fmri,
+    },
+    /// Tell a restarter what is wanted of an instance.
+    Order {
+        /// The restarter.
+        to: Fmri,
+        /// The instance.
+        fmri: Fmri,
+        /// What is wanted.
+        order: Order,
+    },
+    /// Tell a restarter that it has heard of all its instances.
+    Synced(Fmri),
     /// Note that the instance is disabled until the next boot.
     TempDisable(Fmri),
 }

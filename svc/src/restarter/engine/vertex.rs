@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use super::delegated::Delegate;
 use super::rules::Satisfaction::{self, Never, NotYet, Yes};
 use super::rules::{Standing, Tally};
-use super::{Config, Grouping, Method, StopReason};
+use super::{Config, Grouping, Manager, Method, StopReason};
 use crate::fmri::Fmri;
 use crate::state::State;
 
@@ -68,12 +69,22 @@ pub(super) struct Vertex {
     /// It is not to run whatever its description says: everything goes down.
     pub(super) barred: bool,
     pub(super) deleted: bool,
+    /// How it stands with its restarter, if that isn't us.
+    pub(super) delegate: Option<Delegate>,
+    /// What it is when it has stopped for its present restarter: another's.
+    pub(super) heir: Option<Box<Config>>,
 }
 
 impl Vertex {
     pub(super) fn new(config: Config) -> Self {
+        let delegate = match &config.manager {
+            Manager::Delegate(to) => Some(Delegate::new(to.clone())),
+            Manager::Master | Manager::Nobody => None,
+        };
         Self {
             config,
+            delegate,
+            heir: None,
             groups: Vec::new(),
             together: Tally::default(),
             files: Vec::new(),
@@ -117,12 +128,17 @@ impl Vertex {
 
     /// Whether a method runs, or processes are being killed.
     pub(super) fn is_busy(&self) -> bool {
-        self.method.is_some() || self.dying.is_some()
+        self.method.is_some()
+            || self.dying.is_some()
+            || self.delegate.as_ref().is_some_and(Delegate::is_busy)
     }
 
     /// Whether it has processes, or may have.
     pub(super) fn is_active(&self) -> bool {
-        self.state.is_running() || self.is_busy()
+        self.state.is_running()
+            || self.method.is_some()
+            || self.dying.is_some()
+            || self.delegate.as_ref().is_some_and(Delegate::is_moving)
     }
 
     /// Wants it stopped, unless it is going to be anyway. Those that a disabled service waits for
@@ -142,6 +158,9 @@ impl Vertex {
 
     /// Where the method that runs brings it.
     pub(super) fn next(&self) -> Option<State> {
+        if let Some(delegate) = &self.delegate {
+            return delegate.next();
+        }
         match (self.dying, self.method) {
             (Some(Verdict::GiveUp(_)), _) => Some(State::Maintenance),
             (Some(Verdict::Later), _) => Some(State::Offline),

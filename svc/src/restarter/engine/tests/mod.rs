@@ -1,5 +1,6 @@
 //! The graph on its own: a world in which methods end when they are told to.
 
+mod delegated;
 mod failures;
 mod random;
 mod scale;
@@ -26,6 +27,7 @@ fn config(dependencies: Vec<Dependency>) -> Config {
         has_refresh: false,
         failure_count: 3,
         failure_period: 60_000,
+        manager: Manager::Master,
         invalid: false,
         retry: None,
     }

@@ -9,8 +9,8 @@ use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{log, time};
 
-/// XENPF_INTERFACE_VERSION
-const VERSION: u32 = 0x0300_0000;
+/// XENPF_INTERFACE_VERSION (platform.h)
+const VERSION: u32 = 0x0300_0001;
 
 /// Does what the command says.
 pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {

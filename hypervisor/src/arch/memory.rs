@@ -3,6 +3,7 @@
 //! ```text
 //! ffff800000000000  the machine-to-physical table, which guests read    (slot 256)
 //! ffff820000000000  what is one domain's: windows for its segments      (slot 260)
+//! ffff82c000000000  devices above 4 GiB                                 (slot 261)
 //! ffff82d080000000  the image                                           (slot 261)
 //! ffff830000000000  all of physical memory: the direct map              (slot 262)
 //! ```
@@ -25,9 +26,13 @@ pub const DIRECT_MAP: u64 = 0xffff_8300_0000_0000;
 pub const MACHINE_TO_PHYSICAL: u64 = 0xffff_8000_0000_0000;
 /// What is one domain's.
 pub const OF_DOMAIN: u64 = 0xffff_8200_0000_0000;
+/// Devices beyond the direct map are here, in the one large page whose table [`finish`] makes, so
+/// that mapping them takes no memory; all tables have it.
+pub const DEVICES: u64 = 0xffff_82c0_0000_0000;
 /// How much of physical memory the first page tables map.
 const MAPPED_AT_BOOT: u64 = 4 << 30;
-const LARGE_PAGE: u64 = 2 << 20;
+/// Bytes that an entry of level 2 maps.
+pub const LARGE_PAGE: u64 = 2 << 20;
 
 const DATA: u64 = Entry::PRESENT
     | Entry::WRITABLE
@@ -180,6 +185,7 @@ pub fn finish(end: u64, machine_to_physical: core::ops::Range<u64>) {
             map(root, boot::TEXT_BASE + address, 1, Entry(address | flags));
         }
     }
+    map(root, DEVICES, 1, Entry(0));
     let readable = DATA & !Entry::WRITABLE | Entry::USER;
     let mut mfn = machine_to_physical.start;
     while mfn < machine_to_physical.end {
@@ -195,6 +201,14 @@ pub fn finish(end: u64, machine_to_physical: core::ops::Range<u64>) {
     ROOT.call_once(|| root);
     load(root << 12);
     flush_all();
+}
+
+/// Maps a device's page for good, uncached, in [`DEVICES`]; `None` before [`finish`].
+pub fn map_device(address: u64, physical: u64) -> Option<()> {
+    const UNCACHED: u64 = DATA | Entry::UNCACHED | Entry::WRITE_THROUGH;
+    assert!((DEVICES..DEVICES + LARGE_PAGE).contains(&address));
+    map(*ROOT.get()?, address, 1, Entry(physical | UNCACHED));
+    Some(())
 }
 
 /// The table of level 4 that is used when no vcpu runs.

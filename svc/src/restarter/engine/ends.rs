@@ -1,6 +1,6 @@
 //! What the end of a method means for its instance, and the end of its processes.
 
-use super::vertex::Verdict;
+use super::vertex::{Verdict, Vertex};
 use super::{ATTEMPTS, Action, Engine, Method, Model, Outcome, RestartOn, StopReason};
 use crate::fmri::Fmri;
 use crate::state::State;
@@ -9,6 +9,9 @@ use crate::state::State;
 const PENDING: &str = "retry_pending";
 /// A child that fails more often within a second is started once a second.
 const FAST_FAILURES: usize = 5;
+/// What its dependencies let start and have stopped again more often, within a second each time, is
+/// started once a second: services that exclude what they rely on would do nothing else.
+const UNDONE: u32 = 5;
 pub(super) const SECOND: u64 = 1000;
 
 impl Engine {
@@ -167,9 +170,11 @@ impl Engine {
     fn land_offline(&mut self, fmri: &Fmri, verdict: Verdict, reason: Option<StopReason>) {
         let now = self.now;
         let Some(vertex) = self.vertices.get_mut(fmri) else { return };
+        let undone = vertex.count_undone(reason, now);
         if reason.is_some_and(StopReason::clears_history) {
             vertex.forget_failures();
         }
+        vertex.undone = undone;
         let is_child = vertex.config.model == Model::Child;
         let has_failed = match reason {
             Some(StopReason::Exited) if is_child => false,
@@ -186,6 +191,13 @@ impl Engine {
                 let seconds = vertex.delay.div_ceil(SECOND);
                 self.log(fmri, &format!("Failed.  Trying again in {seconds} seconds."));
             }
+            _ if vertex.undone > UNDONE => {
+                vertex.not_before = Some(now + SECOND);
+                self.log(
+                    fmri,
+                    "Stopped too often because of dependencies.  Starting again in a second.",
+                );
+            }
             None if vertex.throttled => {
                 vertex.not_before = vertex.started.map(|at| at + SECOND);
             }
@@ -193,5 +205,16 @@ impl Engine {
         }
         self.enter(fmri, State::Offline, auxiliary);
         self.check_description(fmri);
+    }
+}
+
+impl Vertex {
+    /// How often it was stopped because of others in a row, this time included, within a second
+    /// after it had started.
+    fn count_undone(&self, reason: Option<StopReason>, now: u64) -> u32 {
+        use StopReason::{Dependency, DependencyFault, Withdrawn};
+        let is_of_others = matches!(reason, Some(Dependency | DependencyFault | Withdrawn));
+        let is_soon = self.started.is_some_and(|at| now.saturating_sub(at) < SECOND);
+        if is_of_others && is_soon { self.undone.saturating_add(1) } else { 0 }
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Vertex {
     /// When it stopped without being asked to.
     pub(super) faults: VecDeque<u64>,
     pub(super) started: Option<u64>,
+    /// How often in a row it was stopped because of others, soon after it had started.
+    pub(super) undone: u32,
     /// It is not to be started before.
     pub(super) not_before: Option<u64>,
     /// How long it waited when it was tried again last.
@@ -100,6 +102,7 @@ impl Vertex {
             failures: None,
             faults: VecDeque::new(),
             started: None,
+            undone: 0,
             not_before: None,
             delay: 0,
             throttled: false,
@@ -120,6 +123,7 @@ impl Vertex {
     pub(super) fn forget_failures(&mut self) {
         self.failures = None;
         self.faults.clear();
+        self.undone = 0;
         self.started = None;
         self.not_before = None;
         self.delay = 0;

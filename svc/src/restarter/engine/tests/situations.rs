@@ -395,3 +395,30 @@ fn what_comes_later_is_inside_of_a_milestone_if_it_is_needed_there() {
     world.finish_all();
     assert_eq!(world.state("new"), State::Disabled);
 }
+
+#[test]
+fn services_that_undo_each_other_are_slowed_down() {
+    let mut world = World::new();
+    world.add("a", config(vec![]));
+    world.add("b", config(vec![needs(&["a"], Grouping::RequireAll, RestartOn::Restart)]));
+    world.finish_all();
+    world.began();
+    // What they run on is restarted again and again, each time as soon as they are up.
+    for _ in 0..5 {
+        world.event(Event::Restart(fmri("a")));
+        world.finish_all();
+        assert_eq!(world.state("b"), State::Online);
+    }
+    world.event(Event::Restart(fmri("a")));
+    world.finish_all();
+    assert_eq!((world.state("a"), world.state("b")), (State::Online, State::Offline));
+    assert!(world.logs.iter().any(|line| line.starts_with("Stopped too often")));
+    world.now += 1000;
+    world.event(Event::Tick);
+    world.now += 1000;
+    world.finish_all();
+    assert_eq!(world.state("b"), State::Online);
+    world.event(Event::Restart(fmri("a")));
+    world.finish_all();
+    assert_eq!(world.state("b"), State::Online, "it ran for a while");
+}

@@ -7,6 +7,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use hypervisor::acpi::madt::Line;
+use hypervisor::pci::Address;
 use hypervisor::vectors::Vectors;
 use spin::Mutex;
 use xen::abi::errno::{EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC, Errno};
@@ -159,7 +160,8 @@ impl Table {
         };
         match result {
             Ok(()) => self.pirqs[number].vector = Some(vector),
-            Err(_) => self.vectors.give(vector),
+            Err(_) if pirq.vector.is_none() => self.vectors.give(vector),
+            Err(_) => (),
         }
         result
     }
@@ -174,6 +176,23 @@ impl Table {
             log!("interrupt {number} can't be masked");
         }
     }
+}
+
+/// Writes a device's messages again, which a reset made it forget, and has it send them.
+pub fn restore(device: Address) -> Result<(), Errno> {
+    let domain = domain::find(0).ok_or(ENODEV)?;
+    let mut table = TABLE.lock();
+    for number in 0..COUNT {
+        let Some(Source::Message(message)) = table.pirqs[number].source else { continue };
+        if message.device() != device {
+            continue;
+        }
+        table.route(number)?;
+        let is_bound = domain.channels.lock().find(Kind::Physical(number as u32), 0).is_some();
+        table.set_mask(number, !is_bound);
+        message.enable(true).map_err(|_| ENODEV)?;
+    }
+    Ok(())
 }
 
 /// Takes a number back.

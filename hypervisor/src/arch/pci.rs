@@ -180,6 +180,13 @@ fn table(device: Address) -> Result<(MsiX, Mmio), PciError> {
 }
 
 impl Interrupt {
+    /// Who sends it.
+    pub fn device(self) -> Address {
+        match self {
+            Self::Msi(device) | Self::MsiX(device, _) => device,
+        }
+    }
+
     /// Has it sent to a processor. A device that can mask it does, until [`Interrupt::set_mask`];
     /// domain 0 has messages sent at all.
     pub fn route(self, vector: u8, apic_id: u32) -> Result<(), PciError> {

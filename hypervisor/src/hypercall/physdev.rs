@@ -92,6 +92,10 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             let OldDevice { bus, devfn } = memory::read(place)?;
             pci::remove(Address { segment: 0, bus, devfn }).map_err(|_| ENODEV)?;
         }
+        19 => {
+            let OldDevice { bus, devfn } = memory::read(place)?;
+            pirqs::restore(Address { segment: 0, bus, devfn })?;
+        }
         21 => {
             let set: SetUp = memory::read(place)?;
             let gsi = u32::try_from(set.gsi).map_err(|_| EINVAL)?;
@@ -104,6 +108,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         24 => (),
         25 => pci::add(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?,
         26 => pci::remove(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?,
+        27 => pirqs::restore(memory::read::<Device>(place)?.address())?,
         // Tables of messages are looked up each time they are written.
         30 | 31 => (),
         _ => return Err(ENOSYS.into()),

@@ -47,6 +47,8 @@ pub struct Module {
 pub struct BootInfo {
     /// The hypervisor's command line.
     pub cmdline: &'static str,
+    /// What the loader calls itself.
+    loader: &'static str,
     /// Memory as the firmware reports it.
     pub memory: MemoryMap,
     modules: [Module; MAX_MODULES],
@@ -70,10 +72,16 @@ pub enum BootError {
 
 /// The longest command line.
 const MAX_LINE: usize = 4096;
-/// Bits of `flags` in version 1: a command line, modules, a memory map.
+/// Bits of `flags` in version 1: a command line, modules, a memory map, the loader's name.
 const HAS_CMDLINE: u32 = 1 << 2;
 const HAS_MODULES: u32 = 1 << 3;
 const HAS_MEMORY_MAP: u32 = 1 << 6;
+const HAS_LOADER: u32 = 1 << 9;
+
+/// What follows the first word.
+fn without_name(line: &'static str) -> &'static str {
+    line.trim_start().split_once(' ').map_or("", |(_, rest)| rest.trim_start())
+}
 
 impl BootInfo {
     /// Reads what the loader left: `magic` from `eax`, the structure at `address` from `ebx`.
@@ -87,7 +95,18 @@ impl BootInfo {
         if info.memory.total() == 0 {
             return Err(BootError::NoMemoryMap);
         }
+        if !info.is_grub_2() {
+            info.cmdline = without_name(info.cmdline);
+            for module in &mut info.modules[..info.count] {
+                module.cmdline = without_name(module.cmdline);
+            }
+        }
         Ok(info)
+    }
+
+    /// GRUB 2 passes what stands behind a file's name; every other loader the name, too.
+    fn is_grub_2(&self) -> bool {
+        self.loader.strip_prefix("GRUB ").is_some_and(|version| !version.starts_with('0'))
     }
 
     /// The modules in the order of loading.
@@ -96,8 +115,11 @@ impl BootInfo {
     }
 
     fn read_1(&mut self, address: u64, memory: &dyn Memory) -> Result<(), BootError> {
-        let head = memory.bytes(address, 52).ok_or(BootError::Truncated)?;
+        let head = memory.bytes(address, 68).ok_or(BootError::Truncated)?;
         let flags = u32_at(head, 0);
+        if flags & HAS_LOADER != 0 {
+            self.loader = memory.text(u32_at(head, 64).into(), MAX_LINE);
+        }
         if flags & HAS_CMDLINE != 0 {
             self.cmdline = memory.text(u32_at(head, 16).into(), MAX_LINE);
         }
@@ -137,6 +159,7 @@ impl BootInfo {
             match kind {
                 0 => break,
                 1 => self.cmdline = memory.text(at + 8, body.len()),
+                2 => self.loader = memory.text(at + 8, body.len()),
                 3 if body.len() >= 8 => {
                     let cmdline = memory.text(at + 16, body.len() - 8);
                     let (start, end) = (u32_at(body, 0).into(), u32_at(body, 4).into());
@@ -218,11 +241,11 @@ mod tests {
         put(&mut bytes, 44, &[48, 300]);
         put(&mut bytes, 256, &[0x1000, 0x2000, 600, 0]);
         put(&mut bytes, 300, &[20, 0, 0, 0x9000, 0, 1, 20, 0x9000, 0, 0x1000, 0, 2]);
-        bytes[512..525].copy_from_slice(b"dom0_mem=256M");
-        bytes[600..607].copy_from_slice(b"vmlinuz");
+        bytes[512..533].copy_from_slice(b"xen.gz  dom0_mem=256M");
+        bytes[600..612].copy_from_slice(b"vmlinuz ro a");
         let info = BootInfo::read(MAGIC_1, 0, &ram(bytes)).unwrap();
         assert_eq!(info.cmdline, "dom0_mem=256M");
-        assert_eq!(info.modules(), [Module { start: 0x1000, end: 0x2000, cmdline: "vmlinuz" }]);
+        assert_eq!(info.modules(), [Module { start: 0x1000, end: 0x2000, cmdline: "ro a" }]);
         assert_eq!(info.memory.total(), 0x9000);
         assert_eq!(info.memory.regions().len(), 2);
     }
@@ -235,7 +258,9 @@ mod tests {
         put(&mut bytes, 24, &[3, 18, 0x3000, 0x4000]);
         bytes[40..42].copy_from_slice(b"m\0");
         put(&mut bytes, 48, &[6, 40, 24, 0, 0, 0, 0x8000, 0, 1, 0]);
-        put(&mut bytes, 88, &[14, 28]);
+        put(&mut bytes, 88, &[14, 16]);
+        put(&mut bytes, 104, &[2, 16]);
+        bytes[112..119].copy_from_slice(b"GRUB 2.");
         let info = BootInfo::read(MAGIC_2, 0, &ram(bytes)).unwrap();
         assert_eq!((info.cmdline, info.rsdp), ("a=b", Some(96)));
         assert_eq!(info.modules(), [Module { start: 0x3000, end: 0x4000, cmdline: "m" }]);

@@ -28,13 +28,21 @@ pub struct Boot {
     pub kept_disk: Option<PathBuf>,
     /// Boot dom0's kernel without a hypervisor.
     pub bare: bool,
+    /// What is under dom0.
+    pub hypervisor: Hypervisor,
     /// Whose toolstack.
     pub toolstack: Toolstack,
 }
 
 impl Default for Boot {
     fn default() -> Self {
-        Self { memory: 2048, kept_disk: None, bare: false, toolstack: Toolstack::Escalus }
+        Self {
+            memory: 2048,
+            kept_disk: None,
+            bare: false,
+            hypervisor: Hypervisor::Xen,
+            toolstack: Toolstack::Escalus,
+        }
     }
 }
 
@@ -74,7 +82,7 @@ impl Dom0 {
     /// Builds what isn't built, boots, and waits until the services have settled.
     pub fn boot(boot: &Boot) -> Result<Self> {
         let lock = project::lock()?;
-        let images = images::prepare(Hypervisor::Xen, boot.toolstack)?;
+        let images = images::prepare(boot.hypervisor, boot.toolstack)?;
         if let Some(kept) = &boot.kept_disk {
             disk::keep(&images.disk, kept)?;
         }

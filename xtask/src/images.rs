@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::packages::{self, Packages};
 use crate::step::step;
-use crate::{disk, dom0, guest, host, programs, project, stock};
+use crate::{disk, dom0, guest, host, hypervisor, programs, project, stock};
 
 /// What is under dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hypervisor {
+    /// Ours.
+    Escalus,
     /// Stock Xen 4.17 from Debian.
     Xen,
 }
@@ -32,7 +34,7 @@ pub enum Toolstack {
 /// Files to boot from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    /// The hypervisor, a multiboot ELF file.
+    /// The hypervisor, a multiboot file.
     pub hypervisor: PathBuf,
     /// dom0's kernel.
     pub kernel: PathBuf,
@@ -56,6 +58,7 @@ pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     })?;
     let disk = step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?))?;
     let hypervisor = match hypervisor {
+        Hypervisor::Escalus => hypervisor::build()?,
         Hypervisor::Xen => xen(&packages)?,
     };
     let kernel = format!("boot/vmlinuz-{}", packages.kernel_release());

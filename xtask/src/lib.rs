@@ -9,6 +9,7 @@ pub mod docs;
 pub mod dom0;
 pub mod guest;
 pub mod host;
+pub mod hypervisor;
 pub mod images;
 pub mod libraries;
 pub mod manifests;

@@ -41,28 +41,34 @@ pub struct Program {
 
 /// Builds every binary of the workspace's default members.
 pub fn build() -> Result<Vec<Program>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // With --target the flags reach what is built for dom0 only, not build scripts and macros.
-    let result = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--bins", "--target", TARGET])
-        .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(project::root())
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    if !result.status.success() {
-        bail!("the programs for dom0 did not build");
-    }
-    let messages = String::from_utf8_lossy(&result.stdout);
-    let mut programs = Vec::new();
-    for line in messages.lines() {
-        if let Some(file) = executable(line)? {
-            programs.push(Program { place: place(&file)?, file });
-        }
-    }
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--release", "--bins", "--target", TARGET]);
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let files = executables(cargo).context("the programs for dom0 did not build")?;
+    let program = |file: PathBuf| Ok(Program { place: place(&file)?, file });
+    let mut programs = files.into_iter().map(program).collect::<Result<Vec<_>>>()?;
     programs.sort_by_key(|program| program.place);
     Ok(programs)
+}
+
+/// A command that builds something of this workspace.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(project::root());
+    cargo
+}
+
+/// Runs `cargo build ...` and gives the executables that it made.
+pub fn executables(mut cargo: Command) -> Result<Vec<PathBuf>> {
+    cargo.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let result = cargo.output().context("cannot run cargo")?;
+    if !result.status.success() {
+        bail!("cargo build failed");
+    }
+    let messages = String::from_utf8_lossy(&result.stdout);
+    let files = messages.lines().map(executable).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().flatten().collect())
 }
 
 /// The executable that one of cargo's messages tells of.

@@ -75,7 +75,9 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
         Err(error) => panic!("domain 0: {error}"),
     };
     let domain = Domain::create(0, true).expect("memory for domain 0");
-    domain.max_frames.store(total, core::sync::atomic::Ordering::Relaxed);
+    // Without `max:` dom0 may grow into whatever is free, as on Xen.
+    let most = options.dom0_memory.max.map_or(u32::MAX.into(), |max| max >> 12).max(total);
+    domain.max_frames.store(most, core::sync::atomic::Ordering::Relaxed);
     let memory = Memory { frames: populate(&domain, total), domain };
     for segment in loaded.segments() {
         memory.write(segment.physical, segment.bytes);

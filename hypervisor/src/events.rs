@@ -63,6 +63,12 @@ impl Channels {
         self.ports.get_mut(number as usize).filter(|port| port.kind != Kind::Free)
     }
 
+    /// All ports that something raises, or may.
+    pub fn all(&self) -> impl Iterator<Item = (u32, &Port)> {
+        let used = self.ports.iter().enumerate().skip(1);
+        used.filter(|(_, port)| port.kind != Kind::Free).map(|(number, port)| (number as u32, port))
+    }
+
     /// Makes a port.
     pub fn open(&mut self, kind: Kind, vcpu: usize) -> Result<u32, Errno> {
         if self.ports.is_empty() {

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use hypervisor::vectors::{self, DEVICES, ERROR, LEGACY, SPURIOUS};
 
 use crate::arch::{console, cpu, lapic};
-use crate::{domain, pirqs, time};
+use crate::{domain, keys, pirqs, time};
 
 const VIRQ_CONSOLE: u32 = 2;
 
@@ -35,7 +35,7 @@ pub fn are_waiting() -> bool {
 pub fn settle() {
     pirqs::deliver();
     if TIMER.swap(false, Ordering::Relaxed) {
-        if console::poll()
+        if console::poll(keys::press)
             && let Some(domain) = domain::find(0)
         {
             domain.raise_global(VIRQ_CONSOLE);

@@ -14,6 +14,7 @@ mod heap;
 mod host;
 mod hypercall;
 mod interrupts;
+mod keys;
 mod pirqs;
 mod policy;
 mod ports;

@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn others_are_refused() {
-        let read = |magic| BootInfo::read(magic, 0, &ram(std::vec![0; 64])).unwrap_err();
+        let read = |magic| BootInfo::read(magic, 0, &ram(std::vec![0; 128])).unwrap_err();
         assert_eq!(read(7), BootError::NotMultiboot(7));
         assert_eq!(read(MAGIC_1), BootError::NoMemoryMap);
         assert_eq!(

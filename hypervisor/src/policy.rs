@@ -70,6 +70,13 @@ pub fn cpuid(guest: &Guest<'_>, leaf: u32, subleaf: u32) -> [u32; 4] {
     answer
 }
 
+/// The processor's features as tools print them: four words of CPUID, and no more.
+pub fn capabilities() -> [u32; 8] {
+    let (basic, extended) = (__cpuid_count(1, 0), __cpuid_count(0x8000_0001, 0));
+    let structured = __cpuid_count(7, 0);
+    [basic.edx, basic.ecx, extended.edx, extended.ecx, 0, structured.ebx, structured.ecx, 0]
+}
+
 /// What a model-specific register says; none if it isn't there.
 pub fn read_msr(guest: &Guest<'_>, number: u32) -> Option<u64> {
     match number {

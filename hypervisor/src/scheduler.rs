@@ -1,11 +1,11 @@
 //! Which vcpu runs.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arch::cpu;
 use crate::domain::Domain;
-use crate::interrupts;
 use crate::vcpu::Vcpu;
+use crate::{interrupts, time};
 
 /// Whether the vcpu that runs has nothing to do.
 pub fn wants_another(vcpu: &Vcpu) -> bool {
@@ -30,12 +30,24 @@ pub fn wake(vcpu: &Vcpu) {
     vcpu.blocked.store(false, Ordering::Release);
 }
 
+/// How long processors had nothing to do, in nanoseconds.
+static IDLE: AtomicU64 = AtomicU64::new(0);
+
+/// How long the processor had nothing to do so far, in nanoseconds.
+pub fn idle_time() -> u64 {
+    IDLE.load(Ordering::Relaxed)
+}
+
 /// Waits until the vcpu that runs here may go on.
 pub fn switch(vcpu: &Vcpu) {
+    let since = time::now();
     while vcpu.blocked.load(Ordering::Acquire) || vcpu.domain().is_over.load(Ordering::Relaxed) {
         cpu::wait();
         interrupts::settle();
     }
+    let waited = time::now() - since;
+    vcpu.waited.fetch_add(waited, Ordering::Relaxed);
+    IDLE.fetch_add(waited, Ordering::Relaxed);
 }
 
 /// Runs a domain's first vcpu, on this processor.

@@ -78,8 +78,10 @@ pub struct Vcpu {
     pub blocked: AtomicBool,
     /// When its one-shot timer fires, in nanoseconds since boot; `u64::MAX` is never.
     pub timer: AtomicU64,
-    /// When its periodic timer does, and its period.
+    /// When it goes on even if no event came, in nanoseconds since boot; `u64::MAX` is never.
     pub poll: AtomicU64,
+    /// How long it waited so far, in nanoseconds.
+    pub waited: AtomicU64,
 }
 
 // SAFETY: `own` is reached by the processor that runs the vcpu only; the pointer to the domain is
@@ -169,6 +171,7 @@ impl Vcpu {
             blocked: AtomicBool::new(false),
             timer: AtomicU64::new(u64::MAX),
             poll: AtomicU64::new(u64::MAX),
+            waited: AtomicU64::new(0),
         });
         let address = core::ptr::from_ref(&*vcpu);
         vcpu.own.get_mut().vcpu = address;
@@ -193,6 +196,11 @@ impl Vcpu {
             new.word(offset).store(old.word(offset).load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.info.store(to, Ordering::Release);
+    }
+
+    /// How long it ran, in nanoseconds: always, but for when it waited.
+    pub fn run_time(&self) -> u64 {
+        crate::time::now().saturating_sub(self.waited.load(Ordering::Relaxed))
     }
 
     /// What is the processor's that runs it.

@@ -74,33 +74,127 @@ pub fn set_up(serial: &Serial) {
     without_interrupts(|| CONSOLE.lock().set_up(serial));
 }
 
+/// What was printed last, for tools: a ring, of which the newest bytes are kept.
+static LOG: Mutex<Log> = Mutex::new(Log { bytes: [0; LOG_SIZE], end: 0, start: 0 });
+const LOG_SIZE: usize = 16 << 10;
+
+struct Log {
+    bytes: [u8; LOG_SIZE],
+    /// Counts all bytes ever; the place is the remainder.
+    end: u32,
+    /// What was before is cleared.
+    start: u32,
+}
+
+impl Write for Log {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.bytes[self.end as usize % LOG_SIZE] = byte;
+            self.end = self.end.wrapping_add(1);
+            if self.end.wrapping_sub(self.start) > LOG_SIZE as u32 {
+                self.start = self.end.wrapping_sub(LOG_SIZE as u32);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives what was printed from a position on, or from the oldest byte that is kept: where it
+/// begins, and how many bytes.
+pub fn logged(from: Option<u32>, to: &mut [u8]) -> (u32, usize) {
+    let log = LOG.lock();
+    let kept = log.end.wrapping_sub(log.start);
+    let from = from.filter(|from| log.end.wrapping_sub(*from) <= kept).unwrap_or(log.start);
+    let count = (log.end.wrapping_sub(from) as usize).min(to.len());
+    for (index, byte) in to[..count].iter_mut().enumerate() {
+        *byte = log.bytes[(from as usize + index) % LOG_SIZE];
+    }
+    (from, count)
+}
+
+/// Forgets what was printed.
+pub fn clear_log() {
+    let mut log = LOG.lock();
+    log.start = log.end;
+}
+
 /// Prints; use [`crate::print!`].
 pub fn print(arguments: fmt::Arguments<'_>) {
-    // The line has no way to fail.
-    without_interrupts(|| CONSOLE.lock().write_fmt(arguments)).unwrap_or(());
+    // Neither has a way to fail.
+    without_interrupts(|| {
+        LOG.lock().write_fmt(arguments).unwrap_or(());
+        CONSOLE.lock().write_fmt(arguments).unwrap_or(());
+    });
+}
+
+/// Prints for dom0, whose console the line is, too.
+pub fn write_text(text: &str) {
+    CONSOLE.lock().write_str(text).unwrap_or(());
 }
 
 /// What was typed and not yet read.
-static TYPED: Mutex<Typed> = Mutex::new(Typed { bytes: [0; 256], start: 0, count: 0 });
+static TYPED: Mutex<Typed> =
+    Mutex::new(Typed { bytes: [0; 256], start: 0, count: 0, switches: 0, is_for_us: false });
 
 struct Typed {
     bytes: [u8; 256],
     start: usize,
     count: usize,
+    /// How often the switch was typed just now.
+    switches: u8,
+    /// The hypervisor hears what is typed.
+    is_for_us: bool,
 }
 
-/// Takes what was typed from the line; true if there was anything.
-pub fn poll() -> bool {
+/// Typed three times in a row it changes who hears what is typed: dom0 or the hypervisor.
+const SWITCH: u8 = 1;
+
+/// Takes what was typed from the line. True if there is anything for dom0; `key` is told what is
+/// for the hypervisor.
+pub fn poll(mut key: impl FnMut(u8)) -> bool {
+    let mut is_any = false;
+    while let Some(byte) = take() {
+        let mut typed = TYPED.lock();
+        if byte == SWITCH && typed.switches < 2 {
+            // Kept back until what follows says what it meant.
+            typed.switches += 1;
+        } else if byte == SWITCH {
+            typed.switches = 0;
+            typed.is_for_us = !typed.is_for_us;
+            let whom = if typed.is_for_us { "the hypervisor" } else { "domain 0" };
+            drop(typed);
+            crate::log!("*** Serial input to {whom} (type 'CTRL-a' three times to switch)");
+        } else {
+            let kept = core::mem::take(&mut typed.switches);
+            if typed.is_for_us {
+                drop(typed);
+                key(byte);
+                continue;
+            }
+            (0..kept).for_each(|_| is_any |= typed.push(SWITCH));
+            is_any |= typed.push(byte);
+        }
+    }
+    is_any
+}
+
+fn take() -> Option<u8> {
     const DATA_READY: u8 = 1;
     let mut uart = CONSOLE.lock();
-    let mut typed = TYPED.lock();
-    let before = typed.count;
-    while typed.count < typed.bytes.len() && uart.read(5) & DATA_READY != 0 {
-        let end = (typed.start + typed.count) % typed.bytes.len();
-        typed.bytes[end] = uart.read(0);
-        typed.count += 1;
+    (uart.read(5) & DATA_READY != 0).then(|| uart.read(0))
+}
+
+impl Typed {
+    /// Keeps a byte; what nobody reads is lost.
+    fn push(&mut self, byte: u8) -> bool {
+        let has_room = self.count < self.bytes.len();
+        if has_room {
+            let end = (self.start + self.count) % self.bytes.len();
+            self.bytes[end] = byte;
+            self.count += 1;
+        }
+        has_room
     }
-    typed.count > before
 }
 
 /// Gives what was typed; how many bytes.
@@ -124,7 +218,10 @@ pub fn write_bytes(bytes: &[u8]) {
 /// Has a report printed that was begun while somebody held the line, who won't go on.
 pub fn break_lock() {
     // SAFETY: only called by the processor that panics, when the others stand still.
-    unsafe { CONSOLE.force_unlock() }
+    unsafe {
+        CONSOLE.force_unlock();
+        LOG.force_unlock();
+    }
 }
 
 /// Prints to the serial line.

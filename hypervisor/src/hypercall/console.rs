@@ -5,7 +5,6 @@ use xen::abi::errno::{ENOSYS, EPERM};
 use super::Answer;
 use crate::arch::console;
 use crate::guest::memory;
-use crate::print;
 use crate::vcpu::Guest;
 
 const PIECE: u64 = 128;
@@ -25,7 +24,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, length: u32, place: u64) -
                 memory::read_bytes(place + done, part)?;
                 done += part.len() as u64;
                 for text in part.utf8_chunks() {
-                    print!("{}", text.valid());
+                    console::write_text(text.valid());
                     if !text.invalid().is_empty() {
                         console::write_bytes(text.invalid());
                     }

@@ -3,6 +3,7 @@
 mod callbacks;
 mod console;
 mod descriptors;
+mod domctl;
 mod events;
 mod iret;
 mod memory;
@@ -12,6 +13,7 @@ mod multicall;
 mod physdev;
 mod platform;
 mod sched;
+mod sysctl;
 mod vcpu;
 mod version;
 
@@ -107,6 +109,8 @@ fn call(guest: &mut Guest<'_>, number: u64, arguments: Arguments) -> Answer {
         30 => callbacks::operation(guest, a as u32, b),
         32 => events::operation(guest, a as u32, b),
         33 => physdev::operation(guest, a as u32, b),
+        35 => sysctl::operation(guest, a),
+        36 => domctl::operation(guest, a),
         _ => Err(ENOSYS.into()),
     }
 }

@@ -4,7 +4,7 @@ use hypervisor::power::{Sleep, SleepError};
 use xen::abi::errno::{EACCES, EINVAL, EIO, ENOSYS, EPERM};
 
 use super::Answer;
-use crate::arch::power;
+use crate::arch::{platform, power, processor};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{log, time};
@@ -46,6 +46,19 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
                 log!("{error}");
                 if error == SleepError::StillOn { EIO } else { EINVAL }
             })?;
+            Ok(0)
+        }
+        // XENPF_get_cpuinfo: a number, the highest, flags, two identifiers.
+        55 => {
+            let number: u32 = memory::read(place + 8)?;
+            let processors = &platform::firmware().madt;
+            let found = processors.processors().get(number as usize);
+            let count = processor::all().count() as u32;
+            let (flags, apic, acpi) = match found {
+                Some(found) => (u32::from(number < count), found.apic_id, found.acpi_id),
+                None => (2, u32::MAX, u32::MAX),
+            };
+            memory::write(place + 12, &[count - 1, flags, apic, acpi])?;
             Ok(0)
         }
         _ => Err(ENOSYS.into()),

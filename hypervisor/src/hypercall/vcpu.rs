@@ -51,9 +51,11 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
 }
 
 fn runstate(vcpu: &Vcpu) -> Runstate {
-    let now = time::now();
     let blocked = vcpu.blocked.load(Ordering::Relaxed);
-    Runstate { state: if blocked { 2 } else { 0 }, pad: 0, since: 0, times: [now, 0, 0, 0] }
+    let waited = vcpu.waited.load(Ordering::Relaxed);
+    // Running, runnable, blocked, offline.
+    let times = [vcpu.run_time(), 0, waited, 0];
+    Runstate { state: if blocked { 2 } else { 0 }, pad: 0, since: time::now(), times }
 }
 
 /// Moves a vcpu's shared part into a page of the guest, which stays the hypervisor's to write to.

@@ -1,0 +1,152 @@
+//! sysctl: what dom0's tools ask of the host as a whole (sysctl.h).
+
+use xen::abi::errno::{EACCES, ENOSYS, EPERM, Errno};
+use xen::abi::sysctl::{
+    DEBUG_KEYS, GET_CPU_INFO, GET_DOMAIN_INFO_LIST, GetCpuInfo, GetDomainInfoList,
+    INTERFACE_VERSION, PHYSCAP_DIRECTIO, PHYSCAP_PV, PHYSINFO, Physinfo, READ_CONSOLE, ReadConsole,
+    SCHED_ID,
+};
+use xen::abi::{Plain, plain_structs};
+
+use super::{Answer, domctl};
+use crate::arch::{console, processor, time};
+use crate::guest::memory;
+use crate::vcpu::Guest;
+use crate::{domain, frames, keys, scheduler};
+
+/// The credit scheduler's number (XEN_SCHEDULER_CREDIT, domctl.h).
+const CREDIT: u32 = 5;
+const CPU_TOPOLOGY: u32 = 16;
+const NUMA: u32 = 17;
+
+plain_structs! {
+    /// `struct xen_sysctl_cputopoinfo`
+    struct Topology { count: u32, pad: u32, buffer: u64 }
+    /// `struct xen_sysctl_numainfo`
+    struct Nodes { count: u32, pad: u32, memory: u64, distance: u64 }
+}
+
+/// Does what the structure at that address says.
+pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
+    if !guest.domain().is_privileged {
+        return Err(EPERM.into());
+    }
+    let [head] = memory::read_words::<1>(place)?;
+    let (command, version) = (head as u32, (head >> 32) as u32);
+    if version != INTERFACE_VERSION {
+        return Err(EACCES.into());
+    }
+    let place = place + 8;
+    match command {
+        READ_CONSOLE => read_console(place)?,
+        PHYSINFO => memory::write(place, &physinfo())?,
+        SCHED_ID => memory::write(place, &CREDIT)?,
+        GET_DOMAIN_INFO_LIST => list_domains(place)?,
+        DEBUG_KEYS => {
+            let [buffer, count] = memory::read_words::<2>(place)?;
+            for index in 0..u64::from(count as u32) {
+                keys::press(memory::read(buffer + index)?);
+            }
+        }
+        GET_CPU_INFO => {
+            let mut info: GetCpuInfo = memory::read(place)?;
+            let count = (processor::all().count() as u32).min(info.max_cpus);
+            for index in 0..u64::from(count) {
+                memory::write(info.info + 8 * index, &scheduler::idle_time())?;
+            }
+            info.nr_cpus = count;
+            memory::write(place, &info)?;
+        }
+        CPU_TOPOLOGY => topology(place)?,
+        NUMA => nodes(place)?,
+        _ => return Err(ENOSYS.into()),
+    }
+    Ok(0)
+}
+
+fn physinfo() -> Physinfo {
+    let processors = processor::all().count() as u32;
+    Physinfo {
+        threads_per_core: 1,
+        cores_per_socket: processors,
+        nr_cpus: processors,
+        max_cpu_id: processors - 1,
+        nr_nodes: 1,
+        max_node_id: 0,
+        cpu_khz: (time::timestamp_hertz() / 1000) as u32,
+        capabilities: PHYSCAP_PV | PHYSCAP_DIRECTIO,
+        total_pages: frames::total(),
+        free_pages: frames::free(),
+        max_mfn: frames::end() - 1,
+        hw_cap: crate::policy::capabilities(),
+        ..Physinfo::zeroed()
+    }
+}
+
+fn read_console(place: u64) -> Result<(), Errno> {
+    let mut read: ReadConsole = memory::read(place)?;
+    let from = if read.incremental != 0 { Some(read.index) } else { None };
+    let mut at = from;
+    let mut done = 0;
+    let mut piece = [0; 256];
+    loop {
+        let room = piece.len().min((read.count - done) as usize);
+        let (start, length) = console::logged(at, &mut piece[..room]);
+        memory::write_bytes(read.buffer + u64::from(done), &piece[..length])?;
+        done += length as u32;
+        at = Some(start.wrapping_add(length as u32));
+        if length == 0 {
+            break;
+        }
+    }
+    read.index = at.unwrap_or_default();
+    read.count = done;
+    if read.clear != 0 {
+        console::clear_log();
+    }
+    memory::write(place, &read)
+}
+
+fn list_domains(place: u64) -> Result<(), Errno> {
+    let mut list: GetDomainInfoList = memory::read(place)?;
+    let mut result = Ok(());
+    let mut count = 0;
+    domain::for_each(|domain| {
+        if domain.number < list.first_domain || count >= list.max_domains || result.is_err() {
+            return;
+        }
+        let info = domctl::info(domain);
+        result = memory::write(list.buffer + u64::from(count) * size_of_val(&info) as u64, &info);
+        count += 1;
+    });
+    result?;
+    list.num_domains = count;
+    memory::write(place, &list)
+}
+
+/// One socket, one node, as far as anybody needs to know.
+fn topology(place: u64) -> Result<(), Errno> {
+    let mut topology: Topology = memory::read(place)?;
+    let processors = processor::all().count() as u32;
+    if topology.buffer != 0 {
+        for index in 0..topology.count.min(processors) {
+            let to = topology.buffer + 12 * u64::from(index);
+            memory::write(to, &[index, 0_u32, 0])?;
+        }
+    }
+    topology.count = processors;
+    memory::write(place, &topology)
+}
+
+fn nodes(place: u64) -> Result<(), Errno> {
+    const HERE: u32 = 10;
+    let mut nodes: Nodes = memory::read(place)?;
+    if nodes.count > 0 && nodes.memory != 0 {
+        memory::write_words(nodes.memory, &[frames::total() << 12, frames::free() << 12])?;
+    }
+    if nodes.count > 0 && nodes.distance != 0 {
+        memory::write(nodes.distance, &HERE)?;
+    }
+    nodes.count = 1;
+    memory::write(place, &nodes)
+}

@@ -2,7 +2,7 @@
 
 use svc::repo::{Request, Response};
 
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Part};
 use crate::rights::Rights;
 
 /// What a request leads to.
@@ -51,7 +51,13 @@ fn serve(db: &mut Db, request: Request, rights: &Rights) -> Result<Response, DbE
         Request::Instances => Response::Entities(db.entities(true)?),
         Request::Services => Response::Entities(db.entities(false)?),
         Request::Groups { fmri, view } => Response::Groups(db.groups(&fmri, &view, rights)?),
-        Request::Group { fmri, pg, view } => Response::Group(db.group(&fmri, &pg, &view, rights)?),
+        Request::Group { fmri, pg, view } => {
+            Response::Group(db.group(&fmri, Part::whole(&pg), &view, rights)?)
+        }
+        Request::Property { fmri, pg, prop, view } => {
+            let part = Part { pg: &pg, prop: Some(&prop) };
+            Response::Group(db.group(&fmri, part, &view, rights)?)
+        }
         Request::GroupOfAll { pg, view } => {
             Response::GroupOfAll(db.group_of_all(&pg, &view, rights)?.into_iter().collect())
         }

@@ -144,6 +144,22 @@ impl Repo {
         }
     }
 
+    /// One property group of a service or instance, with property `prop` alone, if it has that:
+    /// which takes the same time however many others there are.
+    pub fn property(
+        &self,
+        fmri: &Fmri,
+        pg: &str,
+        prop: &str,
+        view: &View,
+    ) -> Result<Option<PropertyGroup>, RepoError> {
+        let (fmri, pg, prop) = (fmri.clone(), pg.to_owned(), prop.to_owned());
+        match self.call(&Request::Property { fmri, pg, prop, view: view.clone() })? {
+            Response::Group(group) => Ok(group),
+            _ => Err(RepoError::Unexpected),
+        }
+    }
+
     /// One property group of every instance that has it, in one question.
     pub fn pg_of_all(
         &self,

@@ -156,6 +156,17 @@ pub enum Request {
         /// Which state of it.
         view: View,
     },
+    /// One property group of an entity with no more than one property in it.
+    Property {
+        /// The service or instance.
+        fmri: Fmri,
+        /// The group's name.
+        pg: String,
+        /// The property's name.
+        prop: String,
+        /// Which state of it.
+        view: View,
+    },
     /// One property group of every instance that has it.
     GroupOfAll {
         /// The group's name.

@@ -6,7 +6,7 @@ use svc::fmri::Fmri;
 use svc::repo::{Change, Code, Snapshot, View, snapshots};
 use svc::value::{PropType, PropertyGroup};
 
-use super::read::{self, entity_id};
+use super::read::{self, Part, entity_id};
 use super::{Layer, Result, refuse};
 
 use crate::rights::Rights;
@@ -66,6 +66,11 @@ pub fn conceal_snapshot(
     Ok(())
 }
 
+/// What of a group says of which type it is, and who may do what with it.
+fn type_of(pg: &str) -> Part<'_> {
+    Part { pg, prop: Some(READERS) }
+}
+
 struct Client<'a> {
     conn: &'a Connection,
     rights: &'a Rights,
@@ -79,11 +84,11 @@ impl Client<'_> {
                 self.rights.has(MODIFY) || entity_id(self.conn, Layer::Persistent, fmri)?.is_some()
             }
             Change::AddPg { fmri, pg, ty, persistent } => {
-                self.edited(fmri, pg)?.is_some_and(|there| there.ty == *ty)
+                self.edited(fmri, type_of(pg))?.is_some_and(|there| there.ty == *ty)
                     || self.may_modify(ty)
                     || !persistent && self.may_act_by(fmri, pg)?
             }
-            Change::DelPg { fmri, pg } => match self.edited(fmri, pg)? {
+            Change::DelPg { fmri, pg } => match self.edited(fmri, type_of(pg))? {
                 Some(group) => self.may_modify(&group.ty),
                 None => true,
             },
@@ -106,11 +111,12 @@ impl Client<'_> {
         if pg == GENERAL && prop == ACTION && !self.rights.has(MANAGE) {
             return Ok(false);
         }
-        let Some(group) = self.edited(fmri, pg)? else { return Ok(self.rights.has(MODIFY)) };
+        let part = Part { pg, prop: Some(prop) };
+        let Some(group) = self.edited(fmri, part)? else { return Ok(self.rights.has(MODIFY)) };
         // It is the value alone that changes, if the property is there and keeps its type.
         let sets_value =
             ty.is_some() && group.get(prop).map(|property| property.ty) == ty && prop != MODIFIERS;
-        let composed = self.composed(fmri, pg)?.unwrap_or_else(|| group.clone());
+        let composed = self.composed(fmri, part)?.unwrap_or_else(|| group.clone());
         Ok(self.may_modify(&group.ty)
             || self.has_one_of(&composed, MODIFIERS)
             || sets_value && self.has_one_of(&composed, SETTERS)
@@ -128,7 +134,7 @@ impl Client<'_> {
     }
 
     fn may_act(&self, fmri: &Fmri) -> Result<bool> {
-        let general = self.composed(fmri, GENERAL)?;
+        let general = self.composed(fmri, Part { pg: GENERAL, prop: Some(ACTION) })?;
         let allows = |general: PropertyGroup| self.has_one_of(&general, ACTION);
         Ok(self.rights.has(MANAGE) || general.is_some_and(allows))
     }
@@ -150,7 +156,7 @@ impl Client<'_> {
             return Ok(());
         }
         // What is protected now is protected in old snapshots, too.
-        let edited = self.composed(fmri, name)?.filter(PropertyGroup::is_protected);
+        let edited = self.composed(fmri, type_of(name))?.filter(PropertyGroup::is_protected);
         let rules = edited.as_ref().or(composed).unwrap_or(group);
         if !rules.is_protected() {
             return Ok(());
@@ -164,11 +170,11 @@ impl Client<'_> {
         Ok(())
     }
 
-    fn edited(&self, fmri: &Fmri, pg: &str) -> Result<Option<PropertyGroup>> {
-        read::group(self.conn, fmri, pg, &View::Direct)
+    fn edited(&self, fmri: &Fmri, part: Part<'_>) -> Result<Option<PropertyGroup>> {
+        read::group(self.conn, fmri, part, &View::Direct)
     }
 
-    fn composed(&self, fmri: &Fmri, pg: &str) -> Result<Option<PropertyGroup>> {
-        read::group(self.conn, fmri, pg, &View::Composed)
+    fn composed(&self, fmri: &Fmri, part: Part<'_>) -> Result<Option<PropertyGroup>> {
+        read::group(self.conn, fmri, part, &View::Composed)
     }
 }

@@ -146,9 +146,14 @@ fn protected_values_are_hidden_wherever_they_are_read() {
             let groups = f.db.groups(&instance, view, rights).unwrap();
             assert_eq!(groups["config"].first("colour"), Some("red"), "not protected");
             assert!(groups["secret"].is_protected() && groups["secret"].get("password").is_some());
-            let group = f.db.group(&instance, "secret", view, rights).unwrap().unwrap();
+            let part = |prop| {
+                let part = Part { pg: "secret", prop };
+                f.db.group(&instance, part, view, rights).unwrap().unwrap()
+            };
+            let (group, alone) = (part(None), part(Some("password")));
+            assert_eq!(alone.props.keys().collect::<Vec<_>>(), ["password"]);
             let of_all = f.db.group_of_all("secret", view, rights).unwrap().remove(0).1;
-            shown.extend([groups["secret"].clone(), group, of_all].map(is_there));
+            shown.extend([groups["secret"].clone(), group, alone, of_all].map(is_there));
         }
         let snapshot = f.db.snapshot(&instance, RUNNING, rights).unwrap().unwrap();
         shown.push(is_there(snapshot.instance["secret"].clone()));

@@ -17,6 +17,7 @@ use svc::value::{Groups, PropertyGroup};
 
 use crate::files::{FileError, Files};
 use crate::rights::Rights;
+pub use read::Part;
 use write::Writer;
 
 /// Why a request to the database failed.
@@ -137,19 +138,20 @@ impl Db {
         Ok(groups)
     }
 
-    /// One property group of an entity.
+    /// One property group of an entity, or one property of it.
     pub fn group(
         &self,
         fmri: &Fmri,
-        pg: &str,
+        part: Part<'_>,
         view: &View,
         rights: &Rights,
     ) -> Result<Option<PropertyGroup>> {
         let tx = self.conn.unchecked_transaction()?;
         read::must_exist(&tx, fmri)?;
-        let mut group = read::group(&tx, fmri, pg, view)?;
+        let mut group = read::group(&tx, fmri, part, view)?;
         if let Some(group) = &mut group {
-            access::conceal(&tx, rights, fmri, pg, group)?;
+            access::conceal(&tx, rights, fmri, part.pg, group)?;
+            group.props.retain(|name, _| part.prop.is_none_or(|prop| prop == name));
         }
         Ok(group)
     }

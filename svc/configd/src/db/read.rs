@@ -95,16 +95,34 @@ pub fn groups(conn: &Connection, fmri: &Fmri, view: &View) -> Result<Groups> {
     }
 }
 
+/// What is read of a property group.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The group.
+    pub pg: &'a str,
+    /// If that is all that is of interest, one property. What says who may read and change it is
+    /// read, too. It saves reading the others; where that saves nothing they are there as well.
+    pub prop: Option<&'a str>,
+}
+
+impl<'a> Part<'a> {
+    /// All of the group `pg`.
+    pub fn whole(pg: &'a str) -> Self {
+        Self { pg, prop: None }
+    }
+}
+
 /// One group of `fmri` in `view`.
 pub fn group(
     conn: &Connection,
     fmri: &Fmri,
-    pg: &str,
+    part: Part<'_>,
     view: &View,
 ) -> Result<Option<PropertyGroup>> {
+    let Part { pg, .. } = part;
     let edited = |layers: &[Layer]| -> Result<Option<PropertyGroup>> {
-        let inherited = direct_group(conn, &fmri.service(), pg, layers)?;
-        Ok(compose::group(direct_group(conn, fmri, pg, layers)?, inherited))
+        let inherited = direct_group(conn, &fmri.service(), part, layers)?;
+        Ok(compose::group(direct_group(conn, fmri, part, layers)?, inherited))
     };
     match view {
         View::Snapshot(name) => Ok(from_snapshot(conn, fmri, name)?.remove(pg)),
@@ -112,11 +130,11 @@ pub fn group(
             Some(live) => Ok(Some(live)),
             None => match running(conn, fmri)? {
                 Some(name) => Ok(from_snapshot(conn, fmri, name)?.remove(pg)),
-                None => group(conn, fmri, pg, &View::Composed),
+                None => group(conn, fmri, part, &View::Composed),
             },
         },
         View::Composed if fmri.is_instance() => edited(&LAYERS),
-        View::Composed | View::Direct => direct_group(conn, fmri, pg, &LAYERS),
+        View::Composed | View::Direct => direct_group(conn, fmri, part, &LAYERS),
     }
 }
 
@@ -141,11 +159,13 @@ pub fn group_of_all(
         let inherited = edited.get(&fmri.service()).filter(|_| inherits).cloned();
         let found = match (view, compose::group(own, inherited)) {
             (View::Direct | View::Composed, found) | (View::Running, found @ Some(_)) => found,
-            (View::Running | View::Snapshot(_), _) => match group(conn, &fmri, pg, view) {
-                // An instance without that snapshot has nothing to show.
-                Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
-                found => found?,
-            },
+            (View::Running | View::Snapshot(_), _) => {
+                match group(conn, &fmri, Part::whole(pg), view) {
+                    // An instance without that snapshot has nothing to show.
+                    Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
+                    found => found?,
+                }
+            }
         };
         all.extend(found.map(|group| (fmri, group)));
     }
@@ -203,7 +223,8 @@ pub fn direct(conn: &Connection, fmri: &Fmri, layers: &[Layer]) -> Result<Groups
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![fmri.service, instance_key(fmri)])?;
         while let Some(row) = rows.next()? {
-            groups.insert(row.get(1)?, load(conn, layer, row.get(0)?, row.get(2)?)?);
+            let group = load(conn, layer, row.get(0)?, row.get(2)?, None)?;
+            groups.insert(row.get(1)?, group);
         }
     }
     Ok(groups)
@@ -212,12 +233,12 @@ pub fn direct(conn: &Connection, fmri: &Fmri, layers: &[Layer]) -> Result<Groups
 fn direct_group(
     conn: &Connection,
     fmri: &Fmri,
-    pg: &str,
+    Part { pg, prop }: Part<'_>,
     layers: &[Layer],
 ) -> Result<Option<PropertyGroup>> {
     for &layer in layers {
         if let Some((id, ty)) = group_id(conn, layer, fmri, pg)? {
-            return load(conn, layer, id, ty).map(Some);
+            return load(conn, layer, id, ty, prop).map(Some);
         }
     }
     Ok(None)
@@ -240,12 +261,25 @@ pub fn group_id(
     Ok(found.optional()?)
 }
 
-fn load(conn: &Connection, layer: Layer, id: i64, ty: String) -> Result<PropertyGroup> {
+fn load(
+    conn: &Connection,
+    layer: Layer,
+    id: i64,
+    ty: String,
+    prop: Option<&str>,
+) -> Result<PropertyGroup> {
     let persistent = layer == Layer::Persistent;
     let mut group = PropertyGroup { persistent, ..PropertyGroup::new(&ty) };
-    let sql = format!("SELECT name, type, vals FROM {}.prop WHERE pg = ?", layer.schema());
+    let mut sql = format!("SELECT name, type, vals FROM {}.prop WHERE pg = ?", layer.schema());
+    if prop.is_some() {
+        sql += " AND name IN (?, 'modify_authorization', 'read_authorization', \
+                'value_authorization')";
+    }
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([id])?;
+    let mut rows = match prop {
+        Some(prop) => statement.query(params![id, prop])?,
+        None => statement.query([id])?,
+    };
     while let Some(row) = rows.next()? {
         group.props.insert(row.get(0)?, stored(row.get(1)?, row.get(2)?)?);
     }

@@ -33,7 +33,11 @@ impl Fixture {
     }
 
     fn value(&self, fmri: &str, pg: &str, view: &View) -> Option<i64> {
-        self.db.group(&fmri_of(fmri), pg, view, &Rights::All).unwrap()?.get("value")?.as_integer()
+        self.db
+            .group(&fmri_of(fmri), Part::whole(pg), view, &Rights::All)
+            .unwrap()?
+            .get("value")?
+            .as_integer()
     }
 
     fn refusal(&mut self, changes: &[Change]) -> (Code, String) {
@@ -210,7 +214,10 @@ fn changes_are_reported_once_each() {
     let changed = f.db.changes_since(before).unwrap();
     assert!(changed.iter().all(|c| c.pg.is_none()));
     assert_eq!(changed.len(), 2, "{changed:?}");
-    assert!(f.db.group(&fmri_of("svc:/a:x"), "state", &View::Direct, &Rights::All).is_err());
+    assert!(
+        f.db.group(&fmri_of("svc:/a:x"), Part::whole("state"), &View::Direct, &Rights::All)
+            .is_err()
+    );
 }
 
 #[test]
@@ -349,7 +356,7 @@ proptest! {
             values: values.clone(),
         }], &Rights::All).unwrap();
         let f = f.reopen();
-        let group = f.db.group(&fmri, "config", &View::Direct, &Rights::All).unwrap().unwrap();
+        let group = f.db.group(&fmri, Part::whole("config"), &View::Direct, &Rights::All).unwrap().unwrap();
         prop_assert_eq!(&group.get("text").unwrap().values, &values);
     }
 }

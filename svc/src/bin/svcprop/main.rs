@@ -110,7 +110,11 @@ fn print(
         return Ok((lines.collect(), missing));
     }
     for Selection { pg, prop } in selections {
-        let group = repo.pg(entity, pg, view).map_err(without_snapshot(view))?;
+        let group = match prop {
+            Some(prop) => repo.property(entity, pg, prop, view),
+            None => repo.pg(entity, pg, view),
+        };
+        let group = group.map_err(without_snapshot(view))?;
         // The values are there, but not for this user (smf_security(7)).
         if group.as_ref().is_some_and(|group| group.concealed) {
             return Err(Error::Failed("Permission denied.".to_owned()));

@@ -54,7 +54,7 @@ fn addpg(session: &mut Session, args: &[Token]) -> Result<()> {
     };
     let fmri = session.editable()?.clone();
     let (pg, ty) = (words[0].to_owned(), words[1].to_owned());
-    if session.repo()?.pg(&fmri, &pg, &View::Direct)?.is_some() {
+    if session.repo()?.property(&fmri, &pg, "", &View::Direct)?.is_some() {
         return fail("Property group already exists.");
     }
     session.commit(vec![Change::AddPg { fmri, pg, ty, persistent }])
@@ -77,7 +77,7 @@ fn delete(session: &mut Session, name: &str) -> Result<()> {
         let fmri = session.editable()?.clone();
         let change = match name.split_once('/') {
             None => {
-                group(session, name)?;
+                group(session, name, "")?;
                 Change::DelPg { fmri, pg: name.to_owned() }
             }
             Some((pg, prop)) => {
@@ -89,9 +89,9 @@ fn delete(session: &mut Session, name: &str) -> Result<()> {
     })
 }
 
-/// A group of the selection.
-fn group(session: &Session, pg: &str) -> Result<PropertyGroup> {
-    match session.repo()?.pg(session.editable()?, pg, &View::Direct)? {
+/// A group of the selection, with property `prop` alone.
+fn group(session: &Session, pg: &str, prop: &str) -> Result<PropertyGroup> {
+    match session.repo()?.property(session.editable()?, pg, prop, &View::Direct)? {
         Some(group) => Ok(group),
         None => fail(format!("No such property group \"{pg}\".")),
     }
@@ -99,7 +99,7 @@ fn group(session: &Session, pg: &str) -> Result<PropertyGroup> {
 
 /// A property of the selection.
 fn existing(session: &Session, pg: &str, prop: &str) -> Result<Property> {
-    match group(session, pg)?.props.remove(prop) {
+    match group(session, pg, prop)?.props.remove(prop) {
         Some(property) => Ok(property),
         None => fail(format!("No such property {pg}/{prop}.")),
     }
@@ -161,7 +161,7 @@ fn type_for(session: &Session, pg: &str, prop: &str, given: Option<&str>) -> Res
         Some(Ok(ty)) => Some(ty),
         None => None,
     };
-    let here = group(session, pg)?.get(prop).map(|property| property.ty);
+    let here = group(session, pg, prop)?.get(prop).map(|property| property.ty);
     match (here, given) {
         (Some(here), Some(given)) if here != given => {
             fail(format!("Property \"{pg}/{prop}\" is of type \"{here}\", not \"{given}\"."))
@@ -169,7 +169,7 @@ fn type_for(session: &Session, pg: &str, prop: &str, given: Option<&str>) -> Res
         (Some(ty), _) | (None, Some(ty)) => Ok(ty),
         (None, None) => {
             let (repo, fmri) = (session.repo()?, session.editable()?);
-            let inherited = repo.pg(fmri, pg, &View::Composed)?;
+            let inherited = repo.property(fmri, pg, prop, &View::Composed)?;
             if let Some(property) = inherited.as_ref().and_then(|group| group.get(prop)) {
                 return Ok(property.ty);
             }
@@ -192,7 +192,7 @@ fn addpropvalue(session: &mut Session, args: &[Token]) -> Result<()> {
     let (pg, prop) = split(name)?;
     session.edit(|session| {
         let ty = type_for(session, pg, prop, ty)?;
-        let before = group(session, pg)?.props.remove(prop);
+        let before = group(session, pg, prop)?.props.remove(prop);
         let mut values = before.map_or(Vec::new(), |property| property.values);
         values.push((*value).to_owned());
         set(session, pg, prop, ty, values)

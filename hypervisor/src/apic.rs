@@ -77,9 +77,25 @@ impl Message {
     }
 }
 
+/// The entries of the local vector table that not every APIC has, as its version register says
+/// (section 11.4.8): the number of entries less one is in bits 16 to 23.
+pub fn optional_sources(version: u32) -> impl Iterator<Item = Register> {
+    let last = version >> 16 & 0xff;
+    let sources = [(4, Register::Performance), (5, Register::Thermal)];
+    sources.into_iter().filter(move |(place, _)| *place <= last).map(|(_, register)| register)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_are_counted() {
+        let count = |version| optional_sources(version).count();
+        // As QEMU's, as a Nehalem's, and one with the least there can be.
+        assert_eq!((count(0x0005_0014), count(0x0106_0015), count(0x0003_0010)), (2, 2, 0));
+        assert!(optional_sources(0x0004_0011).eq([Register::Performance]));
+    }
 
     #[test]
     fn registers_have_two_addresses() {

@@ -84,9 +84,8 @@ pub fn init() {
     for (number, pin) in [(0, Register::Pin0), (1, Register::Pin1)] {
         write(pin, if number == nmi_pin { nmi } else { apic::MASKED });
     }
-    for source in [Register::Timer, Register::Thermal, Register::Performance] {
-        // The number of sources is one less than bits 16 to 23 say; all APICs of 64-bit
-        // processors have these.
+    write(Register::Timer, apic::MASKED);
+    for source in apic::optional_sources(read(Register::Version)) {
         write(source, apic::MASKED);
     }
     write(Register::Error, ERROR.into());

@@ -37,8 +37,16 @@ svcadm(8); but `general/enabled` counts at once.",
         title: "Words",
         text: "\
 Subcommands are divided into words at blanks. What has blanks, quotation marks or parentheses in it \
-is put into double quotes, with a backslash before a double quote or a backslash. A line that begins \
-with `#` is a comment.",
+is put into double quotes, with a backslash before a double quote or a backslash: any other character \
+after a backslash stands for itself. From a `#` that begins a word to the end of the line is a \
+comment. A list in parentheses and what is in quotes may go on in the next line.
+
+Of what is typed as arguments a shell takes its own quotes first, and the rest is one line. So a \
+value with blanks in it needs both:
+
+    svccfg -s xend setprop config/xend-relocation-hosts-allow = '\"^a$ ^b$\"'
+
+An argument that is empty is the empty value.",
         terms: &[],
     },
     Section {

@@ -202,7 +202,7 @@ it runs, with less than it should; only what is online can be marked so.",
         ])),
         operands: Values::Any,
         text: "\
-Only the *milestone* and all that it depends on shall run; the rest is stopped as if it were \
+Only the *milestone*, any service `svc:/milestone/NAME`, and all that it depends on shall run; the rest is stopped as if it were \
 disabled. With `none` nothing but svc.startd(8) runs. With `all` everything runs that is enabled. \
 What was enabled or disabled only until the next boot doesn't count within the milestone any more.",
     },

@@ -127,8 +127,8 @@ which the processes cannot have read when they were started.",
             argument: None,
             help: "show a live view of the whole screen, with keys to change states",
             text: "\
-A live view of the whole screen: states, how often each instance was started again since the view \
-began, and of the selected one why it doesn't run and the end of its log. Arrows, `j` and `k` \
+A live view of the whole screen: states, how often each instance was started again since the \
+system came up, and of the selected one why it doesn't run and the end of its log. Arrows, `j` and `k` \
 select; `e` enables, `d` disables, `r` restarts and `c` clears the selected instance, as svcadm(8) \
 does; `/` shows only FMRIs with what is typed in them, until escape is pressed; `a` shows disabled \
 instances, too; `q` quits.",

@@ -139,6 +139,13 @@ impl Host {
         candidates.take_while(move |(fmri, _)| is_meant(name, fmri))
     }
 
+    /// The milestone that the system is at, unless that is all there is.
+    pub fn milestone(&self) -> Option<&str> {
+        let master = self.instances.get(&Fmri::parse(RESTARTER).ok()?)?;
+        let set = |group| master.first(group, "milestone");
+        set("options_ovr").or_else(|| set("options")).filter(|name| *name != "all")
+    }
+
     /// Whether the file of a dependency is there.
     pub fn has_file(&self, path: &Path) -> bool {
         self.files.contains(path)
@@ -242,6 +249,11 @@ impl Instance {
     pub fn start_status(&self) -> Option<i32> {
         let property = self.groups.get("restarter")?.get("start_method_waitstatus")?;
         property.as_integer()?.try_into().ok()
+    }
+
+    /// How often it was started again since boot.
+    pub fn restarts(&self) -> u64 {
+        self.first("restarter", "restarts").and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Whether it shall run at the next boot.

@@ -34,6 +34,23 @@ pub fn restart(fmri: &Fmri, dump: bool) -> Vec<Change> {
     changes
 }
 
+/// The changes that ask for a mark, and say who asks: somebody at a terminal, or a program, which
+/// may be a service (`auxiliary_tty` and `auxiliary_fmri` as svcadm(8) of illumos sets them).
+pub fn mark(fmri: &Fmri, action: &str, at_terminal: bool, by: Option<&Fmri>) -> Vec<Change> {
+    const BY: &str = "auxiliary_fmri";
+    let mut changes = request(fmri, action);
+    let at_terminal = at_terminal.to_string();
+    changes.push(set(fmri, ACTIONS, "auxiliary_tty", PropType::Boolean, &at_terminal));
+    changes.push(match by {
+        Some(by) => set(fmri, ACTIONS, BY, PropType::Astring, &by.to_string()),
+        None => {
+            let (pg, prop) = (ACTIONS.to_owned(), BY.to_owned());
+            Change::DelProp { fmri: fmri.clone(), pg, prop }
+        }
+    });
+    changes
+}
+
 /// The changes that enable or disable `fmri`, for good or until the next boot.
 pub fn switch(fmri: &Fmri, enabled: bool, temporary: bool) -> Vec<Change> {
     let pg = if temporary { OVERRIDE } else { "general" };

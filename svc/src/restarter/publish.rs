@@ -27,6 +27,8 @@ pub(crate) struct Processes {
     pub(crate) start_time: Option<SystemTime>,
     /// How the start method ended.
     pub(crate) start_status: Option<ExitStatus>,
+    /// How often it was started again since boot.
+    pub(crate) restarts: u64,
 }
 
 /// The changes that show an instance as it is.
@@ -71,6 +73,10 @@ pub(crate) fn changes(
             set("start_method_timestamp", PropType::Time, vec![clock::to_property(time)])
         }),
     );
+    let restarts = (processes.restarts > 0).then_some(processes.restarts);
+    changes.extend(
+        restarts.map(|restarts| set("restarts", PropType::Count, vec![restarts.to_string()])),
+    );
     changes.extend(processes.start_status.map(|status| {
         let raw = status.into_raw().to_string();
         set("start_method_waitstatus", PropType::Integer, vec![raw])
@@ -78,14 +84,14 @@ pub(crate) fn changes(
     changes
 }
 
-/// The change that shows who asked for maintenance.
-pub(crate) fn requester(fmri: &Fmri, name: &str) -> Change {
+/// The change that shows which service asked for maintenance, if it is known.
+pub(crate) fn requester(fmri: &Fmri, name: Option<&str>) -> Change {
     Change::SetProp {
         fmri: fmri.clone(),
         pg: GROUP.to_owned(),
         prop: "auxiliary_fmri".to_owned(),
         ty: PropType::Astring,
-        values: vec![name.to_owned()],
+        values: name.map(str::to_owned).into_iter().collect(),
     }
 }
 
@@ -111,6 +117,7 @@ pub(crate) fn read(group: &PropertyGroup) -> Option<Earlier> {
             transient: number("transient_contract").map(|id| id as Id),
             start_pid: number("start_pid").map(|pid| pid as i32),
             start_time: time("start_method_timestamp"),
+            restarts: number("restarts").map_or(0, |restarts| restarts as u64),
             start_status: number("start_method_waitstatus")
                 .map(|raw| ExitStatus::from_raw(raw as i32)),
         },

@@ -254,10 +254,10 @@ impl Runner {
                 }
             } else if late {
                 let contract = running.own.or(running.primary).unwrap_or(0);
-                log::write(
-                    fmri,
-                    &format!("Method or service exit timed out.  Killing contract {contract}."),
-                );
+                let line =
+                    format!("Method or service exit timed out.  Killing contract {contract}.");
+                log::write(fmri, &line);
+                log::global(&format!("{fmri}: {line}"));
                 running.killed = true;
                 running.deadline = Some(now + AFTER_KILL);
                 let with_service = running.method != Method::Refresh;

@@ -141,7 +141,7 @@ fn restart_refresh_and_clear_are_obeyed() {
     assert_eq!(svcadm(&system, &["refresh", "a"]), ok());
     assert_eq!(svcadm(&system, &["mark", "maintenance", "a"]), ok());
     system.wait_until("a", "maintenance");
-    assert!(svcs(&system, &["-x", "a"]).contains("Maintenance requested by an administrator."));
+    assert!(svcs(&system, &["-x", "a"]).contains("Maintenance requested by another service."));
     assert_eq!(svcadm(&system, &["clear", "a"]), ok());
     let last = system.another_pid("a", next);
     system.wait_until("a", "online");

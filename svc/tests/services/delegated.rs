@@ -98,8 +98,8 @@ fn instances_follow_the_graph_and_their_restarter() {
         assert_eq!(svcadm(&system, &["clear", "-s", "guest"]).0, 0);
         assert_eq!(system.state("guest"), "online");
         assert_eq!(svcadm(&system, &["mark", "-s", "maintenance", "guest"]).0, 0);
-        assert_eq!(system.reason("guest"), "administrative_request");
-        assert!(svcs(&system, &["-x", "guest"]).contains("Maintenance requested by an admin"));
+        assert_eq!(system.reason("guest"), "service_request");
+        assert!(svcs(&system, &["-x", "guest"]).contains("Maintenance requested by another"));
         assert_eq!(svcadm(&system, &["clear", "-s", "guest"]).0, 0);
         system.wait_until("user", "online");
         // It dies by itself.

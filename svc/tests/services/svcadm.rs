@@ -3,9 +3,9 @@
 use svc::fmri::Fmri;
 use svc::repo::View;
 
-use crate::commands::{Done, run, svcadm};
+use crate::commands::{Done, run, svcadm, svcs};
 use crate::fixture::{System, lives};
-use crate::{daemon, needs, service};
+use crate::{daemon, needs, service, transient};
 
 fn ok() -> Done {
     (0, String::new(), String::new())
@@ -171,6 +171,9 @@ fn milestones_are_written_to_the_master_restarter() {
     let (status, _, said) = svcadm(&system, &["milestone", "network"]);
     assert_eq!(status, 2);
     assert!(said.starts_with("\"network\" is not a valid major milestone.\nUsage: svcadm "));
+    let (status, _, said) = svcadm(&system, &["milestone", "svc:/milestone/guests"]);
+    assert_eq!(status, 1);
+    assert!(said.contains("No such instance \"svc:/milestone/guests:default\""), "{said}");
     let (status, _, said) = svcadm(&system, &["milestone", "multi-user"]);
     assert_eq!(status, 1);
     assert!(said.contains("No such instance \"svc:/"), "{said}");
@@ -183,6 +186,49 @@ fn milestones_are_written_to_the_master_restarter() {
     let svcprop = env!("CARGO_BIN_EXE_svcprop");
     let typed = run(&system, svcprop, &["-ctp", "options/milestone", "svc/restarter"]);
     assert_eq!(typed.1, "options/milestone astring all\n");
+}
+
+#[test]
+fn any_milestone_will_do_and_is_named_as_the_reason() {
+    let milestone = service("milestone/guests", ":true", transient())
+        .replace("[instance", &(needs(&["a"], "require_all", "none") + "[instance"));
+    let system = System::with(&[&daemon("a", ""), &daemon("b", ""), &milestone]);
+    for name in ["milestone/guests", "b"] {
+        system.wait_until(name, "online");
+    }
+    assert_eq!(svcadm(&system, &["milestone", "-s", "svc:/milestone/guests"]), ok());
+    assert_eq!([system.state("a"), system.state("b")], ["online", "disabled"]);
+    let line = "Reason: Milestone svc:/milestone/guests:default does not depend on it.\n";
+    assert!(svcs(&system, &["-x", "b"]).contains(line));
+    assert_eq!(svcadm(&system, &["milestone", "-s", "all"]), ok());
+    assert_eq!(system.state("b"), "online");
+}
+
+#[test]
+fn who_asks_for_maintenance_is_told() {
+    let mark = format!(
+        "/bin/sh -c '{} mark -I maintenance other; sleep 1000 &'",
+        env!("CARGO_BIN_EXE_svcadm")
+    );
+    let asks = service("asks", &mark, "").replace("= true", "= false");
+    let system = System::with(&[&daemon("other", ""), &asks]);
+    system.wait_until("other", "online");
+    let told = |line: &str| {
+        let told = svcs(&system, &["-x", "other"]);
+        assert!(told.contains(&format!("Reason: Maintenance requested by {line}\n")), "{told}");
+    };
+    system.enable("asks", true);
+    system.wait_until("other", "maintenance");
+    told("\"svc:/asks:default\"");
+    assert_eq!(svcadm(&system, &["clear", "-s", "other"]), ok());
+    assert_eq!(svcadm(&system, &["mark", "-s", "maintenance", "other"]), ok());
+    told("another service.");
+    assert_eq!(svcadm(&system, &["clear", "-s", "other"]), ok());
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_svcadm"));
+    command.args(["mark", "-s", "maintenance", "other"]).env("SVC_ROOT", system.path(""));
+    assert!(command.stdin(terminal.slave).status().unwrap().success());
+    told("an administrator.");
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn a_cycle_and_a_wish_are_reasons_for_maintenance() {
     let ok: Done = (0, String::new(), String::new());
     assert_eq!(svcadm(&system, &["mark", "maintenance", "c"]), ok);
     system.wait_until("c", "maintenance");
-    assert!(told("c").contains("Reason: Maintenance requested by an administrator.\n"));
+    assert!(told("c").contains("Reason: Maintenance requested by another service.\n"));
     wait_for("a cycle's reason", || {
         let found = ["a", "b"].map(told).concat();
         found.contains("Reason: Completes a dependency cycle.\n").then_some(())

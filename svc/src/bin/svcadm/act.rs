@@ -1,5 +1,7 @@
 //! Asks the restarter for what is wanted of one instance.
 
+use std::io::IsTerminal;
+
 use svc::fmri::Fmri;
 use svc::host::Host;
 use svc::repo::{Change, Repo, actions};
@@ -64,7 +66,9 @@ impl Asker<'_> {
         if mark.state() == State::Degraded && self.state(fmri) != Some(State::Online) {
             return fail(format!("Instance \"{fmri}\" is not online."));
         }
-        self.plain_request(fmri, mark.action())
+        let at_terminal = std::io::stdin().is_terminal();
+        let changes = actions::mark(fmri, mark.action(), at_terminal, own_instance().as_ref());
+        self.request(fmri, mark.action(), changes)
     }
 
     fn plain_request(&self, fmri: &Fmri, action: &str) -> Result<(), Error> {

@@ -27,14 +27,18 @@ pub(crate) enum Milestone {
 }
 
 impl Milestone {
-    /// Reads a name: `all`, `none`, or a major milestone, which may be abbreviated.
+    /// Reads a name: `all`, `none`, a major milestone, which may be abbreviated, or the instance of
+    /// another one: `svc:/milestone/NAME:INSTANCE`, where the instance may be left out.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
             "all" => Some(Self::All),
             "none" => Some(Self::None),
             _ => {
-                let fmri = MAJOR.into_iter().find(|fmri| is_meant(name, fmri))?;
-                Fmri::parse(fmri).ok().map(Self::Instance)
+                let major = MAJOR.into_iter().find(|fmri| is_meant(name, fmri));
+                let fmri = Fmri::parse(major.unwrap_or(name)).ok()?;
+                let is_one = fmri.service.starts_with("milestone/");
+                let fmri = if fmri.is_instance() { fmri } else { fmri.with_instance("default") };
+                is_one.then_some(Self::Instance(fmri))
             }
         }
     }
@@ -138,6 +142,11 @@ mod tests {
             assert_eq!(Milestone::parse(name), None, "{name}");
         }
         assert_eq!(Milestone::parse("all"), Some(Milestone::All));
+        let other = Milestone::Instance(Fmri::parse("svc:/milestone/guests:default").unwrap());
+        for name in ["svc:/milestone/guests", "svc:/milestone/guests:default"] {
+            assert_eq!(Milestone::parse(name), Some(other.clone()), "{name}");
+        }
+        assert_eq!(Milestone::parse("svc:/network/guests:default"), None);
     }
 
     #[test]

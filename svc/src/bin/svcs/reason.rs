@@ -43,7 +43,7 @@ pub fn of(host: &Host, instance: &Instance) -> Option<Reason> {
         }
         Some(State::Degraded) => unexplained(instance),
         Some(State::Maintenance) => maintenance(instance),
-        Some(State::Disabled) => disabled(instance),
+        Some(State::Disabled) => disabled(host, instance),
     };
     Some(reason)
 }
@@ -73,9 +73,13 @@ fn unexplained(instance: &Instance) -> Reason {
     say(format!("Restarter {} gave no explanation.", instance.restarter()), "9C")
 }
 
-fn disabled(instance: &Instance) -> Reason {
+fn disabled(host: &Host, instance: &Instance) -> Reason {
     if instance.is_enabled() {
-        return say("Unknown.", "AR");
+        return match host.milestone() {
+            Some("none") => say("Milestone none lets nothing run.", "1S"),
+            Some(name) => say(format!("Milestone {name} does not depend on it."), "1S"),
+            None => say("Unknown.", "AR"),
+        };
     }
     if instance.gave_up() {
         let why = instance.comment().map_or(".".to_owned(), |comment| format!(": {comment}"));
@@ -227,6 +231,19 @@ mod tests {
         assert_eq!(reason(silent.clone()).unwrap().0, format!("{by}."));
         let told = silent.set("a", "general_ovr", PropType::Astring, "comment", "no hypervisor");
         assert_eq!(reason(told).unwrap().0, format!("{by}: no hypervisor"));
+    }
+
+    #[test]
+    fn a_milestone_is_a_reason() {
+        let at = |group: &str, milestone: &str| {
+            let sample = Sample::default().instance("a", "disabled", true);
+            let (name, astring) = ("system/svc/restarter", PropType::Astring);
+            reason(sample.set(name, group, astring, "milestone", milestone)).unwrap().0
+        };
+        let name = "svc:/milestone/single-user:default";
+        assert_eq!(at("options_ovr", name), format!("Milestone {name} does not depend on it."));
+        assert_eq!(at("options", "none"), "Milestone none lets nothing run.");
+        assert_eq!(at("options", "all"), "Unknown.");
     }
 
     #[test]

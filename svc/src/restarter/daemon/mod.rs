@@ -216,7 +216,9 @@ impl Daemon {
         };
         if method == Method::Start {
             let start_time = Some(SystemTime::now());
-            instance.processes = Processes { contract, start_time, ..Default::default() };
+            let earlier = &instance.processes;
+            let restarts = earlier.restarts + u64::from(earlier.start_time.is_some());
+            instance.processes = Processes { contract, start_time, restarts, ..Default::default() };
         } else {
             instance.processes.transient = contract;
         }

@@ -134,9 +134,8 @@ impl Daemon {
         let flag = |name: &str| group.as_ref().and_then(|group| group.get(name)?.as_bool());
         let is_service = flag("auxiliary_tty") == Some(false);
         let by = if is_service { Requester::Service } else { Requester::Administrator };
-        if let Some(name) = group.as_ref().and_then(|group| group.first("auxiliary_fmri"))
-            && is_service
-        {
+        if is_service && !requests.is_empty() {
+            let name = group.as_ref().and_then(|group| group.first("auxiliary_fmri"));
             self.unsaved.push((fmri.clone(), vec![publish::requester(fmri, name)]));
         }
         for (action, _) in requests {

@@ -61,6 +61,8 @@ pub(super) struct Delegate {
     order: Option<Order>,
     /// Where the instance is on its way to, as the restarter says.
     moving: Option<State>,
+    /// Who asked for its maintenance last.
+    by: Option<Requester>,
     /// What is to be ordered when that is possible.
     waiting: Vec<Order>,
 }
@@ -68,7 +70,7 @@ pub(super) struct Delegate {
 impl Delegate {
     pub(super) fn new(to: Fmri) -> Self {
         let (is_added, is_known, waiting) = (false, false, Vec::new());
-        Self { to, is_added, is_known, told: None, order: None, moving: None, waiting }
+        Self { to, is_added, is_known, told: None, order: None, moving: None, by: None, waiting }
     }
 
     /// Whether the instance is about to be something else than it is.
@@ -137,9 +139,11 @@ impl Order {
 }
 
 /// Why an instance is in maintenance that was ordered there.
-fn reason_of(order: Order) -> &'static str {
+fn reason_of(order: Order, by: Option<Requester>) -> &'static str {
     match order {
-        Order::AdminMaintOn | Order::AdminMaintOnImmediate => "administrative_request",
+        Order::AdminMaintOn | Order::AdminMaintOnImmediate => {
+            by.unwrap_or(Requester::Administrator).name()
+        }
         Order::DependencyCycle => "dependency_cycle",
         Order::InvalidDependency => "invalid_dependency",
         _ => "none",
@@ -235,6 +239,9 @@ impl Engine {
     /// What a method is to those that are ours.
     pub(super) fn order_method(&mut self, fmri: &Fmri, method: Method) {
         let reason = self.vertices.get(fmri).and_then(|vertex| vertex.stop);
+        if let Some(StopReason::Maintenance(by) | StopReason::Abandon(by)) = reason {
+            self.note_requester(fmri, by);
+        }
         match (method, reason) {
             (Method::Start, _) => self.order(fmri, Order::Start),
             (Method::Refresh, _) => self.order(fmri, Order::AdminRefresh),
@@ -280,7 +287,7 @@ impl Engine {
         let Some(delegate) = vertex.delegate.as_mut().filter(|delegate| delegate.is_added) else {
             return;
         };
-        let order = delegate.order;
+        let (order, by) = (delegate.order, delegate.by);
         delegate.is_known = true;
         delegate.moving = look.next.filter(|next| *next != look.state);
         let is_stable = delegate.moving.is_none();
@@ -309,7 +316,7 @@ impl Engine {
             self.wait_no_more(fmri);
         }
         let auxiliary = match (look.state, order) {
-            (State::Maintenance, Some(order)) if look.auxiliary == "none" => reason_of(order),
+            (State::Maintenance, Some(order)) if look.auxiliary == "none" => reason_of(order, by),
             _ => &look.auxiliary,
         };
         self.enter(fmri, look.state, auxiliary);
@@ -323,6 +330,12 @@ impl Engine {
             self.forget(fmri);
         } else if look.state == State::Offline && before != State::Offline {
             self.check_description(fmri);
+        }
+    }
+
+    fn note_requester(&mut self, fmri: &Fmri, by: Requester) {
+        if let Some(delegate) = self.vertices.get_mut(fmri).and_then(|v| v.delegate.as_mut()) {
+            delegate.by = Some(by);
         }
     }
 
@@ -345,6 +358,7 @@ impl Engine {
 
     /// Marks an instance that doesn't run as one that needs an administrator.
     pub(super) fn order_maintenance(&mut self, fmri: &Fmri, reason: StopReason, by: Requester) {
+        self.note_requester(fmri, by);
         if !self.ask_restarter(fmri, order_for(reason)) {
             self.log(fmri, reason.message());
             self.enter(fmri, State::Maintenance, by.name());

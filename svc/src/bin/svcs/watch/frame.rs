@@ -106,7 +106,7 @@ mod tests {
         let row = |number: usize| Row {
             fmri: fmri(&format!("s{number}")),
             state: if number == 1 { "maintenance".into() } else { "online".into() },
-            restarts: number as u32,
+            restarts: number as u64,
             stime: "12:00:00".to_owned(),
             alarming: number == 1,
         };

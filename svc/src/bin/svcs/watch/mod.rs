@@ -28,7 +28,7 @@ use svc_daemon::Signals;
 
 use crate::{explain, tail};
 use terminal::Terminal;
-use view::{Details, Starts, View, Wish};
+use view::{Details, View, Wish};
 
 /// How often logs are looked at, and times grow older.
 const TICK: u16 = 1000;
@@ -84,9 +84,8 @@ pub fn watch(chosen: &[Fmri], all: bool) -> Result<(), Error> {
     let (shared, reports) = (Arc::clone(&host), reporter.clone());
     thread::spawn(move || keep_up(&repo, generation, &shared, &reports));
     let mut view = View { all, ..View::default() };
-    let mut starts = Starts::default();
     loop {
-        show(&mut view, &mut starts, &lock(&host), chosen);
+        show(&mut view, &lock(&host), chosen);
         let (width, height) = terminal.size();
         terminal.draw(&frame::frame(&view, width, height))?;
         let has_keys = wait(&terminal, &signals, &woken)?;
@@ -106,9 +105,8 @@ fn lock(host: &Mutex<Host>) -> MutexGuard<'_, Host> {
     host.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn show(view: &mut View, starts: &mut Starts, host: &Host, chosen: &[Fmri]) {
-    starts.note(host);
-    view.show(host, chosen, starts, SystemTime::now());
+fn show(view: &mut View, host: &Host, chosen: &[Fmri]) {
+    view.show(host, chosen, SystemTime::now());
     view.details = match view.selected() {
         None => Details::default(),
         Some(fmri) => {

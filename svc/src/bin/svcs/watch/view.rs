@@ -1,6 +1,5 @@
 //! What the full-screen view shows, and what keys do to it.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use svc::clock;
@@ -17,7 +16,7 @@ pub struct Row {
     /// As in column STATE.
     pub state: String,
     /// How often it was started again since the view began.
-    pub restarts: u32,
+    pub restarts: u64,
     /// As in column STIME.
     pub stime: String,
     /// Whether an administrator should look at it.
@@ -67,7 +66,7 @@ impl View {
     }
 
     /// Shows the host's instances as they are now. The selection stays with its instance.
-    pub fn show(&mut self, host: &Host, chosen: &[Fmri], starts: &Starts, now: SystemTime) {
+    pub fn show(&mut self, host: &Host, chosen: &[Fmri], now: SystemTime) {
         let selected = self.selected().cloned();
         let is_shown = |fmri: &Fmri, instance: &Instance| {
             let is_chosen = match chosen {
@@ -77,7 +76,7 @@ impl View {
             is_chosen && fmri.to_string().contains(&self.filter)
         };
         let shown = host.instances.iter().filter(|(fmri, instance)| is_shown(fmri, instance));
-        let rows = shown.map(|(fmri, instance)| row(fmri, instance, starts, now));
+        let rows = shown.map(|(fmri, instance)| row(fmri, instance, now));
         self.rows = rows.collect();
         let place = self.rows.iter().position(|row| Some(&row.fmri) == selected.as_ref());
         self.selected = place.unwrap_or(self.selected).min(self.rows.len().saturating_sub(1));
@@ -131,7 +130,7 @@ impl View {
     }
 }
 
-fn row(fmri: &Fmri, instance: &Instance, starts: &Starts, now: SystemTime) -> Row {
+fn row(fmri: &Fmri, instance: &Instance, now: SystemTime) -> Row {
     let star = if instance.next_state().is_some() { "*" } else { "" };
     let state = instance.state();
     let alarming = match state {
@@ -142,37 +141,9 @@ fn row(fmri: &Fmri, instance: &Instance, starts: &Starts, now: SystemTime) -> Ro
     Row {
         fmri: fmri.clone(),
         state: format!("{}{star}", state.map_or("?", State::name)),
-        restarts: starts.restarts(fmri),
+        restarts: instance.restarts(),
         stime: instance.since().map_or("-".to_owned(), |since| clock::stime(since, now)),
         alarming,
-    }
-}
-
-/// Counts how often instances are started.
-#[derive(Debug, Clone, Default)]
-pub struct Starts {
-    /// The latest start's time as published, and the restarts.
-    seen: BTreeMap<Fmri, (Option<String>, u32)>,
-}
-
-impl Starts {
-    /// Notes starts that happened since the last call.
-    pub fn note(&mut self, host: &Host) {
-        for (fmri, instance) in &host.instances {
-            let start = instance.first("restarter", "start_method_timestamp").map(str::to_owned);
-            match self.seen.get_mut(fmri) {
-                None => drop(self.seen.insert(fmri.clone(), (start, 0))),
-                Some((last, restarts)) if start.is_some() && *last != start => {
-                    *restarts += u32::from(last.is_some());
-                    *last = start;
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn restarts(&self, fmri: &Fmri) -> u32 {
-        self.seen.get(fmri).map_or(0, |(_, restarts)| *restarts)
     }
 }
 
@@ -190,7 +161,7 @@ mod tests {
     }
 
     fn shown(view: &mut View) -> Vec<String> {
-        view.show(&sample().host(), &[], &Starts::default(), SystemTime::now());
+        view.show(&sample().host(), &[], SystemTime::now());
         view.rows.iter().map(|row| row.fmri.service.clone()).collect()
     }
 
@@ -237,19 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn only_starts_after_the_first_are_restarts() {
-        let mut starts = Starts::default();
-        let at = |time: &str| {
-            let time_type = PropType::Time;
-            sample().set("a", "restarter", time_type, "start_method_timestamp", time).host()
-        };
-        starts.note(&sample().host());
-        starts.note(&at("1.0"));
-        assert_eq!(starts.restarts(&fmri("a")), 0);
-        starts.note(&at("1.0"));
-        starts.note(&at("2.0"));
-        starts.note(&at("3.0"));
-        assert_eq!(starts.restarts(&fmri("a")), 2);
-        assert_eq!(starts.restarts(&fmri("b")), 0);
+    fn restarts_are_the_restarters_count() {
+        let mut view = View::default();
+        let count = PropType::Count;
+        let host = sample().set("a", "restarter", count, "restarts", "7").host();
+        view.show(&host, &[], SystemTime::now());
+        assert_eq!(view.rows.iter().map(|row| row.restarts).collect::<Vec<_>>(), [7, 0]);
     }
 }

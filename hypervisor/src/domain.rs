@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hypervisor::paging::Rules;
-use hypervisor::paging::page::{Owner, Use};
+use hypervisor::paging::page::Owner;
 use spin::{Mutex, Once};
 use xen::abi::errno::{EINVAL, ENOMEM, Errno};
 
@@ -182,10 +182,8 @@ impl Domain {
         }
         frames::set_pfn(mfn, frames::NO_PFN);
         self.frames.fetch_sub(1, Ordering::Relaxed);
-        // A processor may remember where it was mapped.
-        if page.usage().0 != Use::None {
-            crate::host::flush(self.owner);
-        }
+        // A processor may remember where it was mapped, if only to be read.
+        crate::host::flush(self.owner);
         rules.put_reference(mfn);
         rules.put_reference(mfn);
         Ok(())

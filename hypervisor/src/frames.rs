@@ -94,11 +94,6 @@ pub fn page(mfn: u64) -> Option<&'static Page> {
     frames().pages.get(usize::try_from(mfn).ok()?)
 }
 
-/// Where a frame is in its domain.
-pub fn pfn_of(mfn: u64) -> u64 {
-    frames().machine_to_physical.get(mfn as usize).map_or(NO_PFN, |pfn| pfn.load(Ordering::Relaxed))
-}
-
 /// Says where a frame is in its domain.
 pub fn set_pfn(mfn: u64, pfn: u64) {
     if let Some(entry) = frames().machine_to_physical.get(mfn as usize) {

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::{host, project};
+use crate::{host, hypervisor, project};
 
 /// Packages that only tests need.
 const NEEDED: &[host::Needed] = &[
@@ -39,6 +39,8 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     }
     check(&["fmt", "--all", "--check"])?;
     check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    println!("cargo clippy of the hypervisor's image");
+    ensure!(hypervisor::clippy()?.status()?.success(), "clippy found fault with the image");
     let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
     let whole = cargo_test(&["--package", "tests"])?;
     let (passed, failed) = (unit.passed + whole.passed, unit.failed + whole.failed);

@@ -150,18 +150,6 @@ pub unsafe fn send_any(to: u32, message: Message) {
     });
 }
 
-/// Interrupts the processor with that local APIC.
-pub fn send(to: u32, vector: u8) {
-    // SAFETY: an interrupt is taken when its processor is ready for it.
-    unsafe { send_any(to, Message::Interrupt(vector)) }
-}
-
-/// Stops the processor with that local APIC for a non-maskable interrupt.
-pub fn send_nmi(to: u32) {
-    // SAFETY: the NMI's handler has a stack of its own.
-    unsafe { send_any(to, Message::Nmi) }
-}
-
 fn wait_until_sent(registers: &Mmio) {
     for _ in 0..PATIENCE {
         if registers.read(Register::CommandLow as u64) & apic::PENDING == 0 {

@@ -216,7 +216,11 @@ fn exchange(guest: &mut Guest<'_>, place: u64) -> Answer {
     if in_order > 18 || out_order > 18 || in_domain as DomId != out_domain as DomId {
         return Err(EINVAL.into());
     }
-    if in_count.checked_shl(in_order) != out_count.checked_shl(out_order) {
+    const MOST: u64 = 1 << 18;
+    if in_count > MOST || out_count > MOST {
+        return Err(EPERM.into());
+    }
+    if in_count << in_order != out_count << out_order {
         return Err(EINVAL.into());
     }
     // Either many single frames become one run, or one run many single frames.
@@ -225,7 +229,7 @@ fn exchange(guest: &mut Guest<'_>, place: u64) -> Answer {
     }
     let domain = whom(guest, in_domain as DomId)?;
     let total = in_count << in_order;
-    if total > 1 << 18 {
+    if total > MOST {
         return Err(EPERM.into());
     }
     let run = frames::take_run_below(1 << out_order, out_count, bits)?;

@@ -156,7 +156,7 @@ Its properties as edited become those it sees, and its refresh method runs if it
                 argument: None,
                 help: "",
                 text: "At once: for `maintenance` without its stop method, so that its processes \
-                       stay.",
+                       stay. A stop method that runs, and may never end, is broken off.",
             },
             WAIT,
             Opt {

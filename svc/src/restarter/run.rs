@@ -234,6 +234,14 @@ impl Runner {
         }
     }
 
+    /// Kills a method's process, and forgets the method.
+    pub(crate) fn break_off(&mut self, fmri: &Fmri) {
+        if let Some(own) = self.running.get(fmri).and_then(|running| running.own) {
+            self.kill(BTreeSet::from([own]));
+        }
+        self.finish(fmri);
+    }
+
     /// Looks after time limits and contracts that have to become empty.
     pub(crate) fn poll(&mut self) -> Vec<(Fmri, Method, Outcome)> {
         let stubborn = std::mem::take(&mut self.stubborn);

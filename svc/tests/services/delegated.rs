@@ -185,9 +185,8 @@ fn without_a_restarter_nothing_is_known() {
     system.set("a", "general", "restarter", PropType::Fmri, "svc:/system/svc/restarter:default");
     wait_for("the master to take it over", || (!lives(first)).then_some(()));
     system.wait_until("a", "online");
-    assert!(
-        system.read("heard").ends_with("DISABLE svc:/a:default\nREMOVE_INSTANCE svc:/a:default\n")
-    );
+    let end = "DISABLE svc:/a:default\nREMOVE_INSTANCE svc:/a:default\n";
+    wait_for("the word to the restarter", || system.read("heard").ends_with(end).then_some(()));
     system.set("a", "general", "restarter", PropType::Fmri, "svc:/sitter:default");
     wait_for("a process", || processes(&system, "a").first().copied());
     system.delete("a");

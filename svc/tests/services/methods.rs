@@ -196,3 +196,21 @@ fn a_child_is_stopped_with_its_children() {
     system.wait_until("a", "disabled");
     assert!(!lives(pid));
 }
+
+#[test]
+fn a_stop_method_without_end_is_broken_off_by_an_immediate_mark() {
+    let stop = "[method.stop]\nexec = \"/bin/sh -c 'echo $$ >$SVC_ROOT/stop; exec sleep 1000'\"\n\
+                timeout_seconds = 0\n";
+    let system = System::with(&[&daemon("a", stop)]);
+    system.wait_until("a", "online");
+    let pid = system.pid("a");
+    system.enable("a", false);
+    let method = system.pid("stop");
+    assert_eq!(system.state("a"), "online*");
+    system.request("a", "maint_on_immediate");
+    system.wait_until("a", "maintenance");
+    wait_for("the end of the method", || (!lives(method)).then_some(()));
+    assert!(lives(pid));
+    assert_eq!(system.property("a", "restarter", "transient_contract"), None);
+    system.wait_until("a", "maintenance");
+}

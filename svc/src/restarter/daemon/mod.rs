@@ -192,6 +192,7 @@ impl Daemon {
             Action::Log(fmri, line) => log::write(&fmri, &line),
             Action::Changed(fmri) => drop(self.changed.insert(fmri)),
             Action::Run(fmri, method) => self.prepare(fmri, method),
+            Action::BreakOff(fmri) => self.break_off(&fmri),
             Action::Kill(fmri) => self.kill(fmri),
             Action::Dump(fmri) => self.dump(&fmri),
             Action::Abandon(fmri) => self.abandon(&fmri),

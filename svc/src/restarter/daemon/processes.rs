@@ -23,6 +23,15 @@ impl Daemon {
         }
     }
 
+    /// Ends a method that is not waited for any more.
+    pub(super) fn break_off(&mut self, fmri: &Fmri) {
+        self.runner.break_off(fmri);
+        self.to_run.retain(|(waiting, _)| waiting != fmri);
+        if let Some(instance) = self.instances.get_mut(fmri) {
+            instance.processes.transient = None;
+        }
+    }
+
     /// Has what runs dump core.
     pub(super) fn dump(&self, fmri: &Fmri) {
         if let Some(contract) = self.instances.get(fmri).and_then(|i| i.processes.contract) {

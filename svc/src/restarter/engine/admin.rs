@@ -183,15 +183,32 @@ impl Engine {
         }
     }
 
-    /// What runs is stopped first with its method, or left to itself if `reason` says so.
+    /// What runs is stopped first with its method, or left to itself if `reason` says so: then a stop
+    /// method that runs is broken off, which may be one that never ends.
     pub(super) fn mark_maintenance(&mut self, fmri: &Fmri, reason: StopReason, by: Requester) {
         let Some(vertex) = self.change(fmri) else { return };
+        let is_ours = vertex.delegate.is_none();
         if vertex.is_active() {
+            let is_stopping = vertex.method == Some(Method::Stop);
+            if is_ours && is_stopping && matches!(reason, StopReason::Abandon(_)) {
+                vertex.method = None;
+                self.actions.push(Action::BreakOff(fmri.clone()));
+                return self.abandon(fmri, by);
+            }
             vertex.stop = Some(reason);
             self.wait_no_more(fmri);
         } else if vertex.state != State::Maintenance {
             self.order_maintenance(fmri, reason, by);
         }
+    }
+
+    /// Goes to maintenance, and leaves what runs to itself.
+    pub(super) fn abandon(&mut self, fmri: &Fmri, by: Requester) {
+        if let Some(vertex) = self.vertices.get_mut(fmri) {
+            (vertex.stop, vertex.refresh, vertex.failures) = (None, false, None);
+        }
+        self.actions.push(Action::Abandon(fmri.clone()));
+        self.enter(fmri, State::Maintenance, by.name());
     }
 
     pub(super) fn shut_down(&mut self) {

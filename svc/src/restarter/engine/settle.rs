@@ -119,11 +119,7 @@ impl Engine {
         if let StopReason::Abandon(by) = reason
             && self.delegate(fmri).is_none()
         {
-            if let Some(vertex) = self.vertices.get_mut(fmri) {
-                (vertex.stop, vertex.refresh) = (None, false);
-            }
-            self.actions.push(Action::Abandon(fmri.clone()));
-            return self.enter(fmri, State::Maintenance, by.name());
+            return self.abandon(fmri, by);
         }
         self.run(fmri, Method::Stop);
     }

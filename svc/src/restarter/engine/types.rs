@@ -323,6 +323,8 @@ pub enum Event {
 pub enum Action {
     /// Run a method, and report with [`Event::Done`].
     Run(Fmri, Method),
+    /// End the method that runs; nobody waits for it any more.
+    BreakOff(Fmri),
     /// Kill what is left of the instance, and report with [`Event::Gone`].
     Kill(Fmri),
     /// Have its processes dump core.

@@ -70,6 +70,9 @@ impl World {
                     assert!(before.is_none(), "two methods of {fmri}");
                     self.order.push((fmri, method));
                 }
+                Action::BreakOff(fmri) => {
+                    assert_eq!(self.running.remove(&fmri), Some(Method::Stop));
+                }
                 Action::Kill(fmri) => drop(self.dying.insert(fmri)),
                 Action::Abandon(fmri) => self.abandoned.push(fmri),
                 Action::Log(_, line) => self.logs.push(line),

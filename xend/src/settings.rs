@@ -265,11 +265,8 @@ mod tests {
             let values = values.iter().map(|&value| value.to_owned()).collect();
             (name.to_owned(), Property { ty, values })
         };
-        PropertyGroup {
-            ty: "application".to_owned(),
-            persistent: true,
-            props: properties.iter().map(property).collect(),
-        }
+        let props = properties.iter().map(property).collect();
+        PropertyGroup { props, ..PropertyGroup::new("application") }
     }
 
     #[test]

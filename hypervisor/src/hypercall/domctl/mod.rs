@@ -1,16 +1,17 @@
 //! domctl: what dom0's tools ask of one domain (domctl.h).
 
+mod vcpus;
+
 use core::sync::atomic::Ordering;
 
 use xen::abi::domctl::{
-    Bitmap, DOMINF_BLOCKED, DOMINF_RUNNING, DOMINF_SHUTDOWN, GET_DOMAIN_INFO, GET_VCPU_AFFINITY,
-    GET_VCPU_INFO, GetDomainInfo, GetVcpuInfo, INTERFACE_VERSION, VCPU_AFFINITY_HARD, VcpuAffinity,
+    DOMINF_BLOCKED, DOMINF_RUNNING, DOMINF_SHUTDOWN, GET_DOMAIN_INFO, GET_VCPU_AFFINITY,
+    GET_VCPU_INFO, GetDomainInfo, INTERFACE_VERSION,
 };
-use xen::abi::errno::{EACCES, EINVAL, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::errno::{EACCES, ENOSYS, EPERM, ESRCH};
 use xen::abi::{DomId, Plain};
 
 use super::Answer;
-use crate::arch::processor;
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::{Guest, Vcpu};
@@ -41,46 +42,11 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             memory::write(place + 8, &domain.number)?;
             memory::write(body, &info(&domain))?;
         }
-        GET_VCPU_INFO => {
-            let asked: GetVcpuInfo = memory::read(body)?;
-            let vcpu = domain.vcpu(asked.vcpu as usize).ok_or(ESRCH)?;
-            let blocked = vcpu.blocked.load(Ordering::Relaxed);
-            let online = vcpu.online.load(Ordering::Relaxed);
-            memory::write(
-                body,
-                &GetVcpuInfo {
-                    online: online.into(),
-                    blocked: blocked.into(),
-                    running: u8::from(online && !blocked),
-                    cpu_time: vcpu.run_time(),
-                    cpu: 0,
-                    ..asked
-                },
-            )?;
-        }
-        GET_VCPU_AFFINITY => {
-            let asked: VcpuAffinity = memory::read(body)?;
-            domain.vcpu(asked.vcpu as usize).ok_or(EINVAL)?;
-            let wanted = if asked.flags & VCPU_AFFINITY_HARD != 0 {
-                asked.cpumap_hard
-            } else {
-                asked.cpumap_soft
-            };
-            write_all_processors(wanted)?;
-        }
+        GET_VCPU_INFO => vcpus::info(&domain, body)?,
+        GET_VCPU_AFFINITY => vcpus::affinity(&domain, body)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
-}
-
-/// A bitmap with every processor in it: vcpus run anywhere.
-fn write_all_processors(bitmap: Bitmap) -> Result<(), Errno> {
-    let count = processor::all().count() as u32;
-    for byte in 0..bitmap.nr_bits.div_ceil(8) {
-        let set = count.saturating_sub(byte * 8).min(8);
-        memory::write(bitmap.bitmap + u64::from(byte), &((1_u16 << set).wrapping_sub(1) as u8))?;
-    }
-    Ok(())
 }
 
 /// What there is to say of a domain.

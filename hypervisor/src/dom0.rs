@@ -14,14 +14,27 @@ use xen::abi::start_info::{MAX_GUEST_CMDLINE, SIF_MOD_START_PFN, StartInfo};
 
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::memory;
-use crate::domain::Domain;
-use crate::{frames, log};
+use crate::domain::{Domain, MAX_VCPUS, Spec};
+use crate::events::PORTS;
+use crate::{frames, granting, log};
 
 const SIF_PRIVILEGED: u32 = 1 << 0;
 const SIF_INITDOMAIN: u32 = 1 << 1;
 const MAGIC: &[u8] = b"xen-3.0-x86_64";
 /// Frames that are kept for the hypervisor when dom0 gets all it can.
 const KEPT: u64 = 256;
+
+/// What dom0 is made with.
+const SPEC: Spec = Spec {
+    number: Some(0),
+    is_privileged: true,
+    handle: [0; 16],
+    max_vcpus: MAX_VCPUS,
+    max_ports: PORTS,
+    max_grant_frames: granting::DEFAULT_FRAMES,
+    grant_versions: 2,
+    max_mappings: granting::DEFAULT_MAPTRACK * granting::MAPPINGS_PER_FRAME,
+};
 
 /// A file that the loader brought: physical addresses, and its command line.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +87,7 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
         Ok(layout) => layout,
         Err(error) => panic!("domain 0: {error}"),
     };
-    let domain = Domain::create(0, true).expect("memory for domain 0");
+    let domain = Domain::create(&SPEC).expect("memory for domain 0");
     // Without `max:` dom0 may grow into whatever is free, as on Xen.
     let most = options.dom0_memory.max.map_or(u32::MAX.into(), |max| max >> 12).max(total);
     domain.max_frames.store(most, core::sync::atomic::Ordering::Relaxed);
@@ -183,7 +196,8 @@ fn start_vcpu(memory: &Memory, layout: &Layout) {
     if let Some(page) = frames::page(l4) {
         page.pin();
     }
-    let vcpu = domain.add_vcpu(0);
+    let vcpu = domain.add_vcpu(0).expect("memory for a vcpu");
+    vcpu.is_initialised.store(true, core::sync::atomic::Ordering::Relaxed);
     vcpu.online.store(true, core::sync::atomic::Ordering::Relaxed);
     vcpu.info().mask().store(1, core::sync::atomic::Ordering::Relaxed);
     // SAFETY: it doesn't run yet.

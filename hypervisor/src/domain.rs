@@ -2,32 +2,65 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use hypervisor::grants::Table;
+use hypervisor::grants::maptrack::Maptrack;
 use hypervisor::paging::Rules;
 use hypervisor::paging::page::Owner;
 use spin::{Mutex, Once};
-use xen::abi::errno::{EINVAL, ENOMEM, Errno};
+use xen::abi::errno::{EEXIST, EINVAL, ENOMEM, Errno};
+use xen::abi::{DOMID_FIRST_RESERVED, DomId};
 
 use crate::arch::memory::{self, OF_DOMAIN};
 use crate::events::Channels;
 use crate::frames;
-use crate::host::Host;
+use crate::granting::{GrantTable, Mappings, Shared};
+use crate::host::{self, Host};
+use crate::policy::Features;
+use crate::teardown::Teardown;
 use crate::vcpu::Vcpu;
 
 /// The most vcpus of a domain; more need no other structure, only larger windows.
 pub const MAX_VCPUS: usize = 32;
+/// More than what a vcpu takes of the hypervisor's own memory.
+const FRAMES_FOR_VCPU: u64 = 16;
 /// Bytes of a vcpu's window: 16 pages for the GDT, 16 for the LDT.
 const WINDOW: u64 = 32 << 12;
+
+/// What a domain is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Its number; `None` is any.
+    pub number: Option<DomId>,
+    /// It controls the host.
+    pub is_privileged: bool,
+    /// Its UUID.
+    pub handle: [u8; 16],
+    /// How many vcpus it may have.
+    pub max_vcpus: usize,
+    /// How many event channels it may have.
+    pub max_ports: usize,
+    /// Frames of its grant table at most.
+    pub max_grant_frames: usize,
+    /// The highest layout of that table.
+    pub grant_versions: u32,
+    /// Grants of others that it may have mapped at a time.
+    pub max_mappings: usize,
+}
 
 /// A domain.
 pub struct Domain {
     /// Its number.
-    pub number: u16,
+    pub number: DomId,
     /// Its place in the table, which frames name as their owner.
     pub owner: Owner,
     /// It controls the host.
     pub is_privileged: bool,
+    /// Its UUID.
+    pub handle: Mutex<[u8; 16]>,
+    /// How many vcpus it may have.
+    pub max_vcpus: usize,
     vcpus: [Once<Box<Vcpu>>; MAX_VCPUS],
     /// Frame of the page that it shares with the hypervisor.
     pub shared_info: u64,
@@ -37,14 +70,30 @@ pub struct Domain {
     of_domain: u64,
     /// Its event channels.
     pub channels: Mutex<Channels>,
+    /// What it grants to others.
+    pub grants: GrantTable,
+    /// What it maps of others.
+    pub mappings: Mappings,
     /// How many frames it has.
     pub frames: AtomicU64,
     /// How many it may have.
     pub max_frames: AtomicU64,
     /// What it asked the hypervisor to do for it (VMASST_TYPE_*, xen.h).
     pub assists: AtomicU64,
+    /// What it may see of the processor's features.
+    pub features: Mutex<Features>,
+    /// How often the toolstack paused it.
+    pub pauses: AtomicU32,
     /// It has crashed or ended.
     pub is_over: AtomicBool,
+    /// Why (SHUTDOWN_*, sched.h).
+    pub reason: AtomicU8,
+    /// It is being destroyed.
+    pub is_dying: AtomicBool,
+    /// How far that is.
+    pub teardown: Mutex<Teardown>,
+    /// Seconds that its time of day is ahead of the host's.
+    pub time_offset: AtomicI64,
 }
 
 static DOMAINS: Mutex<[Option<Arc<Domain>>; 256]> = Mutex::new([const { None }; 256]);
@@ -52,6 +101,13 @@ static DOMAINS: Mutex<[Option<Arc<Domain>>; 256]> = Mutex::new([const { None }; 
 /// The domain with that number.
 pub fn find(number: u16) -> Option<Arc<Domain>> {
     DOMAINS.lock().iter().flatten().find(|domain| domain.number == number).cloned()
+}
+
+/// The domain with that number, or with the next that there is.
+pub fn find_from(number: DomId) -> Option<Arc<Domain>> {
+    let domains = DOMAINS.lock();
+    let found = domains.iter().flatten().filter(|domain| domain.number >= number);
+    found.min_by_key(|domain| domain.number).cloned()
 }
 
 /// The domain at that place of the table.
@@ -73,41 +129,96 @@ pub fn for_each(mut act: impl FnMut(&Domain)) {
     }
 }
 
+/// The number that a new domain gets if nobody asks for one: numbers come around late.
+static NEXT: Mutex<DomId> = Mutex::new(1);
+
+/// A number that no domain has.
+fn free_number(domains: &[Option<Arc<Domain>>]) -> Option<DomId> {
+    let is_free = |number: &DomId| !domains.iter().flatten().any(|other| other.number == *number);
+    let mut next = NEXT.lock();
+    let found = (*next..DOMID_FIRST_RESERVED).chain(1..*next).find(is_free)?;
+    *next = if found + 1 == DOMID_FIRST_RESERVED { 1 } else { found + 1 };
+    Some(found)
+}
+
+/// Takes a domain that is nothing any more out of the table. Its place is used again when nobody
+/// maps any of its frames.
+pub fn forget(domain: &Domain) {
+    DOMAINS.lock()[usize::from(domain.owner)] = None;
+}
+
 impl Domain {
-    /// Makes a domain without memory and adds it to the table.
-    pub fn create(number: u16, is_privileged: bool) -> Option<Arc<Self>> {
-        let shared_info = crate::frames::take()?;
-        let of_domain = crate::frames::take()?;
-        memory::clear(shared_info);
-        memory::clear(of_domain);
+    /// Makes a domain without memory and vcpus, and adds it to the table.
+    pub fn create(spec: &Spec) -> Result<Arc<Self>, Errno> {
         let mut domains = DOMAINS.lock();
-        let place = domains.iter().position(Option::is_none)?;
+        let number = match spec.number {
+            Some(number) if domains.iter().flatten().any(|other| other.number == number) => {
+                return Err(EEXIST);
+            }
+            Some(number) => number,
+            None => free_number(&*domains).ok_or(ENOMEM)?,
+        };
+        let is_free =
+            |place: &usize| domains[*place].is_none() && !host::has_frames(*place as Owner);
+        let place = (0..domains.len()).find(is_free).ok_or(ENOMEM)?;
+        let owner = place as Owner;
+        let of_domain = frames::take().ok_or(ENOMEM)?;
+        memory::clear(of_domain);
+        let Some(shared_info) = frames::take_shared(owner) else {
+            frames::give(of_domain);
+            return Err(ENOMEM);
+        };
         let domain = Arc::new(Self {
             number,
-            owner: place as Owner,
-            is_privileged,
+            owner,
+            is_privileged: spec.is_privileged,
+            handle: Mutex::new(spec.handle),
+            max_vcpus: spec.max_vcpus,
             vcpus: [const { Once::new() }; MAX_VCPUS],
             shared_info,
             tables: Mutex::new(()),
             of_domain,
-            channels: Mutex::new(Channels::default()),
+            channels: Mutex::new(Channels::new(spec.max_ports)),
+            grants: Arc::new(Mutex::new(Table::new(
+                Shared(owner),
+                spec.max_grant_frames,
+                spec.grant_versions,
+            ))),
+            mappings: Mutex::new(Maptrack::new(spec.max_mappings)),
             frames: AtomicU64::new(0),
             max_frames: AtomicU64::new(0),
             assists: AtomicU64::new(0),
+            features: Mutex::default(),
+            pauses: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
+            reason: AtomicU8::new(0),
+            is_dying: AtomicBool::new(false),
+            teardown: Mutex::default(),
+            time_offset: AtomicI64::new(0),
         });
-        crate::host::set_privileged(domain.owner, is_privileged);
-        crate::frames::page(shared_info)?.share(domain.owner);
+        host::set_privileged(owner, spec.is_privileged);
         domains[place] = Some(domain.clone());
-        Some(domain)
+        Ok(domain)
+    }
+
+    /// Whether its vcpus may run.
+    pub fn may_run(&self) -> bool {
+        self.pauses.load(Ordering::Acquire) == 0
+            && !self.is_over.load(Ordering::Acquire)
+            && !self.is_dying.load(Ordering::Acquire)
     }
 
     /// Adds a vcpu.
-    pub fn add_vcpu(&self, number: usize) -> &Vcpu {
-        self.vcpus[number].call_once(|| {
-            let info = (self.shared_info << 12) + 64 * number as u64;
-            Vcpu::new(self, number, info)
-        })
+    pub fn add_vcpu(&self, number: usize) -> Result<&Vcpu, Errno> {
+        // The rest needs two pages of the hypervisor's own memory, which can't fail then.
+        if frames::free() < FRAMES_FOR_VCPU {
+            return Err(ENOMEM);
+        }
+        memory::prepare_of_domain(self.of_domain, self.window(number)).ok_or(ENOMEM)?;
+        for page in 0..32 {
+            self.set_window(number, page, None);
+        }
+        Ok(self.vcpus[number].call_once(|| Vcpu::new(self, number)))
     }
 
     /// A vcpu.
@@ -154,10 +265,17 @@ impl Domain {
         if has + count > self.max_frames.load(Ordering::Relaxed) {
             return Err(ENOMEM);
         }
-        let first = frames::take_run(count, count).ok_or(ENOMEM)?;
+        let first = frames::take_for_domain(count).ok_or(ENOMEM)?;
         for offset in 0..count {
             memory::clear(first + offset);
-            self.adopt(first + offset, pfn.map(|pfn| pfn + offset));
+            self.adopt(first + offset, pfn.map(|pfn| pfn.wrapping_add(offset)));
+        }
+        // Whoever destroys it has passed these frames by.
+        if self.is_dying.load(Ordering::SeqCst) {
+            (first..first + count).for_each(|mfn| {
+                let _ = self.give_back(mfn);
+            });
+            return Err(EINVAL);
         }
         Ok(first)
     }
@@ -165,6 +283,7 @@ impl Domain {
     /// Makes a free frame the domain's.
     pub fn adopt(&self, mfn: u64, pfn: Option<u64>) {
         if let Some(page) = frames::page(mfn) {
+            host::count_frame(self.owner);
             page.allocate(self.owner);
             frames::set_pfn(mfn, pfn.unwrap_or(frames::NO_PFN));
             self.frames.fetch_add(1, Ordering::Relaxed);
@@ -182,8 +301,6 @@ impl Domain {
         }
         frames::set_pfn(mfn, frames::NO_PFN);
         self.frames.fetch_sub(1, Ordering::Relaxed);
-        // A processor may remember where it was mapped, if only to be read.
-        crate::host::flush(self.owner);
         rules.put_reference(mfn);
         rules.put_reference(mfn);
         Ok(())
@@ -193,5 +310,12 @@ impl Domain {
     pub fn max_pfn(&self) -> u64 {
         let words = xen::abi::shared_info::MAX_PFN / 8;
         memory::word(self.shared_info, words).load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        memory::give_of_domain(self.of_domain);
+        frames::give_shared(self.shared_info);
     }
 }

@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use xen::abi::DomId;
-use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOSPC, Errno};
+use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, Errno};
 
 use crate::arch::memory;
-use crate::domain::Domain;
+use crate::domain::{self, Domain};
+use crate::pirqs;
 use crate::vcpu::Vcpu;
 
 /// Ports with two levels of bits: 64 words of 64 (EVTCHN_2L_NR_CHANNELS).
@@ -46,9 +47,11 @@ pub struct Port {
 }
 
 /// A domain's ports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Channels {
     ports: Vec<Port>,
+    /// So many at most.
+    limit: usize,
 }
 
 /// Virtual interrupts that one vcpu of a domain has for all.
@@ -58,6 +61,11 @@ pub fn is_global(virq: u32) -> bool {
 }
 
 impl Channels {
+    /// No ports, and at most that many later, port 0 included.
+    pub fn new(limit: usize) -> Self {
+        Self { ports: Vec::new(), limit: limit.min(PORTS) }
+    }
+
     /// A port.
     pub fn port(&mut self, number: u32) -> Option<&mut Port> {
         self.ports.get_mut(number as usize).filter(|port| port.kind != Kind::Free)
@@ -71,8 +79,9 @@ impl Channels {
 
     /// Makes a port.
     pub fn open(&mut self, kind: Kind, vcpu: usize) -> Result<u32, Errno> {
+        // Room for two: port 0 is none.
+        self.ports.try_reserve(2).map_err(|_| ENOMEM)?;
         if self.ports.is_empty() {
-            // Port 0 is none.
             self.ports.push(Port { kind: Kind::Unbound(u16::MAX), vcpu: 0 });
         }
         let port = Port { kind, vcpu };
@@ -82,7 +91,7 @@ impl Channels {
                 self.ports[number] = port;
                 Ok(number as u32)
             }
-            None if self.ports.len() < PORTS => {
+            None if self.ports.len() < self.limit => {
                 self.ports.push(port);
                 Ok(self.ports.len() as u32 - 1)
             }
@@ -231,4 +240,34 @@ fn bind_to_itself(own: &Domain, remote: u32, vcpu: usize) -> Result<u32, Errno> 
     channels.port(remote).ok_or(ENOENT)?.kind = Kind::Interdomain(own.number, port);
     own.raise_port(port, vcpu);
     Ok(port)
+}
+
+/// Closes a port; the other end waits for somebody else again.
+pub fn close(domain: &Domain, port: u32) -> Result<(), Errno> {
+    let kind = domain.channels.lock().close(port)?;
+    domain.clear_pending(port);
+    match kind {
+        Kind::Interdomain(number, remote) if number == domain.number => {
+            if let Some(other) = domain.channels.lock().port(remote) {
+                other.kind = Kind::Unbound(domain.number);
+            }
+        }
+        Kind::Interdomain(number, remote) => {
+            let Some(other) = domain::find(number) else { return Ok(()) };
+            if let Some(end) = other.channels.lock().port(remote) {
+                end.kind = Kind::Unbound(domain.number);
+            }
+        }
+        Kind::Physical(pirq) => pirqs::unbind(pirq),
+        _ => (),
+    }
+    Ok(())
+}
+
+/// Closes all ports of a domain.
+pub fn close_all(domain: &Domain) {
+    for number in 1..PORTS as u32 {
+        // Those that are not open can't be closed.
+        let _ = close(domain, number);
+    }
 }

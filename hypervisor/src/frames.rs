@@ -5,11 +5,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use hypervisor::bitmap::Bitmap;
 use hypervisor::memory_map::{Kind, MemoryMap, Region};
-use hypervisor::paging::page::Page;
+use hypervisor::paging::Machine;
+use hypervisor::paging::page::{Owner, Page};
 use spin::{Mutex, Once};
 use xen::abi::errno::{ENOMEM, Errno};
 
 use crate::arch::memory;
+use crate::host::{self, Host};
 
 /// What no frame's pfn is (INVALID_M2P_ENTRY, arch-x86/xen.h).
 pub const NO_PFN: u64 = !0;
@@ -111,14 +113,63 @@ pub fn total() -> u64 {
     frames().map.total() >> 12
 }
 
+/// Free frames that domains had may be remembered by processors until this flush of them all.
+static NEEDED_FLUSH: AtomicU64 = AtomicU64::new(0);
+
+/// Has processors forget where free frames were mapped, if any may remember.
+fn forget() {
+    if !host::epoch_of_all().has_ended(NEEDED_FLUSH.load(Ordering::Acquire)) {
+        host::flush_all();
+    }
+}
+
 /// Takes a frame; its contents are whatever they were.
 pub fn take() -> Option<u64> {
-    bitmap().lock().take()
+    let taken = bitmap().lock().take();
+    forget();
+    taken
 }
 
 /// Takes frames in a row, the first a multiple of `align`.
 pub fn take_run(count: u64, align: u64) -> Option<u64> {
-    bitmap().lock().take_run(count, align)
+    let taken = bitmap().lock().take_run(count, align);
+    forget();
+    taken
+}
+
+/// Frames that domains leave for the hypervisor's own needs.
+const KEPT: u64 = 256;
+
+/// Takes frames for a domain, in a row, the first a multiple of how many.
+pub fn take_for_domain(count: u64) -> Option<u64> {
+    if free() < count + KEPT {
+        return None;
+    }
+    take_run(count, count)
+}
+
+/// Takes a frame of zeros that the hypervisor shares with a domain.
+pub fn take_shared(owner: Owner) -> Option<u64> {
+    let mfn = take()?;
+    memory::clear(mfn);
+    host::count_frame(owner);
+    frames().pages[mfn as usize].share(owner);
+    Some(mfn)
+}
+
+/// Gives a frame back that was shared; it is free when nobody maps it any more.
+pub fn give_shared(mfn: u64) {
+    if let Some(page) = page(mfn)
+        && page.unshare(Host.epochs(page.last_owner()))
+    {
+        Host.free(mfn);
+    }
+}
+
+/// Gives a frame back that a domain had.
+pub fn give_used(mfn: u64) {
+    NEEDED_FLUSH.fetch_max(host::epoch_of_all().needed(), Ordering::AcqRel);
+    give(mfn);
 }
 
 /// Gives a frame back.

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hypervisor::paging::Machine;
 use hypervisor::paging::entry::Entry;
+use hypervisor::paging::epoch::{Epoch, Epochs, Flushes};
 use hypervisor::paging::page::{Owner, Page};
 
 use crate::arch::{memory, platform, processor};
@@ -14,14 +15,23 @@ pub struct Host;
 
 /// What the rules ask of each domain all the time, by its place in the table of domains.
 struct Facts {
-    /// Complete TLB flushes so far.
-    epoch: AtomicU64,
+    /// Complete TLB flushes of its processors.
+    flushes: Flushes,
     /// It has devices.
     is_privileged: AtomicBool,
+    /// Frames that name it as their owner. Some may outlive it, as long as others map them.
+    frames: AtomicU64,
 }
 
-static FACTS: [Facts; 256] =
-    [const { Facts { epoch: AtomicU64::new(0), is_privileged: AtomicBool::new(false) } }; 256];
+static FACTS: [Facts; 256] = [const {
+    Facts {
+        flushes: Flushes::new(),
+        is_privileged: AtomicBool::new(false),
+        frames: AtomicU64::new(0),
+    }
+}; 256];
+/// Complete TLB flushes of all processors.
+static ALL: Flushes = Flushes::new();
 
 /// Says whether a domain has devices.
 pub fn set_privileged(owner: Owner, is_privileged: bool) {
@@ -59,16 +69,25 @@ impl Machine for Host {
         is_privileged && is_device && !platform::is_interrupt_page(mfn << 12)
     }
 
-    fn epoch(&self, owner: Owner) -> u64 {
-        FACTS[usize::from(owner)].epoch.load(Ordering::Relaxed)
+    fn epochs(&self, owner: Owner) -> Epochs {
+        Epochs { owner: FACTS[usize::from(owner)].flushes.epoch(), all: ALL.epoch() }
     }
 
     fn flush(&self, owner: Owner) {
         flush(owner);
     }
 
+    fn flush_all(&self) {
+        flush_all();
+    }
+
     fn free(&self, mfn: u64) {
-        frames::give(mfn);
+        let owner = frames::page(mfn).map(Page::last_owner);
+        // A processor may remember where it was mapped, if only to be read.
+        frames::give_used(mfn);
+        if let Some(owner) = owner {
+            FACTS[usize::from(owner)].frames.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     fn should_yield(&self) -> bool {
@@ -76,8 +95,27 @@ impl Machine for Host {
     }
 }
 
+/// A frame names that domain as its owner from now on.
+pub fn count_frame(owner: Owner) {
+    FACTS[usize::from(owner)].frames.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Whether any frame names a domain at that place of the table as its owner.
+pub fn has_frames(owner: Owner) -> bool {
+    FACTS[usize::from(owner)].frames.load(Ordering::Acquire) != 0
+}
+
 /// Has no processor remember a translation of a domain.
 pub fn flush(owner: Owner) {
-    FACTS[usize::from(owner)].epoch.fetch_add(1, Ordering::Relaxed);
-    processor::this().flush();
+    FACTS[usize::from(owner)].flushes.during(|| processor::this().flush());
+}
+
+/// Has no processor remember any translation.
+pub fn flush_all() {
+    ALL.during(|| processor::this().flush());
+}
+
+/// How far flushes of all processors are.
+pub fn epoch_of_all() -> Epoch {
+    ALL.epoch()
 }

@@ -2,6 +2,7 @@
 
 #![no_std]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -11,6 +12,7 @@ pub mod bitmap;
 mod bytes;
 pub mod calibration;
 pub mod clock;
+pub mod grants;
 pub mod ioapic;
 pub mod memory_map;
 pub mod multiboot;

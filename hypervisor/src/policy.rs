@@ -8,6 +8,7 @@ use xen::abi::errno::{EINVAL, EPERM, Errno};
 
 use crate::arch::cpu;
 use crate::arch::memory;
+use crate::domain::Domain;
 use crate::vcpu::Guest;
 
 /// The hypervisor's leaves (arch-x86/cpuid.h).
@@ -25,6 +26,44 @@ const MISC_ENABLE: u32 = 0x1a0;
 
 const CR4_OSXSAVE: u64 = 1 << 18;
 
+/// Features that a domain may see: words of CPUID that what the processor has is limited to.
+#[derive(Debug, Clone, Copy)]
+pub struct Features {
+    /// Leaf 1, ECX and EDX.
+    basic: [u32; 2],
+    /// Leaf 7, EBX, ECX and EDX.
+    structured: [u32; 3],
+    /// Leaf 0x80000001, ECX and EDX.
+    extended: [u32; 2],
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { basic: [!0; 2], structured: [!0; 3], extended: [!0; 2] }
+    }
+}
+
+impl Features {
+    /// Takes the limits from a leaf, if it is one of those.
+    pub fn limit(&mut self, leaf: u32, subleaf: u32, [_, b, c, d]: [u32; 4]) {
+        match (leaf, subleaf) {
+            (1, _) => self.basic = [c, d],
+            (7, 0) => self.structured = [b, c, d],
+            (0x8000_0001, _) => self.extended = [c, d],
+            _ => (),
+        }
+    }
+
+    fn limited(&self, leaf: u32, subleaf: u32, [a, b, c, d]: [u32; 4]) -> [u32; 4] {
+        match (leaf, subleaf) {
+            (1, _) => [a, b, c & self.basic[0], d & self.basic[1]],
+            (7, 0) => [a, b & self.structured[0], c & self.structured[1], d & self.structured[2]],
+            (0x8000_0001, _) => [a, b, c & self.extended[0], d & self.extended[1]],
+            _ => [a, b, c, d],
+        }
+    }
+}
+
 /// What a leaf says to a guest.
 pub fn cpuid(guest: &Guest<'_>, leaf: u32, subleaf: u32) -> [u32; 4] {
     let name = |text: &[u8; 4]| u32::from_le_bytes(*text);
@@ -36,20 +75,42 @@ pub fn cpuid(guest: &Guest<'_>, leaf: u32, subleaf: u32) -> [u32; 4] {
         0x4000_0003..=0x4000_00ff => return [0; 4],
         _ => (),
     }
+    let mut answer = of_domain(guest.domain(), leaf, subleaf);
+    if leaf == 1 && guest.own.cr4 & CR4_OSXSAVE != 0 {
+        answer[2] |= 1 << 27;
+    }
+    answer
+}
+
+/// What a leaf says to a domain, apart from what its kernel turned on.
+pub fn of_domain(domain: &Domain, leaf: u32, subleaf: u32) -> [u32; 4] {
+    let visible = visible(domain.is_privileged, leaf, subleaf);
+    domain.features.lock().limited(leaf, subleaf, visible)
+}
+
+/// What the processor says.
+pub fn raw(leaf: u32, subleaf: u32) -> [u32; 4] {
     let raw = __cpuid_count(leaf, subleaf);
-    let mut answer = [raw.eax, raw.ebx, raw.ecx, raw.edx];
+    [raw.eax, raw.ebx, raw.ecx, raw.edx]
+}
+
+/// The last leaf of those that begin with that one.
+pub fn last_leaf(first: u32) -> u32 {
+    raw(first, 0)[0]
+}
+
+/// What a leaf says to domains unless they are to see less.
+pub fn visible(is_privileged: bool, leaf: u32, subleaf: u32) -> [u32; 4] {
+    let mut answer = raw(leaf, subleaf);
     let hide = |word: &mut u32, bits: &[u32]| bits.iter().for_each(|bit| *word &= !(1 << bit));
     match leaf {
         1 => {
             // monitor, vmx, smx, est, tm2, pdcm, pcid, x2apic, deadline, osxsave
             hide(&mut answer[2], &[2, 3, 5, 6, 7, 8, 15, 17, 21, 24, 27]);
-            if guest.own.cr4 & CR4_OSXSAVE != 0 {
-                answer[2] |= 1 << 27;
-            }
             answer[2] |= 1 << 31;
             // vme, pse, pge, mtrr, pse36, ds, acpi, tm, pbe; dom0 sees mtrr on Xen, too
             hide(&mut answer[3], &[1, 3, 13, 17, 21, 22, 29, 31]);
-            if !guest.domain().is_privileged {
+            if !is_privileged {
                 hide(&mut answer[3], &[12]);
             }
         }
@@ -152,15 +213,20 @@ pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> bool {
     }
 }
 
-/// Writes a debug register; addresses of the hypervisor can't be watched.
-pub fn write_debug(guest: &mut Guest<'_>, number: u8, value: u64) -> Result<(), Errno> {
+/// The value of a debug register, if a guest may have it: addresses of the hypervisor can't be
+/// watched.
+pub fn debug(number: u8, value: u64) -> Result<u64, Errno> {
     match number {
-        0..=3 if is_guest_address(value) => (),
-        0..=3 => return Err(EPERM),
-        6 if value >> 32 == 0 => (),
-        7 if value >> 32 == 0 && value & 1 << 13 == 0 => (),
-        _ => return Err(EINVAL),
+        0..=3 if is_guest_address(value) => Ok(value),
+        0..=3 => Err(EPERM),
+        6 if value >> 32 == 0 => Ok(value),
+        7 if value >> 32 == 0 && value & 1 << 13 == 0 => Ok(value),
+        _ => Err(EINVAL),
     }
-    guest.own.debug[usize::from(number)] = value;
+}
+
+/// Writes a debug register.
+pub fn write_debug(guest: &mut Guest<'_>, number: u8, value: u64) -> Result<(), Errno> {
+    guest.own.debug[usize::from(number & 7)] = debug(number, value)?;
     Ok(())
 }

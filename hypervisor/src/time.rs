@@ -40,7 +40,8 @@ pub fn set_wall_clock(seconds: u64, nanoseconds: u64, at: u64) {
 pub fn show_wall_clock(domain: &Domain) {
     let _lock = WALL_CLOCK_LOCK.lock();
     let boot = BOOT.load(Ordering::Relaxed);
-    let (seconds, nanoseconds) = (boot / SECOND, boot % SECOND);
+    let offset = domain.time_offset.load(Ordering::Relaxed);
+    let (seconds, nanoseconds) = ((boot / SECOND).wrapping_add_signed(offset), boot % SECOND);
     let first = memory::word(domain.shared_info, WALL_CLOCK);
     let second = memory::word(domain.shared_info, WALL_CLOCK + 1);
     // An odd version says that it is being changed.

@@ -5,6 +5,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use hypervisor::paging::Walk;
+use hypervisor::paging::entry::Entry;
 use xen::abi::vcpu::TrapInfo;
 
 use crate::arch::entry::{self, Frame, Registers};
@@ -72,6 +73,8 @@ pub struct Vcpu {
     own: UnsafeCell<Own>,
     /// Physical address of its `vcpu_info`.
     info: AtomicU64,
+    /// It has its first registers.
+    pub is_initialised: AtomicBool,
     /// It is up.
     pub online: AtomicBool,
     /// It waits for an event.
@@ -136,9 +139,14 @@ impl Info {
     }
 }
 
+/// Where a vcpu's shared part is at first: in its domain's page.
+fn own_info(domain: &Domain, number: usize) -> u64 {
+    (domain.shared_info << 12) + 64 * number as u64
+}
+
 impl Vcpu {
     /// A vcpu that waits for its first registers.
-    pub fn new(domain: *const Domain, number: usize, info: u64) -> Box<Self> {
+    pub fn new(domain: &Domain, number: usize) -> Box<Self> {
         let zero = TrapInfo { vector: 0, flags: 0, cs: 0, pad: 0, address: 0 };
         let own = Own {
             frame: Frame::default(),
@@ -166,7 +174,8 @@ impl Vcpu {
             number,
             domain,
             own: UnsafeCell::new(own),
-            info: AtomicU64::new(info),
+            info: AtomicU64::new(own_info(domain, number)),
+            is_initialised: AtomicBool::new(false),
             online: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             timer: AtomicU64::new(u64::MAX),
@@ -196,6 +205,16 @@ impl Vcpu {
             new.word(offset).store(old.word(offset).load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.info.store(to, Ordering::Release);
+    }
+
+    /// Gives the page back that the guest had it moved to.
+    pub fn take_info_back(&self) {
+        let (old, own) = (self.info().0, own_info(self.domain(), self.number));
+        if old != own {
+            self.info.store(own, Ordering::Release);
+            let flags = Entry::PRESENT | Entry::WRITABLE;
+            self.domain().rules().release(Entry::new(old >> 12, flags));
+        }
     }
 
     /// How long it ran, in nanoseconds: always, but for when it waited.
@@ -230,9 +249,6 @@ impl Vcpu {
         entry::set_syscall_stack(processor.number, own.frame.end());
         let domain = self.domain();
         let page = memory::physical(processor.descriptors.page()) >> 12;
-        for index in (0..14).chain(15..32).filter(|index| *index != 14) {
-            domain.set_window(self.number, index, None);
-        }
         domain.set_window(self.number, 14, Some(page));
         processor.set_running(self.own_pointer());
         let table = if own.in_kernel { own.kernel_table } else { own.user_table };

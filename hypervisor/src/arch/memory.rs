@@ -94,6 +94,13 @@ pub fn copy(from: u64, to: u64) {
     unsafe { core::ptr::copy(direct(from << 12), direct(to << 12), 4096) }
 }
 
+/// Copies bytes between frames, at physical addresses; the ranges are in frames that are held.
+pub fn copy_part(from: u64, to: u64, length: u64) {
+    debug_assert!(from.max(to) + length <= frames::end() << 12);
+    // SAFETY: mapped for ever, and held by the caller; they may be the same frame.
+    unsafe { core::ptr::copy(direct(from).cast_const(), direct(to), length as usize) }
+}
+
 /// Copies bytes into memory of a domain, or of nobody yet.
 pub fn write(physical: u64, bytes: &[u8]) {
     debug_assert!(physical + bytes.len() as u64 <= frames::end() << 12);
@@ -227,16 +234,42 @@ pub fn complete(mfn: u64, of_domain: u64) {
 /// Flags of what the hypervisor writes to, for itself only.
 pub const PRIVATE: u64 = DATA & !Entry::GLOBAL;
 
-/// Maps a frame in a domain's own part; `table` is its table of level 3.
-pub fn map_of_domain(table: u64, address: u64, mfn: u64) {
-    let mut table = table;
+/// The table of level 1 for an address in a domain's own part; `table` is its table of level 3.
+fn table_of_domain(mut table: u64, address: u64) -> Option<u64> {
+    for level in [3, 2] {
+        let entry = read(table, slot(address, level));
+        table = entry.is_present().then(|| entry.mfn())?;
+    }
+    Some(table)
+}
+
+/// Makes the tables for an address in a domain's own part; none if memory ran out.
+pub fn prepare_of_domain(mut table: u64, address: u64) -> Option<()> {
     for level in [3, 2] {
         let index = slot(address, level);
         if !read(table, index).is_present() {
-            set(table, index, Entry::new(new_table(), TABLE & !Entry::USER));
+            let below = frames::take()?;
+            clear(below);
+            set(table, index, Entry::new(below, TABLE & !Entry::USER));
         }
         table = read(table, index).mfn();
     }
+    Some(())
+}
+
+/// Gives the tables of a domain's own part back; no processor uses them.
+pub fn give_of_domain(table: u64) {
+    let below = |table| (0..512).map(move |index| read(table, index)).filter(|e| e.is_present());
+    for entry in below(table) {
+        below(entry.mfn()).for_each(|entry| frames::give_used(entry.mfn()));
+        frames::give_used(entry.mfn());
+    }
+    frames::give_used(table);
+}
+
+/// Maps a frame in a domain's own part, whose tables were prepared.
+pub fn map_of_domain(table: u64, address: u64, mfn: u64) {
+    let table = table_of_domain(table, address).expect("the window was prepared");
     set(table, slot(address, 1), Entry::new(mfn, PRIVATE));
 }
 

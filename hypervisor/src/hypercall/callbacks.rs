@@ -112,12 +112,14 @@ pub fn get_debug(guest: &mut Guest<'_>, number: u32) -> Answer {
     guest.own.debug.get(number as usize).copied().ok_or(EINVAL.into())
 }
 
+/// What guests may ask for: 4 GiB segments, writable page tables, IOPL, runstate's flag, strict m2p;
+/// 1 and 3 are 32-bit's (VMASST_TYPE_*, xen.h).
+pub const ASSISTS: u64 = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 32;
+
 /// Has the hypervisor do something for the guest, or not (VMASST_*, xen.h).
 pub fn vm_assist(guest: &mut Guest<'_>, command: u32, kind: u32) -> Answer {
-    // 4 GiB segments, writable page tables, IOPL, runstate's flag, strict m2p; 1 and 3 are 32-bit's.
-    const KNOWN: u64 = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 32;
     let bit = if kind < 64 { 1 << kind } else { 0 };
-    if KNOWN & bit == 0 {
+    if ASSISTS & bit == 0 {
         return Err(EINVAL.into());
     }
     let assists = &guest.domain().assists;

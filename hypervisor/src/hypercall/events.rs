@@ -7,7 +7,7 @@ use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
 use crate::domain::{self, Domain};
-use crate::events::{Kind, bind};
+use crate::events::{Kind, bind, close};
 use crate::guest::memory;
 use crate::pirqs;
 use crate::vcpu::Guest;
@@ -96,28 +96,6 @@ fn named(guest: &Guest<'_>, number: DomId) -> Result<Option<Arc<Domain>>, Errno>
         return Ok(None);
     }
     domain::find(number).ok_or(ESRCH).map(Some)
-}
-
-/// Closes a port; the other end waits for somebody else again.
-fn close(domain: &Domain, port: u32) -> Result<(), Errno> {
-    let kind = domain.channels.lock().close(port)?;
-    domain.clear_pending(port);
-    match kind {
-        Kind::Interdomain(number, remote) if number == domain.number => {
-            if let Some(other) = domain.channels.lock().port(remote) {
-                other.kind = Kind::Unbound(domain.number);
-            }
-        }
-        Kind::Interdomain(number, remote) => {
-            let Some(other) = domain::find(number) else { return Ok(()) };
-            if let Some(end) = other.channels.lock().port(remote) {
-                end.kind = Kind::Unbound(domain.number);
-            }
-        }
-        Kind::Physical(pirq) => pirqs::unbind(pirq),
-        _ => (),
-    }
-    Ok(())
 }
 
 fn send(domain: &Domain, number: u32) -> Result<(), Errno> {

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::Kind;
-use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::memory::Reservation;
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
@@ -13,7 +13,7 @@ use crate::arch::memory::{self as machine, MACHINE_TO_PHYSICAL};
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{frames, interrupts};
+use crate::{frames, granting, interrupts};
 
 /// In the command: how much was done before (MEMOP_EXTENT_SHIFT).
 const DONE_SHIFT: u32 = 6;
@@ -28,6 +28,8 @@ plain_structs! {
     struct MachineToPhysicalList { max: u32, pad: u32, list: u64, count: u32, pad2: u32 }
     /// `struct xen_memory_map`
     struct Map { count: u32, pad: u32, buffer: u64 }
+    /// `struct xen_mem_acquire_resource`
+    struct Resource { domain: DomId, kind: u16, id: u32, count: u32, pad: u32, first: u64, list: u64 }
     /// An entry of it, 20 bytes.
     struct Exchange { from: [u64; 4], to: [u64; 4], done: u64 }
 }
@@ -84,6 +86,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u64, place: u64) -> Answer {
         }
         // Pages are never shared behind a domain's back.
         18 | 19 => Ok(0),
+        28 => acquire_resource(guest, place),
         // No region of memory is wanted by devices.
         27 => Err(ENOSYS.into()),
         _ => Err(ENOSYS.into()),
@@ -282,4 +285,40 @@ fn exchange_frames(
         memory::write(output + 8 * index as u64, first)?;
     }
     Ok(())
+}
+
+/// Frames that another domain shares with the hypervisor, to be mapped.
+fn acquire_resource(guest: &Guest<'_>, place: u64) -> Answer {
+    const GRANT_TABLE: u16 = 1;
+    let mut resource: Resource = memory::read(place)?;
+    let domain = domain::find(resource.domain).ok_or(ESRCH)?;
+    if !guest.domain().is_privileged {
+        return Err(EPERM.into());
+    }
+    if resource.pad != 0 {
+        return Err(EINVAL.into());
+    }
+    let are_marks = match (resource.kind, resource.id) {
+        (GRANT_TABLE, id @ (0 | 1)) => id == 1,
+        (GRANT_TABLE, _) => return Err(EINVAL.into()),
+        _ => return Err(EOPNOTSUPP.into()),
+    };
+    if resource.list == 0 {
+        if resource.count != 0 {
+            return Err(EINVAL.into());
+        }
+        // As many frames as there may ever be; an eighth as many have marks.
+        let limit = domain.grants.lock().limit();
+        resource.count = if are_marks { limit.div_ceil(8) } else { limit } as u32;
+        memory::write(place, &resource)?;
+        return Ok(0);
+    }
+    let mut to = resource.list;
+    let (first, count) = (resource.first as usize, resource.count as usize);
+    granting::frames_of(&domain, are_marks, first, count, |frame| {
+        memory::write(to, &frame)?;
+        to += 8;
+        Ok(())
+    })?;
+    Ok(0)
 }

@@ -2,9 +2,11 @@
 
 mod callbacks;
 mod console;
-mod descriptors;
+mod cpuid;
+pub mod descriptors;
 mod domctl;
 mod events;
+mod grants;
 mod iret;
 mod memory;
 mod mmu;
@@ -100,6 +102,7 @@ fn call(guest: &mut Guest<'_>, number: u64, arguments: Arguments) -> Answer {
         15 => sched::set_timer(guest, a),
         17 => version::operation(guest, a as u32, b),
         18 => console::operation(guest, a as u32, b as u32, c),
+        20 => grants::operation(guest, a, b, c),
         21 => callbacks::vm_assist(guest, a as u32, b as u32),
         22 => mmu::update_va_mapping(guest, a, b, c, d),
         24 => vcpu::operation(guest, a as u32, b as u32, c),

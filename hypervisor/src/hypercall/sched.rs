@@ -2,13 +2,14 @@
 
 use core::sync::atomic::Ordering;
 
-use xen::abi::errno::{EINVAL, ENOSYS};
+use xen::abi::errno::{EINVAL, ENOSYS, EPERM, ESRCH, Errno};
 use xen::abi::plain_structs;
+use xen::abi::sched::RemoteShutdown;
 
 use super::Answer;
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{scheduler, shutdown, time};
+use crate::{domain, scheduler, shutdown, time};
 
 plain_structs! {
     /// `struct sched_poll`
@@ -31,9 +32,23 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             shutdown::domain_is_over(guest.domain(), reason as u8);
         }
         3 => return poll(guest, place),
+        4 => remote_shutdown(guest, memory::read(place)?)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
+}
+
+/// Makes another domain look as if it had shut itself down.
+fn remote_shutdown(guest: &Guest<'_>, shutdown: RemoteShutdown) -> Result<(), Errno> {
+    if !guest.domain().is_privileged {
+        return Err(EPERM);
+    }
+    let domain = domain::find(shutdown.domain_id).ok_or(ESRCH)?;
+    if domain.is_privileged {
+        return Err(EINVAL);
+    }
+    shutdown::domain_is_over(&domain, shutdown.reason as u8);
+    Ok(())
 }
 
 /// Waits for one of some ports, or for a time.

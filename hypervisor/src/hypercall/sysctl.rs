@@ -1,14 +1,15 @@
 //! sysctl: what dom0's tools ask of the host as a whole (sysctl.h).
 
-use xen::abi::errno::{EACCES, ENOSYS, EPERM, Errno};
+use xen::abi::domctl::Bitmap;
+use xen::abi::errno::{EACCES, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::sysctl::{
     DEBUG_KEYS, GET_CPU_INFO, GET_DOMAIN_INFO_LIST, GetCpuInfo, GetDomainInfoList,
-    INTERFACE_VERSION, PHYSCAP_DIRECTIO, PHYSCAP_PV, PHYSINFO, Physinfo, READ_CONSOLE, ReadConsole,
-    SCHED_ID,
+    INTERFACE_VERSION, PHYSCAP_GRANTS_V1, PHYSCAP_GRANTS_V2, PHYSCAP_PV, PHYSINFO, Physinfo,
+    READ_CONSOLE, ReadConsole, SCHED_ID,
 };
-use xen::abi::{Plain, plain_structs};
+use xen::abi::{DomId, Plain, plain_structs};
 
-use super::{Answer, domctl};
+use super::{Answer, cpuid, domctl};
 use crate::arch::{console, processor, time};
 use crate::guest::memory;
 use crate::vcpu::Guest;
@@ -18,10 +19,18 @@ use crate::{domain, frames, keys, scheduler};
 const CREDIT: u32 = 5;
 const CPU_TOPOLOGY: u32 = 16;
 const NUMA: u32 = 17;
+const CPU_POOL: u32 = 18;
+const CPU_FEATURES: u32 = 26;
+const CPU_POLICY: u32 = 29;
 
 plain_structs! {
     /// `struct xen_sysctl_cputopoinfo`
     struct Topology { count: u32, pad: u32, buffer: u64 }
+    /// `struct xen_sysctl_cpupool_op`
+    struct Pool {
+        operation: u32, number: u32, scheduler: u32, domain: u32, processor: u32, domains: u32,
+        processors: u64, bits: u32, pad: u32,
+    }
     /// `struct xen_sysctl_numainfo`
     struct Nodes { count: u32, pad: u32, memory: u64, distance: u64 }
 }
@@ -58,6 +67,9 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             memory::write(place, &info)?;
         }
         CPU_TOPOLOGY => topology(place)?,
+        CPU_POOL => pool(place)?,
+        CPU_FEATURES => cpuid::features_of_host(place)?,
+        CPU_POLICY => cpuid::of_host(place)?,
         NUMA => nodes(place)?,
         _ => return Err(ENOSYS.into()),
     }
@@ -74,7 +86,7 @@ fn physinfo() -> Physinfo {
         nr_nodes: 1,
         max_node_id: 0,
         cpu_khz: (time::timestamp_hertz() / 1000) as u32,
-        capabilities: PHYSCAP_PV | PHYSCAP_DIRECTIO,
+        capabilities: PHYSCAP_PV | PHYSCAP_GRANTS_V1 | PHYSCAP_GRANTS_V2,
         total_pages: frames::total(),
         free_pages: frames::free(),
         max_mfn: frames::end() - 1,
@@ -136,6 +148,36 @@ fn topology(place: u64) -> Result<(), Errno> {
     }
     topology.count = processors;
     memory::write(place, &topology)
+}
+
+/// The one pool, with all processors and domains.
+fn pool(place: u64) -> Result<(), Errno> {
+    const INFO: u32 = 3;
+    const MOVE_DOMAIN: u32 = 6;
+    const FREE_PROCESSORS: u32 = 7;
+    let mut pool: Pool = memory::read(place)?;
+    let map = Bitmap { bitmap: pool.processors, nr_bits: pool.bits, pad: 0 };
+    match pool.operation {
+        // The pool of that number, or the next.
+        INFO if pool.number == 0 => {
+            (pool.scheduler, pool.domains) = (CREDIT, 0);
+            domain::for_each(|_| pool.domains += 1);
+            domctl::write_all_processors(map)?;
+            memory::write(place, &pool)
+        }
+        INFO => Err(ENOENT),
+        MOVE_DOMAIN if pool.number == 0 => {
+            domain::find(pool.domain as DomId).ok_or(ESRCH).map(|_| ())
+        }
+        MOVE_DOMAIN => Err(ENOENT),
+        FREE_PROCESSORS => {
+            for byte in 0..u64::from(map.nr_bits.div_ceil(8)) {
+                memory::write(map.bitmap + byte, &0_u8)?;
+            }
+            Ok(())
+        }
+        _ => Err(EOPNOTSUPP),
+    }
 }
 
 fn nodes(place: u64) -> Result<(), Errno> {

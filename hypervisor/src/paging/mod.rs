@@ -2,6 +2,7 @@
 //! entry is checked and everything that entries refer to is counted.
 
 pub mod entry;
+pub mod epoch;
 pub mod page;
 mod rules;
 mod update;

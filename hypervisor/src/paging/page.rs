@@ -8,6 +8,8 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::epoch::{Epochs, Stale};
+
 /// Which domain owns a frame: its place in the table of domains, not its number.
 pub type Owner = u8;
 
@@ -81,7 +83,11 @@ impl Bits {
 }
 
 const REFERENCES: Bits = Bits { shift: 0, width: 25 };
-const USES: Bits = Bits { shift: 25, width: 20 };
+const USES: Bits = Bits { shift: 25, width: 18 };
+/// Another domain mapped it since it was allocated.
+const FOREIGN: u64 = 1 << 43;
+/// Another domain may write to it, or remembers that it could.
+const FOREIGN_WRITER: u64 = 1 << 44;
 const USE: Bits = Bits { shift: 45, width: 3 };
 /// The contents were checked and the frame may be used as its type says.
 const VALID: u64 = 1 << 48;
@@ -112,9 +118,9 @@ pub enum Refused {
 pub struct Got {
     /// The use is new and not for data: the contents have to be checked before anybody relies on it.
     pub unchecked: bool,
-    /// It was used otherwise a moment ago: a processor may still have a translation that lets its
-    /// owner write to it, or that takes it for a page table.
-    pub stale: bool,
+    /// It was used otherwise a moment ago: who may still have a translation that lets them write to
+    /// it, or that takes it for a page table.
+    pub stale: Stale,
 }
 
 /// What dropping a type led to.
@@ -125,6 +131,22 @@ pub enum Dropped {
     /// It was the last use as a page table or as descriptors: what its entries hold has to be
     /// released, then [`Page::finish_release`] called.
     Last,
+}
+
+/// Who may remember the use that ended last.
+fn remembered(word: u64, epochs: Epochs) -> Stale {
+    let mark = EPOCH.get(word);
+    match word & FOREIGN_WRITER != 0 {
+        true if epochs.all.remembers(mark) => Stale::Anybody,
+        false if epochs.owner.remembers(mark) => Stale::Owner,
+        _ => Stale::Nobody,
+    }
+}
+
+/// The word of a frame whose last use ends now.
+fn marked(word: u64, epochs: Epochs) -> u64 {
+    let foreign = word & FOREIGN_WRITER != 0;
+    EPOCH.set(word, if foreign { epochs.all } else { epochs.owner }.mark())
 }
 
 /// A frame's word.
@@ -152,10 +174,30 @@ impl Page {
         self.0.store(word, Ordering::Release);
     }
 
-    /// Makes the hypervisor's own frame one that a domain may map.
+    /// Makes the hypervisor's own frame one that a domain may map. It is data for good: the
+    /// hypervisor writes to it, so that it must never become a table.
     pub fn share(&self, owner: Owner) {
-        let word = OWNER.set(REFERENCES.set(SHARED, 1), owner.into());
+        let data = USES.set(USE.set(SHARED | VALID, Use::Writable as u64), 1);
+        let word = OWNER.set(REFERENCES.set(data, 1), owner.into());
         self.0.store(word, Ordering::Release);
+    }
+
+    /// Takes the hypervisor's own use of a shared frame back; true if nobody refers to it any more.
+    #[must_use]
+    pub fn unshare(&self, epochs: Epochs) -> bool {
+        let _ = self.put_use(epochs);
+        self.put()
+    }
+
+    /// Another domain maps it: what its processors remember outlives the mapping, too.
+    pub fn mark_foreign(&self, is_writer: bool) {
+        let bits = FOREIGN | if is_writer { FOREIGN_WRITER } else { 0 };
+        self.0.fetch_or(bits, Ordering::AcqRel);
+    }
+
+    /// Who owns it, or did when it was last freed.
+    pub fn last_owner(&self) -> Owner {
+        OWNER.get(self.word()) as Owner
     }
 
     /// Who owns it, if anybody does.
@@ -222,24 +264,25 @@ impl Page {
         self.0.fetch_and(!ALLOCATED, Ordering::AcqRel) & ALLOCATED != 0
     }
 
-    /// Counts a use. `epoch` is the owner's count of complete TLB flushes: what processors remember
-    /// of a use that ended in an earlier epoch is forgotten.
-    pub fn get_use(&self, wanted: Use, epoch: u64) -> Result<Got, Refused> {
+    /// Counts a use. What processors remember of a use that ended in an earlier epoch is forgotten.
+    pub fn get_use(&self, wanted: Use, epochs: Epochs) -> Result<Got, Refused> {
         let mut outcome = Err(Refused::OtherUse);
         let unchecked = !matches!(wanted, Use::None | Use::Writable);
         let _ = self.update(|word| {
             let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
             if count == 0 {
                 let changes = now != Use::None && now != wanted;
-                outcome = Ok(Got { unchecked, stale: changes && EPOCH.get(word) == epoch & 15 });
-                let word = USES.set(USE.set(word, wanted as u64), 1) & !VALID;
+                let stale = if changes { remembered(word, epochs) } else { Stale::Nobody };
+                outcome = Ok(Got { unchecked, stale });
+                let kept = if changes { word & !FOREIGN_WRITER } else { word };
+                let word = USES.set(USE.set(kept, wanted as u64), 1) & !VALID;
                 return Some(if unchecked { word } else { word | VALID });
             }
             outcome = match () {
                 () if now != wanted => Err(Refused::OtherUse),
                 () if word & VALID == 0 => Err(Refused::Busy),
                 () if count == USES.mask() >> USES.shift => Err(Refused::TooOften),
-                () => Ok(Got { unchecked: false, stale: false }),
+                () => Ok(Got { unchecked: false, stale: Stale::Nobody }),
             };
             outcome.is_ok().then_some(word + (1 << USES.shift))
         });
@@ -252,7 +295,7 @@ impl Page {
     }
 
     /// Drops a use.
-    pub fn put_use(&self, epoch: u64) -> Dropped {
+    pub fn put_use(&self, epochs: Epochs) -> Dropped {
         let mut dropped = Dropped::Done;
         let _ = self.update(|word| {
             let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
@@ -263,14 +306,14 @@ impl Page {
             }
             dropped = Dropped::Done;
             let word = word - (1 << USES.shift);
-            Some(if count == 1 { EPOCH.set(word, epoch & 15) } else { word })
+            Some(if count == 1 { marked(word, epochs) } else { word })
         });
         dropped
     }
 
     /// The last use has been undone: the frame may become anything.
-    pub fn finish_release(&self, epoch: u64) {
-        let _ = self.update(|word| Some(EPOCH.set(USES.set(word, 0), epoch & 15) & !VALID));
+    pub fn finish_release(&self, epochs: Epochs) {
+        let _ = self.update(|word| Some(marked(USES.set(word, 0), epochs) & !VALID));
     }
 
     /// Marks the type as wanted by the owner; false if it was already.

@@ -1,6 +1,7 @@
 //! What an entry may refer to, and the counts it holds.
 
 use super::entry::Entry;
+use super::epoch::{Epochs, Stale};
 use super::page::{Dropped, Owner, Page, Refused, Use};
 
 /// Why an entry or a table is refused.
@@ -39,10 +40,12 @@ pub trait Machine {
     fn complete(&self, mfn: u64);
     /// Whether that domain may map device memory there.
     fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool;
-    /// Count of complete TLB flushes of that domain's processors.
-    fn epoch(&self, owner: Owner) -> u64;
+    /// Complete TLB flushes of that domain's processors, and of all.
+    fn epochs(&self, owner: Owner) -> Epochs;
     /// Has no processor remember any translation of that domain.
     fn flush(&self, owner: Owner);
+    /// Has no processor remember any translation.
+    fn flush_all(&self);
     /// Nobody refers to the frame any more.
     fn free(&self, mfn: u64);
     /// Whether a long operation should stop, to go on later.
@@ -64,10 +67,12 @@ impl<M: Machine> Rules<'_, M> {
     pub fn get(&self, mfn: u64, from: Owner, wanted: Use) -> Result<bool, Error> {
         let page = self.machine.page(mfn).ok_or(Error::Invalid)?;
         page.get(from)?;
-        match page.get_use(wanted, self.machine.epoch(from)) {
+        match page.get_use(wanted, self.machine.epochs(from)) {
             Ok(got) => {
-                if got.stale {
-                    self.machine.flush(from);
+                match got.stale {
+                    Stale::Nobody => (),
+                    Stale::Owner => self.machine.flush(from),
+                    Stale::Anybody => self.machine.flush_all(),
                 }
                 Ok(got.unchecked)
             }
@@ -89,7 +94,7 @@ impl<M: Machine> Rules<'_, M> {
     pub(super) fn put_use(&self, mfn: u64) -> Dropped {
         let Some(page) = self.machine.page(mfn) else { return Dropped::Done };
         let owner = page.owner().unwrap_or(self.owner);
-        page.put_use(self.machine.epoch(owner))
+        page.put_use(self.machine.epochs(owner))
     }
 
     /// Counts what an entry of level 1 maps, a frame of domain `from`, and gives the entry as the
@@ -107,7 +112,12 @@ impl<M: Machine> Rules<'_, M> {
             page.get(from).map_err(Error::from)
         };
         match held {
-            Ok(()) => Ok(entry.adjusted(1)),
+            Ok(()) => {
+                if from != self.owner {
+                    page.mark_foreign(writable);
+                }
+                Ok(entry.adjusted(1))
+            }
             Err(Error::Busy) if !writable => Err(Error::Busy),
             Err(_) if page.owner().is_none() => self.hold_device(entry, from),
             Err(_) => Err(Error::InUse),

@@ -1,24 +1,34 @@
 //! Random changes of random tables by a guest that means harm.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::entry::Entry;
+use super::epoch::{Epochs, Flushes};
 use super::page::{Owner, Page, Use};
 use super::{Error, Machine, Outcome, Rules, Walk};
 
 const FRAMES: u64 = 24;
 const GUEST: Owner = 3;
+/// Another domain, which maps frames of the guest in the table that is its only frame.
+const OTHER: Owner = GUEST + 1;
+const OTHERS_TABLE: u64 = FRAMES - 1;
 /// Only so many entries of a table are used, so that changes meet.
 const USED: usize = 4;
 
 struct Model {
     pages: Vec<Page>,
     entries: RefCell<Vec<[u64; 512]>>,
-    epoch: Cell<u64>,
+    flushes: [Flushes; 5],
+    all_flushes: Flushes,
+    /// How often anybody had to forget.
+    flushed: Cell<u64>,
+    /// Which frames processors of a domain may remember to be mapped for writing.
+    remembered: RefCell<BTreeSet<(Owner, u64)>>,
     freed: RefCell<Vec<u64>>,
     yields: bool,
 }
@@ -29,17 +39,52 @@ impl Model {
         // The last frame is somebody else's, the one before nobody's.
         for (mfn, page) in pages.iter().enumerate() {
             match FRAMES - mfn as u64 {
-                1 => page.allocate(GUEST + 1),
+                1 => page.allocate(OTHER),
                 2 => (),
                 _ => page.allocate(GUEST),
             }
         }
         let entries = RefCell::new(vec![[0; 512]; FRAMES as usize]);
-        Self { pages, entries, epoch: Cell::new(0), freed: RefCell::default(), yields }
+        Self {
+            pages,
+            entries,
+            flushes: [const { Flushes::new() }; 5],
+            all_flushes: Flushes::new(),
+            flushed: Cell::new(0),
+            remembered: RefCell::default(),
+            freed: RefCell::default(),
+            yields,
+        }
     }
 
     fn rules(&self) -> Rules<'_, Self> {
         Rules { machine: self, owner: GUEST, caching: false }
+    }
+
+    fn others_rules(&self) -> Rules<'_, Self> {
+        Rules { machine: self, owner: OTHER, caching: false }
+    }
+
+    /// Every domain uses all that it can write to, and no processor remembers a way to write to a
+    /// table.
+    fn remember(&self) -> Result<(), TestCaseError> {
+        let is_table = |mfn: u64| {
+            let (kind, count) = self.pages[mfn as usize].usage();
+            kind.level().is_some() && count > 0
+        };
+        let mut remembered = self.remembered.borrow_mut();
+        for &(who, mfn) in remembered.iter() {
+            prop_assert!(!is_table(mfn), "domain {} may write to table {}", who, mfn);
+        }
+        for (mfn, page) in (0..).zip(&self.pages) {
+            if page.usage().0 == Use::L1 && page.is_valid() {
+                let entries = self.table(mfn).map(Entry).into_iter();
+                let owner = page.owner().expect("a table is somebody's");
+                let written = entries.filter(|entry| entry.is_present() && entry.is_writable());
+                remembered.extend(written.map(|entry| (owner, entry.mfn())));
+            }
+        }
+        Ok(())
     }
 
     fn table(&self, mfn: u64) -> [u64; 512] {
@@ -110,11 +155,18 @@ impl Machine for Model {
     fn is_io_allowed(&self, _: Owner, _: u64) -> bool {
         false
     }
-    fn epoch(&self, _: Owner) -> u64 {
-        self.epoch.get()
+    fn epochs(&self, owner: Owner) -> Epochs {
+        let owner = self.flushes[usize::from(owner)].epoch();
+        Epochs { owner, all: self.all_flushes.epoch() }
     }
-    fn flush(&self, _: Owner) {
-        self.epoch.set(self.epoch.get() + 1);
+    fn flush(&self, owner: Owner) {
+        self.flushed.set(self.flushed.get() + 1);
+        let mut remembered = self.remembered.borrow_mut();
+        self.flushes[usize::from(owner)].during(|| remembered.retain(|(who, _)| *who != owner));
+    }
+    fn flush_all(&self) {
+        self.flushed.set(self.flushed.get() + 1);
+        self.all_flushes.during(|| self.remembered.borrow_mut().clear());
     }
     fn free(&self, mfn: u64) {
         self.freed.borrow_mut().push(mfn);
@@ -131,6 +183,10 @@ enum Act {
     Pin(u64, u8),
     Unpin(usize),
     Update(u64, usize, u64),
+    /// The other domain maps a frame of the guest, or nothing any more.
+    Foreign(usize, u64),
+    /// A flush that has nothing to do with it all.
+    Flush(Owner),
 }
 
 fn entry() -> impl Strategy<Value = u64> {
@@ -151,6 +207,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..FRAMES + 2, 1_u8..5).prop_map(|(mfn, level)| Act::Pin(mfn, level)),
         1 => any::<prop::sample::Index>().prop_map(|at| Act::Unpin(at.index(16))),
         4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Update(mfn, index, entry)),
+        3 => (0..USED, entry()).prop_map(|(index, entry)| Act::Foreign(index, entry)),
+        1 => (GUEST..=OTHER).prop_map(Act::Flush),
     ]
 }
 
@@ -162,7 +220,10 @@ fn finish(mut call: impl FnMut() -> Result<Outcome, Error>) -> Result<(), Error>
 
 fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
     let rules = model.rules();
-    let mut pinned: Vec<(u64, u8)> = Vec::new();
+    let (mut pinned, mut others_walk) = (vec![(OTHERS_TABLE, 1)], Walk::default());
+    let others = model.others_rules();
+    let got = finish(|| others.get_table(OTHERS_TABLE, 1, &mut others_walk));
+    prop_assert_eq!(got, Ok(()));
     let mut walk = Walk::default();
     for act in acts {
         match act {
@@ -178,23 +239,37 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
                 }
             }
             Act::Unpin(at) => {
+                let at = at + 1;
                 if let Some((mfn, level)) = (at < pinned.len()).then(|| pinned.swap_remove(at)) {
                     rules.put_table(mfn, level, &mut walk);
                 }
             }
             Act::Update(mfn, index, value) => {
                 let (kind, count) = model.pages[mfn as usize].usage();
-                let (Some(level), true) = (kind.level(), count > 0) else { continue };
+                let is_guests = mfn != OTHERS_TABLE && count > 0;
+                let (Some(level), true) = (kind.level(), is_guests) else { continue };
                 let new = Entry(value);
                 let _ = match level {
                     1 => rules.update_mapping(mfn, index, GUEST, |_| new).map(|_| ()),
                     _ => finish(|| rules.update_table((mfn, level), index, new, &mut walk)),
                 };
             }
+            Act::Foreign(index, value) => {
+                let change = |_| Entry(value);
+                let _ = others.update_mapping(OTHERS_TABLE, index, GUEST, change);
+            }
+            Act::Flush(owner) => model.flush(owner),
         }
         while rules.settle(&mut walk) == Outcome::Again {}
         model.check(&pinned)?;
+        model.remember()?;
     }
+    for index in 0..USED {
+        prop_assert!(others.update_mapping(OTHERS_TABLE, index, GUEST, |_| Entry(0)).is_ok());
+    }
+    others.put_table(OTHERS_TABLE, 1, &mut others_walk);
+    while others.settle(&mut others_walk) == Outcome::Again {}
+    pinned.remove(0);
     for (mfn, level) in std::mem::take(&mut pinned) {
         rules.put_table(mfn, level, &mut walk);
         while rules.settle(&mut walk) == Outcome::Again {}
@@ -246,14 +321,14 @@ fn a_table_has_to_be_unmapped_before_it_is_one() {
     model.write(0, 0, Entry::new(1, Entry::PRESENT | Entry::WRITABLE));
     assert_eq!(rules.get_table(0, 1, &mut walk), Ok(Outcome::Done));
     assert_eq!(rules.get_table(1, 1, &mut walk), Err(Error::Invalid));
-    assert_eq!(model.epoch.get(), 0);
+    assert_eq!(model.flushed.get(), 0);
     // Without the right to write it is a table; what a processor remembers is forgotten first.
     assert_eq!(
         rules.update_mapping(0, 0, GUEST, |_| Entry::new(1, Entry::PRESENT)).map(|_| ()),
         Ok(())
     );
     assert_eq!(rules.get_table(1, 1, &mut walk), Ok(Outcome::Done));
-    assert_eq!(model.epoch.get(), 1);
+    assert_eq!(model.flushed.get(), 1);
     let writable = Entry::new(1, Entry::PRESENT | Entry::WRITABLE);
     assert_eq!(rules.update_mapping(0, 0, GUEST, |_| writable), Err(Error::InUse));
 }
@@ -278,19 +353,19 @@ fn two_domains_and_two_threads_never_share_a_table_for_writing() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..20_000 {
-                if page.get_use(Use::L1, 0).is_ok() {
+                if page.get_use(Use::L1, Epochs::default()).is_ok() {
                     as_table.store(true, std::sync::atomic::Ordering::SeqCst);
                     page.set_valid();
                     as_table.store(false, std::sync::atomic::Ordering::SeqCst);
-                    let _ = page.put_use(0);
-                    page.finish_release(0);
+                    let _ = page.put_use(Epochs::default());
+                    page.finish_release(Epochs::default());
                 }
             }
         });
         for _ in 0..20_000 {
-            if page.get_use(Use::Writable, 0).is_ok() {
+            if page.get_use(Use::Writable, Epochs::default()).is_ok() {
                 assert!(!as_table.load(std::sync::atomic::Ordering::SeqCst));
-                let _ = page.put_use(0);
+                let _ = page.put_use(Epochs::default());
             }
         }
     });

@@ -33,7 +33,7 @@ impl<M: Machine> Rules<'_, M> {
             if !self.get(mfn, self.owner, Use::table(level))? {
                 return Ok(Outcome::Done);
             }
-            *walk = Walk::check(mfn, level);
+            *walk = Walk::check(self, mfn, level);
         }
         match walk.run(self) {
             Progress::Yielded => Ok(Outcome::Again),
@@ -46,7 +46,7 @@ impl<M: Machine> Rules<'_, M> {
         match self.put_use(mfn) {
             Dropped::Done => self.put_reference(mfn),
             Dropped::Last => {
-                *walk = Walk::release(mfn, level);
+                *walk = Walk::release(self, mfn, level);
                 let _ = walk.run(self);
             }
         }

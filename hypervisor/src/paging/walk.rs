@@ -2,7 +2,7 @@
 //! long, so that they can stop anywhere and go on later.
 
 use super::entry::{Entry, HYPERVISOR_SLOTS};
-use super::page::{Dropped, Use};
+use super::page::{Dropped, Owner, Use};
 use super::rules::{Error, Machine, Rules};
 
 const ENTRIES: u16 = 512;
@@ -37,6 +37,9 @@ pub enum Progress {
 pub struct Walk {
     steps: [Step; LEVELS],
     depth: usize,
+    /// Whose tables they are, whoever goes on with the walk, and how they may be cached.
+    owner: Owner,
+    caching: bool,
     /// Somebody waits for what comes of it.
     is_check: bool,
     error: Option<Error>,
@@ -45,18 +48,22 @@ pub struct Walk {
 impl Walk {
     /// A walk that checks a table, whose use was just counted for the first time. If it fails, the
     /// use is undone and the reference that came with it dropped.
-    pub fn check(mfn: u64, level: u8) -> Self {
-        let mut walk = Self { is_check: true, ..Self::default() };
+    pub fn check<M>(rules: &Rules<'_, M>, mfn: u64, level: u8) -> Self {
+        let mut walk = Self { is_check: true, ..Self::of(rules) };
         walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: false });
         walk
     }
 
     /// A walk that releases a table, whose last use was dropped, and then the reference that came
     /// with that use.
-    pub fn release(mfn: u64, level: u8) -> Self {
-        let mut walk = Self::default();
+    pub fn release<M>(rules: &Rules<'_, M>, mfn: u64, level: u8) -> Self {
+        let mut walk = Self::of(rules);
         walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: true });
         walk
+    }
+
+    fn of<M>(rules: &Rules<'_, M>) -> Self {
+        Self { owner: rules.owner, caching: rules.caching, ..Self::default() }
     }
 
     /// Whether it has not ended.
@@ -84,6 +91,8 @@ impl Walk {
 
     /// Goes on until the end, or until the machine wants something else done.
     pub fn run<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Progress {
+        let Self { owner, caching, .. } = *self;
+        let rules = &Rules { machine: rules.machine, owner, caching };
         while self.depth > 0 {
             if self.steps[self.depth - 1].releases {
                 self.release_some(rules);
@@ -179,7 +188,7 @@ impl Walk {
         self.depth -= 1;
         let mfn = self.steps[self.depth].mfn;
         if let Some(page) = rules.machine.page(mfn) {
-            page.finish_release(rules.machine.epoch(rules.owner));
+            page.finish_release(rules.machine.epochs(rules.owner));
         }
         rules.put_reference(mfn);
     }

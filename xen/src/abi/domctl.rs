@@ -37,8 +37,35 @@ pub const HYPERCALL_INIT: u32 = 22;
 pub const SET_TIME_OFFSET: u32 = 24;
 /// Where a vcpu may run, out.
 pub const GET_VCPU_AFFINITY: u32 = 25;
+/// Have a domain go on that had shut down.
+pub const RESUME_DOMAIN: u32 = 27;
+/// Whether a domain may use an interrupt.
+pub const IRQ_PERMISSION: u32 = 19;
+/// Whether a domain may map memory of devices.
+pub const IOMEM_PERMISSION: u32 = 20;
+/// Whether a domain may use ports.
+pub const IOPORT_PERMISSION: u32 = 21;
+/// How many bits the addresses of a domain have.
+pub const SET_ADDRESS_SIZE: u32 = 35;
+/// How many bits the addresses of a domain have, out.
+pub const GET_ADDRESS_SIZE: u32 = 36;
+/// How a domain sees the time stamp counter, out.
+pub const GET_TSC_INFO: u32 = 59;
 /// How a domain sees the time stamp counter.
 pub const SET_TSC_INFO: u32 = 60;
+/// What frames are used as (`XEN_DOMCTL_getpageframeinfo3`).
+pub const GET_PAGE_FRAME_INFO: u32 = 61;
+/// Which nodes' memory a domain prefers.
+pub const SET_NODE_AFFINITY: u32 = 68;
+/// Which nodes' memory a domain prefers, out.
+pub const GET_NODE_AFFINITY: u32 = 69;
+/// What a domain sees of CPUID.
+pub const GET_CPU_POLICY: u32 = 82;
+/// What a domain shall see of CPUID.
+pub const SET_CPU_POLICY: u32 = 83;
+
+/// The domain's devices may be behind an IOMMU (`XEN_DOMCTL_CDF_iommu`).
+pub const CREATE_IOMMU: u32 = 1 << 5;
 
 /// The domain is being destroyed (`XEN_DOMINF_dying`).
 pub const DOMINF_DYING: u32 = 1 << 0;
@@ -307,4 +334,14 @@ pub struct Domctl {
     pub u: DomctlBody,
 }
 
-plain!(CreateDomain, GetDomainInfo, GetVcpuInfo, VcpuContext, VcpuAffinity, SchedulerOp, Domctl);
+plain!(
+    Bitmap,
+    CreateDomain,
+    Domctl,
+    GetDomainInfo,
+    GetVcpuInfo,
+    SchedulerOp,
+    TscInfo,
+    VcpuAffinity,
+    VcpuContext,
+);

@@ -36,5 +36,6 @@ numbers! {
     ENODATA = 61: "Nothing there.",
     EOVERFLOW = 75: "Too large.",
     EOPNOTSUPP = 95: "Not supported.",
+    ENOBUFS = 105: "A list is too short.",
     ETIMEDOUT = 110: "Time is up.",
 }

@@ -12,6 +12,18 @@ pub const SETUP_TABLE: u64 = 2;
 
 /// The frame may be mapped by the named domain.
 pub const PERMIT_ACCESS: u16 = 1;
+/// What another domain granted may be used by the named one.
+pub const TRANSITIVE: u16 = 3;
+/// Which of these an entry is.
+pub const TYPE_MASK: u16 = 3;
+/// Not to be written to.
+pub const READ_ONLY: u16 = 1 << 2;
+/// It is in use.
+pub const READING: u16 = 1 << 3;
+/// It is in use for writing.
+pub const WRITING: u16 = 1 << 4;
+/// A part of a frame.
+pub const SUB_PAGE: u16 = 1 << 8;
 
 /// Argument of [`SETUP_TABLE`] (`gnttab_setup_table`).
 #[repr(C)]

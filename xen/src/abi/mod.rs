@@ -55,12 +55,12 @@ pub(crate) use plain;
 /// Declares arguments of hypercalls: structures of integers, and what makes them [`Plain`].
 #[macro_export]
 macro_rules! plain_structs {
-    ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
+    ($($(#[$doc:meta])* $vis:vis struct $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
         $(
             $(#[$doc])*
             #[repr(C)]
             #[derive(Debug, Clone, Copy)]
-            struct $name { $($field: $type),+ }
+            $vis struct $name { $($field: $type),+ }
             // SAFETY: repr(C), made of integers and arrays of them only.
             unsafe impl $crate::abi::Plain for $name {}
         )+

@@ -25,6 +25,11 @@ pub const PHYSCAP_PV: u32 = 1 << 1;
 /// `XEN_SYSCTL_PHYSCAP_directio`
 pub const PHYSCAP_DIRECTIO: u32 = 1 << 2;
 
+/// `XEN_SYSCTL_PHYSCAP_gnttab_v1`
+pub const PHYSCAP_GRANTS_V1: u32 = 1 << 8;
+/// `XEN_SYSCTL_PHYSCAP_gnttab_v2`
+pub const PHYSCAP_GRANTS_V2: u32 = 1 << 9;
+
 /// Reading the console ring (`xen_sysctl_readconsole`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -1,17 +1,23 @@
 //! domctl: what dom0's tools ask of one domain (domctl.h).
 
+mod context;
+mod life;
+mod pages;
+mod settings;
 mod vcpus;
 
 use core::sync::atomic::Ordering;
 
+use xen::abi::domctl::{self, DOMINF_BLOCKED, DOMINF_DYING, DOMINF_PAUSED, DOMINF_RUNNING};
 use xen::abi::domctl::{
-    DOMINF_BLOCKED, DOMINF_RUNNING, DOMINF_SHUTDOWN, GET_DOMAIN_INFO, GET_VCPU_AFFINITY,
-    GET_VCPU_INFO, GetDomainInfo, INTERFACE_VERSION,
+    DOMINF_SHUTDOWN, DOMINF_SHUTDOWN_SHIFT, GetDomainInfo, INTERFACE_VERSION, INVALID_MAX_VCPU_ID,
 };
-use xen::abi::errno::{EACCES, ENOSYS, EPERM, ESRCH};
+use xen::abi::errno::{EACCES, EPERM, ESRCH};
 use xen::abi::{DomId, Plain};
 
-use super::Answer;
+pub use vcpus::write_all_processors;
+
+use super::{Answer, cpuid};
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::{Guest, Vcpu};
@@ -26,25 +32,41 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
     if version != INTERFACE_VERSION {
         return Err(EACCES.into());
     }
+    let (answer, body) = (place + 8, place + 16);
     let number = match number as DomId {
         xen::abi::DOMID_SELF => guest.domain().number,
         number => number,
     };
-    // The one that is asked for, or for information the next.
-    let mut found = domain::find(number);
-    if command == GET_DOMAIN_INFO && found.is_none() {
-        found = (number..=u16::MAX).take(1 << 15).find_map(domain::find);
-    }
-    let domain = found.ok_or(ESRCH)?;
-    let body = place + 16;
     match command {
-        GET_DOMAIN_INFO => {
-            memory::write(place + 8, &domain.number)?;
-            memory::write(body, &info(&domain))?;
+        domctl::CREATE_DOMAIN => {
+            life::create(number, answer, body)?;
+            return Ok(0);
         }
-        GET_VCPU_INFO => vcpus::info(&domain, body)?,
-        GET_VCPU_AFFINITY => vcpus::affinity(&domain, body)?,
-        _ => return Err(ENOSYS.into()),
+        domctl::GET_DOMAIN_INFO => {
+            // The one that is asked for, or the next.
+            let domain = domain::find_from(number).ok_or(ESRCH)?;
+            memory::write(answer, &domain.number)?;
+            memory::write(body, &info(&domain))?;
+            return Ok(0);
+        }
+        _ => (),
+    }
+    let domain = domain::find(number).ok_or(ESRCH)?;
+    match command {
+        domctl::DESTROY_DOMAIN => return life::destroy(guest, &domain, place),
+        domctl::PAUSE_DOMAIN => life::pause(guest, &domain)?,
+        domctl::UNPAUSE_DOMAIN => life::unpause(&domain)?,
+        domctl::RESUME_DOMAIN => life::resume(&domain)?,
+        domctl::MAX_VCPUS => context::max_vcpus(&domain, memory::read(body)?)?,
+        domctl::SET_VCPU_CONTEXT => return context::set(guest, &domain, place),
+        domctl::GET_VCPU_CONTEXT => context::get(guest, &domain, body)?,
+        domctl::HYPERCALL_INIT => pages::hypercall_init(&domain, memory::read(body)?)?,
+        domctl::GET_PAGE_FRAME_INFO => pages::info(&domain, body)?,
+        domctl::GET_CPU_POLICY => cpuid::of_domain(&domain, body)?,
+        domctl::SET_CPU_POLICY => cpuid::set(&domain, body)?,
+        domctl::GET_VCPU_INFO => vcpus::info(&domain, body)?,
+        domctl::GET_VCPU_AFFINITY => vcpus::affinity(&domain, body)?,
+        _ => settings::operation(&domain, command, body)?,
     }
     Ok(0)
 }
@@ -52,10 +74,21 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
 /// What there is to say of a domain.
 pub fn info(domain: &Domain) -> GetDomainInfo {
     let online = |vcpu: &&Vcpu| vcpu.online.load(Ordering::Relaxed);
-    let is_running = domain.vcpus().any(|vcpu| !vcpu.blocked.load(Ordering::Relaxed));
-    let mut flags = if is_running { DOMINF_RUNNING } else { DOMINF_BLOCKED };
-    if domain.is_over.load(Ordering::Relaxed) {
-        flags = DOMINF_SHUTDOWN;
+    let is_awake = domain.vcpus().any(|vcpu| !vcpu.blocked.load(Ordering::Relaxed));
+    let is_paused = domain.pauses.load(Ordering::Relaxed) != 0;
+    let is_over = domain.is_over.load(Ordering::Relaxed);
+    let mut flags = match () {
+        () if domain.is_dying.load(Ordering::Relaxed) => DOMINF_DYING,
+        () if is_paused || is_over => 0,
+        () if is_awake => DOMINF_RUNNING,
+        () => DOMINF_BLOCKED,
+    };
+    if is_paused {
+        flags |= DOMINF_PAUSED;
+    }
+    if is_over {
+        let reason = u32::from(domain.reason.load(Ordering::Relaxed));
+        flags |= DOMINF_SHUTDOWN | reason << DOMINF_SHUTDOWN_SHIFT;
     }
     GetDomainInfo {
         domain: domain.number,
@@ -65,7 +98,8 @@ pub fn info(domain: &Domain) -> GetDomainInfo {
         shared_info_frame: domain.shared_info,
         cpu_time: domain.vcpus().map(Vcpu::run_time).sum(),
         nr_online_vcpus: domain.vcpus().filter(online).count() as u32,
-        max_vcpu_id: domain.vcpus().count() as u32 - 1,
+        max_vcpu_id: (domain.vcpus().count() as u32).checked_sub(1).unwrap_or(INVALID_MAX_VCPU_ID),
+        handle: *domain.handle.lock(),
         gpaddr_bits: 52,
         ..GetDomainInfo::zeroed()
     }

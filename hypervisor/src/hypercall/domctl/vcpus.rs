@@ -35,7 +35,7 @@ pub fn affinity(domain: &Domain, body: u64) -> Result<(), Errno> {
 }
 
 /// A bitmap with every processor in it: vcpus run anywhere.
-fn write_all_processors(bitmap: Bitmap) -> Result<(), Errno> {
+pub fn write_all_processors(bitmap: Bitmap) -> Result<(), Errno> {
     let count = processor::all().count() as u32;
     for byte in 0..bitmap.nr_bits.div_ceil(8) {
         let set = count.saturating_sub(byte * 8).min(8);

@@ -1,0 +1,44 @@
+//! A domain's frames, as the toolstack asks for them.
+
+use hypervisor::paging::entry::Entry;
+use hypervisor::paging::page::Use;
+use xen::abi::errno::{E2BIG, EINVAL, Errno};
+
+use crate::arch::memory as machine;
+use crate::domain::Domain;
+use crate::guest::memory;
+use crate::{dom0, frames};
+
+/// Writes the code that makes each hypercall into a frame of the domain.
+pub fn hypercall_init(domain: &Domain, mfn: u64) -> Result<(), Errno> {
+    let rules = domain.rules();
+    rules.get(mfn, domain.owner, Use::Writable).map_err(|_| EINVAL)?;
+    machine::write(mfn << 12, &dom0::hypercall_page());
+    rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
+    Ok(())
+}
+
+/// What frames are used as (`XEN_DOMCTL_PFINFO_*`): the list's entries are replaced.
+pub fn info(domain: &Domain, body: u64) -> Result<(), Errno> {
+    const LEVEL_SHIFT: u32 = 28;
+    const PINNED: u64 = 1 << 31;
+    const NOT_THERE: u64 = 0xf << 28;
+    const MOST: u64 = 1024;
+    let [count, list] = memory::read_words::<2>(body)?;
+    if count > MOST {
+        return Err(E2BIG);
+    }
+    for place in (0..count).map(|index| list + 8 * index) {
+        let mfn: u64 = memory::read(place)?;
+        let kind = match frames::page(mfn).filter(|page| page.owner() == Some(domain.owner)) {
+            Some(page) => {
+                let level = page.usage().0.level().unwrap_or(0);
+                let pinned = if page.is_pinned() { PINNED } else { 0 };
+                u64::from(level) << LEVEL_SHIFT | pinned
+            }
+            None => NOT_THERE,
+        };
+        memory::write(place, &kind)?;
+    }
+    Ok(())
+}

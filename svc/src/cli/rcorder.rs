@@ -8,10 +8,11 @@ pub static RCORDER: Command = Command {
     section: 8,
     summary: "print rc.d scripts in the order of their dependencies",
     lead: "Usage: ",
-    synopses: &["[-k keyword] [-s keyword] file ..."],
+    synopses: &["[-k keyword] [-s keyword] [file ...]"],
     description: "\
 `rcorder` reads the first block of lines of the forms below in each *file*, and prints the files so \
-that each comes after what it requires. Files that nothing orders stay as they are given.",
+that each comes after what it requires. Where nothing decides, the file that is given last comes first, as \
+with NetBSD's rcorder. What is not a file is passed over.",
     options: &[
         Opt {
             letter: 'k',
@@ -31,7 +32,8 @@ that each comes after what it requires. Files that nothing orders stay as they a
     sections: &[
         Section {
             title: "Lines in scripts",
-            text: "The block ends at the first line of another form.",
+            text: "The block ends at the first line of another form; a backslash at the end of a line \
+continues it. Plurals (`# REQUIRES:`) are understood.",
             terms: &[
                 ("# PROVIDE: word ...", "What the file stands for."),
                 ("# REQUIRE: word ...", "What must come before it."),
@@ -41,23 +43,28 @@ that each comes after what it requires. Files that nothing orders stay as they a
         },
         Section {
             title: "Diagnostics",
-            text: "Files that can be read are listed in spite of these:",
+            text: "All files are listed in spite of these:",
             terms: &[
                 (
-                    "Requirement %s has no providers, aborting.",
+                    "requirement `%s' in file `%s' has no providers.",
                     "A file requires what none of the files provides.",
                 ),
                 (
-                    "Circular dependency on provision %s, aborting.",
+                    "Circular dependency on provision `%s' in file `%s'.",
                     "What provides it requires it, directly or not.",
                 ),
-                ("Circular dependency on file %s, aborting.", "The file must come before itself."),
+                ("Circular dependency on file `%s'.", "The file must come before itself."),
+                (
+                    "file `%s' is before unknown provision `%s'",
+                    "None of the files provides it; that is no failure.",
+                ),
+                ("could not open %s: %s", "The file is left out; that is no failure."),
             ],
         },
     ],
     exit: &[
         ("0", "All files are listed."),
-        ("1", "A file can't be read, the dependencies can't all be met, or the usage was wrong."),
+        ("1", "The dependencies can't all be met, or the usage was wrong."),
     ],
     examples: &[
         ("The order of a boot:", "rcorder -s nostart /etc/rc.d/*"),

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
+use nix::unistd::{AccessFlags, access};
+
 use super::conf::{Conf, ConfError, checkyesno};
 use super::script::Variables;
 use crate::clock;
@@ -50,6 +52,10 @@ pub fn run(repo: &Repo, script: &Path, verb: &str) -> Result<u8, LegacyError> {
     if variables.instance().is_some() {
         return Ok(0);
     }
+    if let Some(kind) = unfit(script) {
+        eprintln!("{path}: WARNING: Ignoring {kind} file {path}");
+        return Ok(0);
+    }
     // rc(8) tells scripts by this that nobody wants to hear of what is switched off.
     let mut command = Command::new("/bin/sh");
     command.arg(script).arg(verb).env("autoboot", "yes");
@@ -61,6 +67,16 @@ pub fn run(repo: &Repo, script: &Path, verb: &str) -> Result<u8, LegacyError> {
         repo.commit(note(service()?, &path))?;
     }
     Ok(status)
+}
+
+/// What keeps a file from being run as a script, in rc.subr's words.
+fn unfit(script: &Path) -> Option<&'static str> {
+    let name = script.as_os_str().as_encoded_bytes();
+    let scratch: [&[u8]; 5] = [b"~", b"#", b".OLD", b".orig", b",v"];
+    if scratch.iter().any(|end| name.ends_with(end)) {
+        return Some("scratch");
+    }
+    access(script, AccessFlags::X_OK).err().map(|_| "non-executable")
 }
 
 /// The scripts that were run.

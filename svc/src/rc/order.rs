@@ -20,8 +20,8 @@ impl Head {
     pub fn parse(text: &str) -> Self {
         let mut head = Self::default();
         let mut begun = false;
-        for line in text.lines() {
-            match head.list(line) {
+        for line in logical_lines(text) {
+            match head.list(&line) {
                 Some((list, words)) => {
                     begun = true;
                     list.extend(words.split_whitespace().map(str::to_owned));
@@ -53,97 +53,164 @@ impl Head {
     }
 }
 
+/// The lines, with those put together that a backslash before the end of the line continues.
+fn logical_lines(text: &str) -> impl Iterator<Item = String> {
+    let mut lines = text.lines();
+    std::iter::from_fn(move || {
+        let mut whole = String::new();
+        for line in lines.by_ref() {
+            let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
+            if backslashes % 2 == 0 {
+                whole.push_str(line);
+                return Some(whole);
+            }
+            whole.push_str(&line[..line.len() - 1]);
+        }
+        (!whole.is_empty()).then_some(whole)
+    })
+}
+
 /// The order, as indexes into `files`, and what is wrong with what the files say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ordered {
-    /// The files in order.
+    /// The files in order, all of them.
     pub order: Vec<usize>,
     /// A line for each thing that can't be satisfied.
     pub problems: Vec<String>,
+    /// A line for each thing that is odd and does no harm.
+    pub warnings: Vec<String>,
 }
 
-/// Puts `files` (name and head) in order. Files that nothing holds back keep the order in which
-/// they are given.
+/// Puts `files` (name and head) in order. Where nothing decides, what is named later comes first,
+/// be it a file, a requirement or one of several providers: NetBSD's does so.
 pub fn order(files: &[(String, Head)]) -> Ordered {
-    let mut providers: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (index, (_, head)) in files.iter().enumerate() {
-        for word in &head.provide {
-            providers.entry(word).or_default().push(index);
-        }
-    }
-    let mut walk = Walk {
-        files,
-        marks: vec![Mark::New; files.len()],
-        earlier: vec![Vec::new(); files.len()],
-        providers,
-        result: Ordered::default(),
-    };
+    let mut walk = Walk::new(files);
     walk.note_before();
-    for index in 0..files.len() {
-        walk.visit(index);
+    for index in (0..files.len()).rev() {
+        if !walk.is_open[index] {
+            walk.visit(index);
+        }
     }
     walk.result
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    New,
-    /// What it requires is being listed.
-    Open,
-    Listed,
+/// A word that files provide or require.
+#[derive(Debug, Default)]
+struct Provision {
+    name: String,
+    is_provided: bool,
+    /// Its providers that are not done yet.
+    providers: Vec<usize>,
+    /// Its providers are being listed, or have been.
+    is_open: bool,
 }
 
 struct Walk<'a> {
     files: &'a [(String, Head)],
-    marks: Vec<Mark>,
-    /// Files that want to come before each file.
-    earlier: Vec<Vec<usize>>,
-    providers: HashMap<&'a str, Vec<usize>>,
+    provisions: Vec<Provision>,
+    names: HashMap<String, usize>,
+    /// The provisions that each file provides as long as it isn't done.
+    provided: Vec<Vec<usize>>,
+    /// The provisions that each file requires.
+    required: Vec<Vec<usize>>,
+    /// What each file requires is being listed, or has been.
+    is_open: Vec<bool>,
     result: Ordered,
 }
 
-impl Walk<'_> {
-    /// `BEFORE: X` in a file is a requirement of those that provide X, if any do.
+impl<'a> Walk<'a> {
+    fn new(files: &'a [(String, Head)]) -> Self {
+        let (provisions, names) = (Vec::new(), HashMap::new());
+        let (provided, required) = (vec![Vec::new(); files.len()], vec![Vec::new(); files.len()]);
+        let (is_open, result) = (vec![false; files.len()], Ordered::default());
+        let mut walk = Self { files, provisions, names, provided, required, is_open, result };
+        for (index, (_, head)) in files.iter().enumerate() {
+            head.provide.iter().for_each(|word| walk.provide(word, index));
+            for word in &head.require {
+                let wanted = walk.provision(word);
+                walk.required[index].push(wanted);
+            }
+        }
+        walk
+    }
+
+    fn provision(&mut self, word: &str) -> usize {
+        if let Some(&known) = self.names.get(word) {
+            return known;
+        }
+        self.names.insert(word.to_owned(), self.provisions.len());
+        self.provisions.push(Provision { name: word.to_owned(), ..Provision::default() });
+        self.provisions.len() - 1
+    }
+
+    fn provide(&mut self, word: &str, file: usize) {
+        let at = self.provision(word);
+        self.provisions[at].is_provided = true;
+        self.provisions[at].providers.push(file);
+        self.provided[file].push(at);
+    }
+
+    /// `BEFORE: X` makes a provision of its own, which those who provide X require.
     fn note_before(&mut self) {
-        for (index, (_, head)) in self.files.iter().enumerate() {
-            let later = head.before.iter().filter_map(|word| self.providers.get(word.as_str()));
-            later.flatten().for_each(|&at| self.earlier[at].push(index));
+        let files = self.files;
+        let wishes = files.iter().enumerate().flat_map(|(index, (name, head))| {
+            head.before.iter().map(move |word| (index, name, word))
+        });
+        let wishes: Vec<_> = wishes.collect();
+        for (number, (index, name, word)) in wishes.into_iter().rev().enumerate() {
+            let own = format!("fake_prov_{number:08}");
+            self.provide(&own, index);
+            if !self.names.contains_key(word) {
+                let warning = format!("file `{name}' is before unknown provision `{word}'");
+                self.result.warnings.push(warning);
+            }
+            let (own, later) = (self.provision(&own), self.provision(word));
+            for &file in self.provisions[later].providers.iter().rev() {
+                self.required[file].push(own);
+            }
         }
     }
 
+    /// Lists what a file requires, then the file. Coming upon an open one means a cycle: it counts
+    /// as done then, so that the others can go on.
     fn visit(&mut self, index: usize) {
-        if self.marks[index] != Mark::New {
+        let files = self.files;
+        let name = &files[index].0;
+        let is_cycle = self.is_open[index];
+        if is_cycle {
+            self.result.problems.push(format!("Circular dependency on file `{name}'."));
+        }
+        self.is_open[index] = true;
+        for wanted in self.required[index].clone().into_iter().rev() {
+            self.satisfy(wanted, name);
+        }
+        self.required[index].clear();
+        for provision in std::mem::take(&mut self.provided[index]) {
+            self.provisions[provision].providers.retain(|&file| file != index);
+        }
+        if !is_cycle {
+            self.result.order.push(index);
+        }
+    }
+
+    fn satisfy(&mut self, wanted: usize, file: &str) {
+        let provision = &mut self.provisions[wanted];
+        let name = &provision.name;
+        if !provision.is_provided {
+            let problem = format!("requirement `{name}' in file `{file}' has no providers.");
+            return self.result.problems.push(problem);
+        }
+        if provision.providers.is_empty() {
             return;
         }
-        self.marks[index] = Mark::Open;
-        let files = self.files;
-        for word in &files[index].1.require {
-            self.satisfy(word);
+        if provision.is_open {
+            let problem = format!("Circular dependency on provision `{name}' in file `{file}'.");
+            return self.result.problems.push(problem);
         }
-        for other in std::mem::take(&mut self.earlier[index]) {
-            if self.marks[other] == Mark::Open {
-                self.problem(format!("Circular dependency on file {}", files[other].0));
-            }
-            self.visit(other);
+        provision.is_open = true;
+        while let Some(&next) = self.provisions[wanted].providers.last() {
+            self.visit(next);
         }
-        self.marks[index] = Mark::Listed;
-        self.result.order.push(index);
-    }
-
-    fn satisfy(&mut self, word: &str) {
-        let Some(needed) = self.providers.get(word).cloned() else {
-            return self.problem(format!("Requirement {word} has no providers"));
-        };
-        for index in needed {
-            if self.marks[index] == Mark::Open {
-                self.problem(format!("Circular dependency on provision {word}"));
-            }
-            self.visit(index);
-        }
-    }
-
-    fn problem(&mut self, what: String) {
-        self.result.problems.push(format!("{what}, aborting."));
     }
 }
 
@@ -175,10 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn requirements_come_first_and_the_rest_as_given() {
+    fn requirements_come_first_and_else_the_last_given() {
         let lines = ["d:d/c a", "c:c/b", "b:b", "a:a//c", "z:z"];
         let (names, problems) = ordered(&lines);
-        assert_eq!((names.as_str(), problems.len()), ("b a c d z", 0));
+        assert_eq!((names.as_str(), problems.len()), ("z a b c d", 0));
     }
 
     #[test]
@@ -214,11 +281,13 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said_and_all_are_listed() {
         let (names, problems) = ordered(&["a:a/b", "b:b/a", "c:c/x", "d:d//e", "e:e//d none"]);
-        assert_eq!(names, "b a c e d");
+        assert_eq!(names, "d e c a b");
         let expected = [
-            "Circular dependency on provision a, aborting.",
-            "Requirement x has no providers, aborting.",
-            "Circular dependency on file d, aborting.",
+            "Circular dependency on file `e'.",
+            "Circular dependency on provision `fake_prov_00000002' in file `e'.",
+            "requirement `x' in file `c' has no providers.",
+            "Circular dependency on file `b'.",
+            "Circular dependency on provision `a' in file `b'.",
         ];
         assert_eq!(problems, expected);
     }

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a wait for processes is shown.
 const TICK: Duration = Duration::from_secs(2);
 
-const VERBS: &str = "start|stop|restart|rcvar|reload|status|poll";
+const VERBS: &str = "start stop restart rcvar reload status poll";
 
 /// What a script says of itself, and what it was called with.
 #[derive(Debug, Clone, Default)]
@@ -84,11 +84,15 @@ enum Prefix {
     One,
 }
 
-fn parse(text: &str) -> Option<(Prefix, Verb)> {
+/// The prefix, if there is one, and what follows it.
+fn split(text: &str) -> (Prefix, &str) {
     let prefixes = [("fast", Prefix::Fast), ("force", Prefix::Force), ("one", Prefix::One)];
     let split =
         prefixes.iter().find_map(|(word, prefix)| Some((*prefix, text.strip_prefix(word)?)));
-    let (prefix, verb) = split.unwrap_or((Prefix::None, text));
+    split.unwrap_or((Prefix::None, text))
+}
+
+fn parse(verb: &str) -> Option<Verb> {
     let verb = match verb {
         "start" => Verb::Start,
         "stop" => Verb::Stop,
@@ -99,17 +103,21 @@ fn parse(text: &str) -> Option<(Prefix, Verb)> {
         "poll" => Verb::Poll,
         _ => return None,
     };
-    Some((prefix, verb))
+    Some(verb)
 }
 
 /// Does what `call` asks for; returns the exit status.
 pub fn run(call: &Call) -> Result<u8, VerbError> {
     let usage = || eprintln!("Usage: {} [fast|force|one]({VERBS})", call.script);
-    let Some(word) = call.verb.as_deref() else {
+    let (prefix, word) = split(call.verb.as_deref().unwrap_or_default());
+    if word.is_empty() {
         usage();
         return Ok(1);
-    };
-    let Some((prefix, verb)) = parse(word) else {
+    }
+    // Without a look at what runs there is nothing to tell of it.
+    let verb = parse(word)
+        .filter(|verb| prefix != Prefix::Fast || !matches!(verb, Verb::Status | Verb::Poll));
+    let Some(verb) = verb else {
         eprintln!("{}: unknown directive '{word}'.", call.script);
         usage();
         return Ok(1);
@@ -273,7 +281,7 @@ impl Script<'_> {
     fn poll(&self) -> Result<u8, VerbError> {
         let pids = self.pids();
         if !is_up(&self.instance) || pids.is_empty() {
-            return Ok(self.not_running());
+            return Ok(0);
         }
         let mut progress = Progress::default();
         loop {
@@ -386,14 +394,16 @@ mod tests {
 
     #[test]
     fn verbs_have_prefixes() {
-        assert_eq!(parse("start"), Some((Prefix::None, Verb::Start)));
-        assert_eq!(parse("onestop"), Some((Prefix::One, Verb::Stop)));
-        assert_eq!(parse("forcerestart"), Some((Prefix::Force, Verb::Restart)));
-        assert_eq!(parse("faststart"), Some((Prefix::Fast, Verb::Start)));
-        for word in ["", "one", "Start", "oneonestart", "list"] {
+        assert_eq!(split("start"), (Prefix::None, "start"));
+        assert_eq!(split("onestop"), (Prefix::One, "stop"));
+        assert_eq!(split("forcerestart"), (Prefix::Force, "restart"));
+        assert_eq!(split("faststart"), (Prefix::Fast, "start"));
+        assert_eq!(split("oneonestart"), (Prefix::One, "onestart"));
+        assert_eq!(split("one"), (Prefix::One, ""));
+        for word in ["", "Start", "onestart", "list"] {
             assert_eq!(parse(word), None, "{word}");
         }
-        assert!(VERBS.split('|').all(|verb| parse(verb).is_some()));
+        assert!(VERBS.split(' ').all(|verb| parse(verb).is_some()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod scripts;
+mod stock;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,12 @@ use tempfile::TempDir;
 use common::configd;
 
 /// A daemon as NetBSD's are started: it leaves its number in a file and goes to the background.
+/// There somebody waits for it: not every first process of a host does at once.
 const DAEMON: &str = "#!/bin/sh\necho \"started $*\" >>\"$SVC_ROOT/trace\"\n\
-                      sleep 1000 &\necho $! >\"$SVC_ROOT/run/daemon.pid\"\n";
+                      cd \"$SVC_ROOT/run\"\nrm -f daemon.pid\n\
+                      (sleep 1000 & echo $! >>all.pids; echo $! >new.pid; mv new.pid daemon.pid
+                      wait) &\n\
+                      until [ -e daemon.pid ]; do sleep 0.01; done\n";
 
 const SCRIPT: &str = "#!/bin/sh\n\
                       # PROVIDE: daemon\n\
@@ -105,7 +110,9 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        let _: std::io::Result<Output> = Command::new("kill").arg("-9").arg(self.pid()).output();
+        for pid in self.read("run/all.pids").lines() {
+            let _: std::io::Result<Output> = Command::new("kill").arg("-9").arg(pid).output();
+        }
         if let Some(server) = &mut self.server {
             let _ = server.kill();
             let _ = server.wait();

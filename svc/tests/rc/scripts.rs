@@ -76,7 +76,7 @@ fn verbs_are_its_own_and_the_usual_ones() {
     let root = Root::new("daemon=YES\n");
     assert_eq!(output(root.script("hail")), said("hail to hail\n", ""));
     let usage = "Usage: /etc/rc.d/daemon [fast|force|one]\
-                 (start|stop|restart|rcvar|status|poll|reload|hail)\n";
+                 (start stop restart rcvar reload hail status poll)\n";
     let unknown = format!("/etc/rc.d/daemon: unknown directive 'dance'.\n{usage}");
     assert_eq!(root.script("dance"), (1, String::new(), unknown));
     assert_eq!(root.script(""), (1, String::new(), usage.into()));
@@ -110,6 +110,16 @@ fn a_script_without_a_manifest_is_a_legacy_service() {
     // Ours are left to the framework.
     root.write("etc/rc.d/mine", "name=mine\nrcvar=mine\nsmf_fmri=svc:/site/mine:default\nfalse\n");
     assert_eq!(lsvcrun("start", "etc/rc.d/mine"), (0, String::new(), String::new()));
+    std::fs::write(root.path("etc/daemon.conf.txt"), "").unwrap();
+    // What an editor leaves, and what isn't meant to be run, is passed over.
+    root.write("etc/rc.conf", "daemon=YES\n");
+    std::fs::copy(root.path("etc/rc.d/daemon"), root.path("etc/rc.d/daemon.orig")).unwrap();
+    let (status, out, err) = lsvcrun("start", "etc/rc.d/daemon.orig");
+    assert_eq!((status, out.as_str()), (0, ""));
+    assert!(err.ends_with("WARNING: Ignoring scratch file /etc/rc.d/daemon.orig\n"), "{err}");
+    let (status, out, err) = lsvcrun("start", "etc/daemon.conf.txt");
+    assert_eq!((status, out.as_str()), (0, ""));
+    assert!(err.contains("Ignoring non-executable file"), "{err}");
     let (status, _, err) = lsvcrun("start", "etc/rc.d/none");
     assert_eq!(status, 1);
     assert!(err.contains("/etc/rc.d/none: No such file or directory"), "{err}");

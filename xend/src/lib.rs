@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod daemon;
+pub mod definitions;
 pub mod domain;
 pub mod host;
 pub mod rpc;

@@ -62,7 +62,7 @@ fn files(auto: &Path) -> Vec<PathBuf> {
 }
 
 /// What editors and package managers leave behind is no guest.
-fn wanted(path: &Path) -> bool {
+pub(crate) fn wanted(path: &Path) -> bool {
     const LEFT_BEHIND: [&str; 6] = ["~", ".bak", ".swp", ".rpmsave", ".dpkg-old", ".dpkg-dist"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     !name.starts_with('.') && !LEFT_BEHIND.iter().any(|end| name.ends_with(end)) && !path.is_dir()
@@ -115,8 +115,13 @@ fn guests(xend: &mut Xend) -> Result<Vec<Guest>, XmError> {
         Guest { name: text("name"), status: text("status") }
     };
     let guests = domains.as_array().unwrap_or_default().iter();
-    let guests = guests.filter(|domain| sxp::int(domain, "domid") != Some(0));
-    Ok(guests.map(guest).collect())
+    Ok(guests.filter(|domain| is_live(domain)).map(guest).collect())
+}
+
+/// Whether it is more than defined, and not the control domain.
+fn is_live(domain: &Value) -> bool {
+    let there = sxp::int(domain, "domid").is_some() || sxp::text(domain, "phase").is_some();
+    there && sxp::int(domain, "domid") != Some(0)
 }
 
 fn stop(xend: &mut Xend, timeout: Duration) -> Result<(), XmError> {

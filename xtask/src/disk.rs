@@ -6,8 +6,9 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::guest::Guest;
+use crate::packages::Packages;
 use crate::tree::Tree;
-use crate::{host, project};
+use crate::{clients, host, project};
 
 /// Fixed, so that equal contents give equal images.
 const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
@@ -16,7 +17,7 @@ const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
 const GUESTS: &[&str] = &["escalus", "rosaline"];
 
 /// Makes the disk (again, if anything in it changed).
-pub fn data_disk(guest: &Guest) -> Result<PathBuf> {
+pub fn data_disk(guest: &Guest, packages: &Packages) -> Result<PathBuf> {
     let mut tree = Tree::default();
     for folder in
         ["etc/upper", "etc/work", "lib/xen/images", "lib/xend", "log/xen/console", "svc/log"]
@@ -29,6 +30,7 @@ pub fn data_disk(guest: &Guest) -> Result<PathBuf> {
     }
     tree.copy("lib/xen/boot/vmlinuz-guest", &guest.kernel, 0o644);
     tree.copy("lib/xen/boot/initrd-guest", &guest.initramfs, 0o644);
+    clients::on_disk(&mut tree, packages)?;
     tree.link("run", "/run");
     tree.link("lock", "/run/lock");
     project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))

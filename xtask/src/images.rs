@@ -56,7 +56,8 @@ pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
         }
         Ok(parts)
     })?;
-    let disk = step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?))?;
+    let disk =
+        step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?, &packages))?;
     let hypervisor = match hypervisor {
         Hypervisor::Escalus => hypervisor::build()?,
         Hypervisor::Xen => xen(&packages)?,

@@ -3,6 +3,7 @@
 //! The tests that boot use the same parts, so what they boot is what `cargo xtask run` boots.
 
 pub mod bench;
+pub mod clients;
 pub mod cpio;
 pub mod disk;
 pub mod docs;

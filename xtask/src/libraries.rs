@@ -15,19 +15,26 @@ use crate::tree::Tree;
 /// Where libraries are, in packages and in dom0.
 const FOLDERS: &[&str] =
     &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/xen-4.17/lib/x86_64-linux-gnu"];
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+/// What runs a dynamic program.
+pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// Copies dynamic programs into a tree, each library once.
 #[derive(Debug)]
 pub struct Installer<'a> {
     packages: &'a Packages,
+    folder: String,
     installed: BTreeSet<String>,
 }
 
 impl<'a> Installer<'a> {
     /// An installer that looks for libraries in `packages`.
     pub fn new(packages: &'a Packages) -> Self {
-        Self { packages, installed: BTreeSet::new() }
+        Self::into(packages, "/usr/lib/x86_64-linux-gnu")
+    }
+
+    /// An installer that puts libraries into `folder`, but for the one that loads all others.
+    pub fn into(packages: &'a Packages, folder: &str) -> Self {
+        Self { packages, folder: folder.to_owned(), installed: BTreeSet::new() }
     }
 
     /// Copies the program `from` to `place`, with the libraries it needs, and theirs.
@@ -60,7 +67,7 @@ impl<'a> Installer<'a> {
         let place = if LOADER.ends_with(name) {
             LOADER.to_owned()
         } else {
-            format!("/usr/lib/x86_64-linux-gnu/{name}")
+            format!("{}/{name}", self.folder)
         };
         tree.copy(&place, file, 0o755);
         Ok(())

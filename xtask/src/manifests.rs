@@ -11,12 +11,14 @@ use svc::manifest::{Bundle, Level, Manifest, load, to_xml};
 use crate::project;
 
 /// The services that illumos knows, too.
-const NAMES: [&str; 6] = ["console", "domains", "milestone-xvm", "store", "xenbackendd", "xend"];
+const NAMES: [&str; 7] =
+    ["console", "domains", "milestone-xvm", "store", "virtd", "xenbackendd", "xend"];
 
 /// What is called otherwise on illumos: daemons of a service are in /usr/lib, a bridge has an
 /// instance for itself, and guests get VNICs.
-const TERMS: [(&str, &str); 4] = [
+const TERMS: [(&str, &str); 5] = [
     ("/usr/sbin/", "/usr/lib/"),
+    ("/run/libvirt", "/var/run/libvirt"),
     ("/run/xend/", "/var/run/xend/"),
     ("svc:/network/bridge", "svc:/network/physical"),
     ("vif-bridge", "vif-vnic"),

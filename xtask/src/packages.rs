@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::step::step;
-use crate::{host, project, stock};
+use crate::{clients, host, project, stock};
 
 /// The meta package whose dependency is the current kernel package.
 const KERNEL_META: &str = "linux-image-amd64";
@@ -105,7 +105,8 @@ struct Index {
 
 impl Index {
     fn wanted(kernel: &str) -> Vec<&str> {
-        USERLAND.iter().chain(stock::PACKAGES).copied().chain([XEN, kernel]).collect()
+        let lists = USERLAND.iter().chain(stock::PACKAGES).chain(clients::PACKAGES);
+        lists.copied().chain([XEN, kernel]).collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -22,6 +22,7 @@ const PLACES: &[(&str, &str)] = &[
     ("svccfg", "/usr/sbin/svccfg"),
     ("svcprop", "/usr/bin/svcprop"),
     ("svcs", "/usr/bin/svcs"),
+    ("virtd", "/usr/sbin/virtd"),
     ("xenbackendd", "/usr/sbin/xenbackendd"),
     ("xenconsoled", "/usr/sbin/xenconsoled"),
     ("xend", "/usr/sbin/xend"),

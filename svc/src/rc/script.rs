@@ -96,7 +96,7 @@ mod tests {
     fn the_shipped_scripts_stand_for_instances() {
         let scripts = all(&shipped().join("rc.d")).unwrap();
         let names: Vec<_> = scripts.iter().map(|script| script.name.as_str()).collect();
-        assert_eq!(names, ["console", "domains", "store", "xenbackendd", "xend"]);
+        assert_eq!(names, ["console", "domains", "store", "virtd", "xenbackendd", "xend"]);
         for script in scripts {
             assert_eq!(script.rcvar, script.name);
             assert_eq!(script.fmri.to_string(), format!("svc:/system/xvm/{}:default", script.name));

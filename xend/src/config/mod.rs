@@ -19,6 +19,7 @@ mod sxpr;
 mod value;
 pub mod vdev;
 pub mod vif;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub use cpus::CpuSet;
 pub use disk::{Backing, Disk};
 pub use error::{ConfigError, Pos, Problem, Source};
 pub use model::{Action, GuestConfig, check_name};
-pub use sxpr::{vbd as vbd_sxp, vif as vif_sxp};
+pub use sxpr::{NewDevice, device_from_sxp, vbd as vbd_sxp, vif as vif_sxp};
 pub use vdev::Vdev;
 pub use vif::{Mac, Vif};
 

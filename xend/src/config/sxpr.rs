@@ -114,6 +114,24 @@ pub fn vif(vif: &Vif) -> Value {
     list("vif", present.map(|(name, text)| pair(name, text)))
 }
 
+/// A device that a guest is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewDevice {
+    /// A disk.
+    Disk(Disk),
+    /// A network interface.
+    Vif(Vif),
+}
+
+/// Reads `(vbd ..)` or `(vif ..)`.
+pub fn device_from_sxp(sxp: &Value) -> Result<NewDevice, String> {
+    match name(sxp) {
+        Some("vbd") => read_vbd(sxp).map(NewDevice::Disk),
+        Some("vif") => read_vif(sxp).map(NewDevice::Vif),
+        _ => Err("a device is either a vbd or a vif".to_owned()),
+    }
+}
+
 /// xm's own spelling of a disk is a string of the file's syntax; it is read as such, except that
 /// a path may hold commas, so that it goes last and by name.
 fn read_vbd(sxp: &Value) -> Result<Disk, String> {

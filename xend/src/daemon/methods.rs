@@ -1,34 +1,52 @@
 //! The methods that clients call, by the names that xend's have always had.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::node::{self, Node};
-use crate::config::GuestConfig;
+use crate::config::{CpuSet, GuestConfig};
 use crate::domain::{Manager, OpError};
+use crate::host::Share;
 use crate::rpc::server::Handler;
 use crate::rpc::{Call, Fault, Value, code};
-use crate::sxp::pair;
+use crate::sxp::{list, pair};
 
 /// All of them.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 31] = [
     "system.listMethods",
     "xend.domain",
+    "xend.domain.config",
     "xend.domain.create",
+    "xend.domain.delete",
     "xend.domain.destroy",
+    "xend.domain.destroyDevice",
+    "xend.domain.device_create",
     "xend.domain.getRestartCount",
     "xend.domain.getVCPUInfo",
+    "xend.domain.maxmem_set",
+    "xend.domain.new",
     "xend.domain.pause",
+    "xend.domain.pincpu",
+    "xend.domain.sched_credit_get",
+    "xend.domain.sched_credit_set",
+    "xend.domain.setAutostart",
+    "xend.domain.setMemoryTarget",
+    "xend.domain.setVCpuCount",
     "xend.domain.shutdown",
+    "xend.domain.start",
     "xend.domain.unpause",
     "xend.domain.waitForDevices",
     "xend.domains",
     "xend.domains_with_state",
+    "xend.events",
     "xend.node.config",
     "xend.node.dmesg.clear",
     "xend.node.dmesg.info",
     "xend.node.info",
     "xend.node.log",
 ];
+/// The longest that a client may wait for an event.
+const MAX_PATIENCE: u64 = 60;
 
 /// What carries the calls out.
 pub struct Methods {
@@ -78,6 +96,45 @@ impl Methods {
                 Ok(i64::from(manager.restarts(&params.domain()?)?).into())
             }
             "xend.domain.getVCPUInfo" => Ok(manager.vcpus(&params.domain()?)?),
+            "xend.domain.new" => done(manager.define(config_of(params.get(0)?)?)),
+            "xend.domain.delete" => done(manager.undefine(&params.domain()?)),
+            "xend.domain.start" => done(manager.start(&params.domain()?, params.flag(1))),
+            "xend.domain.config" => Ok(manager.config(&params.domain()?, params.flag(1))?.to_sxp()),
+            "xend.domain.setAutostart" => {
+                done(manager.set_autostart(&params.domain()?, params.flag(1)))
+            }
+            "xend.domain.setMemoryTarget" => {
+                done(manager.set_memory(&params.domain()?, params.number(1)?))
+            }
+            "xend.domain.maxmem_set" => {
+                done(manager.set_max_memory(&params.domain()?, params.number(1)?))
+            }
+            "xend.domain.setVCpuCount" => {
+                done(manager.set_vcpus(&params.domain()?, params.number(1)?))
+            }
+            "xend.domain.pincpu" => {
+                let cpus = CpuSet::parse(params.text(2)?)
+                    .map_err(|reason| Fault::new(code::GENERIC, reason))?;
+                done(manager.pin(&params.domain()?, params.number(1)?, cpus))
+            }
+            "xend.domain.sched_credit_get" => {
+                let share = manager.share(&params.domain()?)?;
+                let (weight, cap) = (i64::from(share.weight), i64::from(share.cap));
+                Ok(list("sched_credit", [pair("weight", weight), pair("cap", cap)]))
+            }
+            "xend.domain.sched_credit_set" => {
+                let share = Share { weight: params.number(1)?, cap: params.number(2)? };
+                done(manager.set_share(&params.domain()?, share))
+            }
+            "xend.domain.device_create" => done(manager.attach(&params.domain()?, params.get(1)?)),
+            "xend.domain.destroyDevice" => {
+                done(manager.detach(&params.domain()?, params.text(1)?, &params.name(2)?))
+            }
+            "xend.events" => {
+                let patience = params.number::<u64>(2)?.min(MAX_PATIENCE);
+                let patience = Duration::from_secs(patience);
+                Ok(manager.events_after(params.text(0)?, params.number(1)?, patience))
+            }
             "xend.node.info" => self.node.info().map_err(internal),
             "xend.node.dmesg.info" => Ok(self.node.dmesg(false).map_err(internal)?.into()),
             "xend.node.dmesg.clear" => Ok(self.node.dmesg(true).map_err(internal)?.into()),
@@ -95,11 +152,14 @@ impl Methods {
     }
 
     fn create(&self, config: &Value) -> Result<Value, Fault> {
-        let config = GuestConfig::from_sxp(config)
-            .map_err(|reason| Fault::new(code::GENERIC, format!("bad configuration: {reason}")))?;
-        let domain = self.manager.create(config)?;
+        let domain = self.manager.create(config_of(config)?)?;
         Ok(self.manager.show_new(&domain)?)
     }
+}
+
+fn config_of(config: &Value) -> Result<GuestConfig, Fault> {
+    GuestConfig::from_sxp(config)
+        .map_err(|reason| Fault::new(code::GENERIC, format!("bad configuration: {reason}")))
 }
 
 /// What a method without an answer answers; not every client takes nothing at all.
@@ -133,10 +193,21 @@ impl Params<'_> {
 
     /// The first parameter, a domain's name, number or UUID.
     fn domain(&self) -> Result<String, Fault> {
-        match self.get(0)? {
-            Value::Int(domid) => Ok(domid.to_string()),
-            _ => self.text(0).map(str::to_owned),
+        self.name(0)
+    }
+
+    /// A name, which may be a number as well.
+    fn name(&self, index: usize) -> Result<String, Fault> {
+        match self.get(index)? {
+            Value::Int(number) => Ok(number.to_string()),
+            _ => self.text(index).map(str::to_owned),
         }
+    }
+
+    fn number<N: TryFrom<i64>>(&self, index: usize) -> Result<N, Fault> {
+        let number = self.get(index)?.as_int().and_then(|int| N::try_from(int).ok());
+        let reason = format!("parameter {} is no number that can be meant", index + 1);
+        number.ok_or_else(|| Fault::new(code::GENERIC, reason))
     }
 
     fn flag(&self, index: usize) -> bool {

@@ -17,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use svc_daemon::{LogTo, Options, Ready, Signals};
 
+use crate::definitions::Definitions;
 use crate::domain::{Host, Manager, RECORDS, Records};
 use crate::host::xen::Xen;
 use crate::host::xenstore::XenStores;
@@ -102,6 +103,7 @@ fn start(settings: Settings) -> Result<Daemon, String> {
         hypervisor: Box::new(Xen::open().map_err(|error| error.to_string())?),
         stores: Box::new(XenStores),
         records: Records::new(RECORDS),
+        definitions: Definitions::default(),
         settings: RwLock::new(Arc::new(settings)),
         boot_id: boot_id.trim().to_owned(),
         net: NET.into(),

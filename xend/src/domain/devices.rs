@@ -226,10 +226,47 @@ pub fn take_down(store: &mut dyn Store, domid: DomId, timeout: Duration) -> Resu
         if let Some(reason) = wait_gone(store, device, left)? {
             slow.push(describe(device, reason));
         }
-        let paths = [device.backend(), device.frontend(), device.libxl()];
-        store.apply(&paths.map(Change::Remove))?;
+        remove(store, device)?;
     }
     Ok(slow)
+}
+
+/// Takes a device from a guest that runs: the guest lets go of it first. The inner error says why
+/// it did not; then the guest keeps it.
+pub fn detach(
+    store: &mut dyn Store,
+    device: &Device,
+    timeout: Duration,
+) -> Result<std::result::Result<(), String>> {
+    let node = |name: &str| format!("{}/{name}", device.backend());
+    let set = |store: &mut dyn Store, online: bool, state: &str| {
+        store.apply(&[
+            Change::write(node("online"), flag(online)),
+            Change::write(node("state"), state),
+        ])
+    };
+    let before = store.read(&node("state"))?.unwrap_or_default();
+    set(store, false, state::CLOSING)?;
+    if let Some(reason) = wait_gone(store, device, timeout)? {
+        set(store, true, &before)?;
+        return Ok(Err(describe(device, &format!("the guest does not let go of it: {reason}"))));
+    }
+    remove(store, device)?;
+    Ok(Ok(()))
+}
+
+/// Takes away a device that never came up.
+pub fn take_away(store: &mut dyn Store, device: &Device, timeout: Duration) -> Result<()> {
+    let close = close(store, device)?;
+    store.apply(&close)?;
+    if let Some(reason) = wait_gone(store, device, timeout)? {
+        tracing::warn!("{}", describe(device, reason));
+    }
+    remove(store, device)
+}
+
+fn remove(store: &mut dyn Store, device: &Device) -> Result<()> {
+    store.apply(&[device.backend(), device.frontend(), device.libxl()].map(Change::Remove))
 }
 
 /// Waits until a backend is closed, then until the hotplug daemon is done with it, which it says

@@ -10,7 +10,7 @@ use super::manager::{Manager, random_uuid};
 use super::policy::{self, Presence, SHORT_LIFE, TakeUp, Verdict};
 use super::record::{Phase, Record};
 use super::turn::Driver;
-use super::{Domain, OpError, check, paths};
+use super::{Domain, OpError, What, check, paths};
 use crate::config::Action;
 use crate::host::{Change, HostError, Image, Info, Stop};
 
@@ -27,6 +27,7 @@ pub(super) fn create(manager: &Manager, domain: &Domain, image: &Image, driver: 
         Ok(()) => {
             let domid = domain.record().domid.unwrap_or_default();
             tracing::info!("domain {domid} ({name}) is made");
+            manager.happened(domain, What::Started, None);
             Ok(())
         }
         Err(error) => {
@@ -79,6 +80,14 @@ fn unmake(manager: &Manager, record: &Record) -> Op<()> {
     Ok(life::unmake(hypervisor, &mut *store, &settings, record.uuid, record.domid)?)
 }
 
+/// As [`end`], of one that clients have heard of; tells them how it ended.
+pub(super) fn end_as(manager: &Manager, domain: &Domain, driver: &Driver, how: What) -> Op<()> {
+    let event = manager.event(domain, how, None);
+    end(manager, domain, driver)?;
+    manager.events.push(event);
+    Ok(())
+}
+
 /// Destroys a domain and forgets it. After an error it is left for another attempt.
 pub(super) fn end(manager: &Manager, domain: &Domain, _driver: &Driver) -> Op<()> {
     // Even when the disk is full, what can be taken away is.
@@ -112,7 +121,7 @@ pub(super) fn attend(manager: &Manager, domain: &Domain, driver: &Driver) -> Op<
         (Phase::Running | Phase::Preserved, Some(Info { dying: false, .. })) => Ok(()),
         (Phase::Running | Phase::Preserved, _) => {
             tracing::warn!("domain {} ({name}) was destroyed by somebody else", number(&record));
-            end(manager, domain, driver)
+            end_as(manager, domain, driver, What::Destroyed)
         }
         (Phase::Restarting, _) => restart(manager, domain, driver),
         (Phase::Creating | Phase::Destroying, _) => end(manager, domain, driver),
@@ -129,19 +138,30 @@ fn stopped(manager: &Manager, domain: &Domain, driver: &Driver, stop: Stop) -> O
         Verdict::Leave => Ok(()),
         Verdict::GiveUp => {
             tracing::error!("{name} never lives for more than {SHORT_LIFE} s: it is given up");
-            end(manager, domain, driver)
+            end_as(manager, domain, driver, ending(stop))
         }
-        Verdict::Act(Action::Destroy) => end(manager, domain, driver),
+        Verdict::Act(Action::Destroy) => end_as(manager, domain, driver, ending(stop)),
         Verdict::Act(Action::Preserve) => preserve(manager, domain),
         Verdict::Act(action) => {
             let short = lifetime < SHORT_LIFE;
             record.short_lives = if short { record.short_lives + 1 } else { 0 };
             keep(manager, domain, record)?;
+            if stop == Stop::Reboot {
+                manager.happened(domain, What::Rebooted, None);
+            }
             if action == Action::RenameRestart {
                 set_aside(manager, domain)?;
             }
             restart(manager, domain, driver)
         }
+    }
+}
+
+/// How clients are told of the end of a domain that stopped.
+fn ending(stop: Stop) -> What {
+    match stop {
+        Stop::Crash | Stop::Watchdog => What::Crashed,
+        _ => What::ShutDown,
     }
 }
 
@@ -193,7 +213,7 @@ fn restart(manager: &Manager, domain: &Domain, driver: &Driver) -> Op<()> {
         Ok(()) => Ok(()),
         Err(error) => {
             tracing::error!("{} can't be restarted: {error}", domain.record().config.name);
-            end(manager, domain, driver)
+            end_as(manager, domain, driver, What::Destroyed)
         }
     }
 }
@@ -201,7 +221,9 @@ fn restart(manager: &Manager, domain: &Domain, driver: &Driver) -> Op<()> {
 fn try_restart(manager: &Manager, domain: &Domain) -> Op<()> {
     let mut record = domain.record();
     let image = manager.host.hypervisor.load(&record.config)?;
+    let ended = manager.event(domain, What::ShutDown, None);
     unmake(manager, &record)?;
+    manager.events.push(ended);
     (record.domid, record.restarts) = (None, record.restarts + 1);
     keep(manager, domain, record.clone())?;
     check::files(&mut record.config).map_err(refused)?;
@@ -210,6 +232,7 @@ fn try_restart(manager: &Manager, domain: &Domain) -> Op<()> {
     make(manager, domain, &image)?;
     let record = domain.record();
     tracing::info!("{} is made anew as domain {}", record.config.name, number(&record));
+    manager.happened(domain, What::Started, None);
     Ok(manager.host.hypervisor.unpause(record.domid.unwrap_or_default())?)
 }
 

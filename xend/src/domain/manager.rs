@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use super::record::{Phase, Record};
 use super::turn::Driver;
-use super::{Domain, Host, OpError, check, drive, life, paths};
+use super::{Domain, Events, Host, OpError, What, check, drive, life, paths};
 use crate::config::{GuestConfig, Mac, check_name};
+use crate::definitions::{Definition, identity};
 use crate::host::{Change, DomId, Store};
 
 type Op<T> = Result<T, OpError>;
@@ -33,6 +34,8 @@ pub enum Target {
         /// Its name in the store.
         name: String,
     },
+    /// A guest that is defined, and nothing more.
+    Defined(Box<Definition>),
 }
 
 impl Target {
@@ -41,6 +44,7 @@ impl Target {
         match self {
             Self::Known(domain) => domain.lock().domid,
             Self::Foreign { domid, .. } => Some(*domid),
+            Self::Defined(_) => None,
         }
     }
 
@@ -49,6 +53,7 @@ impl Target {
         match self {
             Self::Known(domain) => domain.lock().config.name.clone(),
             Self::Foreign { name, .. } => name.clone(),
+            Self::Defined(definition) => definition.config.name.clone(),
         }
     }
 }
@@ -56,13 +61,16 @@ impl Target {
 /// All domains.
 pub struct Manager {
     pub(super) host: Host,
+    pub(super) events: Events,
     domains: Mutex<BTreeMap<Uuid, Arc<Domain>>>,
 }
 
 impl Manager {
     /// A manager that knows no domain yet.
     pub fn new(host: Host) -> Self {
-        Self { host, domains: Mutex::default() }
+        // Without randomness a client could take one life for another; it would look anew, once.
+        let events = Events::new(random_uuid().unwrap_or_default());
+        Self { host, events, domains: Mutex::default() }
     }
 
     /// What the domains live on.
@@ -98,8 +106,12 @@ impl Manager {
         let foreign = self.foreign()?.into_iter().find(|(domid, uuid, name)| {
             name == wanted || domid.to_string() == wanted || uuid.to_string() == wanted
         });
-        let (domid, uuid, name) = foreign.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?;
-        Ok(Target::Foreign { domid, uuid, name })
+        if let Some((domid, uuid, name)) = foreign {
+            return Ok(Target::Foreign { domid, uuid, name });
+        }
+        let defined = self.host.definitions.find(wanted);
+        let defined = defined.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?;
+        Ok(Target::Defined(Box::new(defined)))
     }
 
     /// The domains that others made: number, handle, name.
@@ -166,6 +178,7 @@ impl Manager {
     pub fn destroy(self: &Arc<Self>, wanted: &str) -> Op<()> {
         match self.find(wanted)? {
             Target::Foreign { domid: 0, .. } => control_domain(),
+            Target::Defined(definition) => not_running(&definition.config.name),
             Target::Foreign { domid, uuid, .. } => {
                 let (mut store, settings) = (self.store()?, self.host.settings());
                 let hypervisor = &*self.host.hypervisor;
@@ -178,7 +191,7 @@ impl Manager {
                 if !self.lock().contains_key(&domain.uuid) {
                     return Ok(());
                 }
-                drive::end(self, &domain, &driver)
+                drive::end_as(self, &domain, &driver, What::Destroyed)
             }
         }
     }
@@ -200,7 +213,9 @@ impl Manager {
         if self.is_paused(domid)? {
             return Ok(());
         }
-        Ok(self.host.hypervisor.pause(domid)?)
+        self.host.hypervisor.pause(domid)?;
+        self.happened_to(wanted, What::Paused);
+        Ok(())
     }
 
     /// Lets a domain run; one that runs goes on.
@@ -209,7 +224,9 @@ impl Manager {
         if !self.is_paused(domid)? {
             return Ok(());
         }
-        Ok(self.host.hypervisor.unpause(domid)?)
+        self.host.hypervisor.unpause(domid)?;
+        self.happened_to(wanted, What::Unpaused);
+        Ok(())
     }
 
     fn is_paused(&self, domid: DomId) -> Op<bool> {
@@ -217,7 +234,7 @@ impl Manager {
     }
 
     /// The number of a guest that is whole and has not stopped.
-    fn running(&self, wanted: &str) -> Op<DomId> {
+    pub(super) fn running(&self, wanted: &str) -> Op<DomId> {
         let target = self.find(wanted)?;
         let name = target.name();
         if let Target::Known(domain) = &target {
@@ -235,7 +252,7 @@ impl Manager {
         match target.domid() {
             Some(0) => control_domain(),
             Some(domid) => Ok(domid),
-            None => Err(OpError::Refused(format!("Domain '{name}' is not running"))),
+            None => not_running(&name),
         }
     }
 
@@ -267,6 +284,10 @@ fn apart(config: &GuestConfig, domains: &BTreeMap<Uuid, Arc<Domain>>) -> Op<()> 
     Ok(())
 }
 
+fn not_running<T>(name: &str) -> Op<T> {
+    Err(OpError::Refused(format!("Domain '{name}' is not running")))
+}
+
 fn control_domain<T>() -> Op<T> {
     Err(OpError::Refused("that can't be done to the control domain, Domain-0".to_owned()))
 }
@@ -274,7 +295,7 @@ fn control_domain<T>() -> Op<T> {
 /// Makes up what the file left open and what must stay the same over restarts.
 fn identify(config: &mut GuestConfig) -> io::Result<()> {
     if config.uuid.is_none() {
-        config.uuid = Some(random_uuid()?);
+        config.uuid = Some(identity(&config.name));
     }
     for vif in config.vifs.iter_mut().filter(|vif| vif.mac.is_none()) {
         vif.mac = Some(Mac::in_xen_range(random()?));
@@ -287,7 +308,7 @@ pub(super) fn random_uuid() -> io::Result<Uuid> {
 }
 
 /// From the source that never waits: soon after boot the waiting one may keep us for minutes.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

@@ -1,13 +1,17 @@
 //! Domains: the guests that xend knows, and everything that is done with them.
 //!
 //! `manager` holds them and lets one driver at a time change each; what a driver does is in
-//! `drive`. `life` makes and unmakes a domain, `devices` its devices, `layout` and `paths` know the
+//! `drive`, what it changes of a running guest in `change`. `defined` are the guests that need not
+//! run, `events` tells clients what happened. `life` makes and unmakes a domain, `devices` its devices, `layout` and `paths` know the
 //! store. `policy` decides what becomes of a domain that stopped or was found at start, `record`
 //! keeps what must survive xend itself.
 
+mod change;
 mod check;
+mod defined;
 mod devices;
 mod drive;
+mod events;
 mod layout;
 mod life;
 mod manager;
@@ -26,9 +30,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use uuid::Uuid;
 
+pub use events::{Event, Events, What};
 pub use manager::{Manager, Target};
 pub use record::{DIR as RECORDS, Phase, Record, Records};
 
+use crate::definitions::Definitions;
 use crate::host::{HostError, Hypervisor, Stores};
 use crate::settings::Settings;
 use turn::Turn;
@@ -58,6 +64,8 @@ pub struct Host {
     pub stores: Box<dyn Stores>,
     /// What is kept on disk.
     pub records: Records,
+    /// The guests that are defined.
+    pub definitions: Definitions,
     /// The settings, as last read.
     pub settings: RwLock<Arc<Settings>>,
     /// What tells this boot of the host from others.

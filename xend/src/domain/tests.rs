@@ -46,6 +46,7 @@ impl Place {
             hypervisor: Box::new(self.fake.clone()),
             stores: Box::new(self.fake.clone()),
             records: self.records(),
+            definitions: Definitions::new(self.dir.path().join("etc")),
             settings: RwLock::new(Arc::new(settings)),
             boot_id: "this".to_owned(),
             net: self.dir.path().join("net"),

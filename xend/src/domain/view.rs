@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::manager::{Manager, Target};
 use super::{Domain, OpError, Record, paths};
-use crate::config::{vbd_sxp, vif_sxp};
+use crate::config::{GuestConfig, vbd_sxp, vif_sxp};
+use crate::definitions::Definition;
 use crate::host::Info;
 use crate::rpc::Value;
 use crate::sxp::{list, pair};
@@ -47,6 +50,7 @@ struct Seen {
     name: String,
     info: Option<Info>,
     record: Option<Record>,
+    definition: Option<Definition>,
 }
 
 impl Seen {
@@ -58,16 +62,27 @@ impl Seen {
         let mut members = vec![pair("name", self.name.as_str()), pair("status", self.state())];
         match (&self.info, &self.record) {
             (Some(info), _) => members.extend(live(info)),
-            (None, Some(record)) => members.extend(planned(record)),
-            (None, None) => {}
+            (None, Some(record)) => members.extend(planned(record.uuid, &record.config)),
+            (None, None) => {
+                let config = self.definition.as_ref().map(|definition| &definition.config);
+                let planned = config.map(|it| planned(it.uuid.unwrap_or_default(), it));
+                members.extend(planned.into_iter().flatten());
+            }
+        }
+        if let Some(definition) = &self.definition {
+            members.push(pair("persistent", 1));
+            let auto = if definition.autostart { "start" } else { "ignore" };
+            members.push(pair("on_xend_start", auto));
         }
         if let Some(record) = &self.record {
             members.push(pair("start_time", record.started));
             members.push(pair("restart_count", i64::from(record.restarts)));
             members.push(pair("phase", record.phase.word()));
-            if full {
-                members.extend(settings(record));
-            }
+        }
+        let defined = || self.definition.as_ref().map(|definition| &definition.config);
+        let config = self.record.as_ref().map(|record| &record.config).or_else(defined);
+        if full {
+            members.extend(config.into_iter().flat_map(settings));
         }
         list("domain", members)
     }
@@ -88,25 +103,25 @@ fn live(info: &Info) -> Vec<Value> {
 }
 
 /// What is known of a guest without a domain.
-fn planned(record: &Record) -> Vec<Value> {
+fn planned(uuid: Uuid, config: &GuestConfig) -> Vec<Value> {
     vec![
-        pair("uuid", record.uuid.to_string()),
-        pair("memory", record.config.memory as i64),
-        pair("maxmem", record.config.maxmem as i64),
-        pair("vcpus", i64::from(record.config.vcpus)),
+        pair("uuid", uuid.to_string()),
+        pair("memory", config.memory as i64),
+        pair("maxmem", config.maxmem as i64),
+        pair("vcpus", i64::from(config.vcpus)),
         pair("state", "------"),
         pair("cpu_time", 0.0),
     ]
 }
 
-/// What a guest was made with, besides what the hypervisor tells.
-fn settings(record: &Record) -> Vec<Value> {
+/// What a guest is made with, besides what the hypervisor tells.
+fn settings(guest: &GuestConfig) -> Vec<Value> {
     const SHOWN: [&str; 5] = ["cpus", "on_poweroff", "on_reboot", "on_crash", "image"];
-    let config = record.config.to_sxp();
+    let config = guest.to_sxp();
     let mut members: Vec<Value> =
         SHOWN.iter().flat_map(|name| crate::sxp::children(&config, name).cloned()).collect();
-    let disks = record.config.disks.iter().map(vbd_sxp);
-    let vifs = record.config.vifs.iter().map(vif_sxp);
+    let disks = guest.disks.iter().map(vbd_sxp);
+    let vifs = guest.vifs.iter().map(vif_sxp);
     members.extend(disks.chain(vifs).map(|device| list("device", [device])));
     members
 }
@@ -117,6 +132,7 @@ impl Manager {
     fn seen(&self) -> Op<Vec<Seen>> {
         let domains = self.host.hypervisor.list()?;
         let mut known = self.lock().clone();
+        let mut defined = self.host.definitions.all();
         let mut store = None;
         let mut seen = Vec::new();
         for info in domains {
@@ -132,11 +148,18 @@ impl Manager {
                     name.unwrap_or_else(|| format!("Domain-{}", info.domid))
                 }
             };
-            seen.push(Seen { name, info: Some(info), record });
+            let definition = defined.remove(&name);
+            seen.push(Seen { name, info: Some(info), record, definition });
         }
-        seen.extend(known.values().map(|domain| {
+        for domain in known.values() {
             let record = domain.record();
-            Seen { name: record.config.name.clone(), info: None, record: Some(record) }
+            let name = record.config.name.clone();
+            let definition = defined.remove(&name);
+            seen.push(Seen { name, info: None, record: Some(record), definition });
+        }
+        seen.extend(defined.into_values().map(|definition| {
+            let name = definition.config.name.clone();
+            Seen { name, info: None, record: None, definition: Some(definition) }
         }));
         Ok(seen)
     }
@@ -171,7 +194,7 @@ impl Manager {
     pub fn restarts(&self, wanted: &str) -> Op<u32> {
         match self.find(wanted)? {
             Target::Known(domain) => Ok(domain.lock().restarts),
-            Target::Foreign { .. } => Ok(0),
+            Target::Foreign { .. } | Target::Defined(_) => Ok(0),
         }
     }
 

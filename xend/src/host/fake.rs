@@ -10,10 +10,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Change, DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Stop, Store, Stores,
-    Vcpu,
+    Change, DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Share, Stop, Store,
+    Stores, Vcpu,
 };
-use crate::config::GuestConfig;
+use crate::config::{CpuSet, GuestConfig};
 
 /// What happens at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +229,22 @@ impl Hypervisor for Fake {
 
     fn build(&self, domid: DomId, _: &GuestConfig, _: &Image, _: Ports) -> Result<Rings> {
         self.step(|state| state.domain(domid).map(|_| Rings { store: 100, console: 101 }))
+    }
+
+    fn set_max_memory(&self, domid: DomId, mib: u64) -> Result<()> {
+        self.step(|state| state.domain(domid).map(|info| info.max_memory_kib = mib << 10))
+    }
+
+    fn pin(&self, domid: DomId, _: u32, _: &CpuSet) -> Result<()> {
+        self.step(|state| state.domain(domid).map(drop))
+    }
+
+    fn share(&self, domid: DomId) -> Result<Share> {
+        self.step(|state| state.domain(domid).map(|_| Share { weight: 256, cap: 0 }))
+    }
+
+    fn set_share(&self, domid: DomId, _: Share) -> Result<()> {
+        self.step(|state| state.domain(domid).map(drop))
     }
 
     fn pause(&self, domid: DomId) -> Result<()> {

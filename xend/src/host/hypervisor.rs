@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::Result;
-use crate::config::GuestConfig;
+use crate::config::{CpuSet, GuestConfig};
 
 /// A domain's number.
 pub type DomId = u16;
@@ -88,6 +88,15 @@ pub struct Vcpu {
     pub affinity: Vec<u32>,
 }
 
+/// A domain's share of the processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Its part, compared with that of others; 256 at first.
+    pub weight: u16,
+    /// The most it gets, in percent of one processor; 0: no limit.
+    pub cap: u16,
+}
+
 /// The guest's ends of the event channels to the control domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
@@ -129,6 +138,14 @@ pub trait Hypervisor: Send + Sync {
         image: &Image,
         ports: Ports,
     ) -> Result<Rings>;
+    /// Sets the most memory, in MiB, that it may have.
+    fn set_max_memory(&self, domid: DomId, mib: u64) -> Result<()>;
+    /// Says where a vcpu may run; nowhere in particular if the set is empty.
+    fn pin(&self, domid: DomId, vcpu: u32, cpus: &CpuSet) -> Result<()>;
+    /// What it gets of the processors.
+    fn share(&self, domid: DomId) -> Result<Share>;
+    /// Sets that.
+    fn set_share(&self, domid: DomId, share: Share) -> Result<()>;
     /// Keeps it from running.
     fn pause(&self, domid: DomId) -> Result<()>;
     /// Lets it run.

@@ -10,7 +10,7 @@ mod store;
 pub mod xen;
 pub mod xenstore;
 
-pub use hypervisor::{DomId, Hypervisor, Image, Info, Ports, Rings, Stop, Vcpu};
+pub use hypervisor::{DomId, Hypervisor, Image, Info, Ports, Rings, Share, Stop, Vcpu};
 pub use store::{Change, Perms, Store, Stores, wait};
 
 /// Something the hypervisor or the store would not do; a sentence without a full stop.

@@ -4,8 +4,8 @@ use builder::{Guest, Spec};
 use uuid::Uuid;
 use xen::sys::{CreateDomain, DomainInfo, Error, ShutdownReason};
 
-use super::{DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Stop, Vcpu};
-use crate::config::GuestConfig;
+use super::{DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Share, Stop, Vcpu};
+use crate::config::{CpuSet, GuestConfig};
 
 /// Pages are of this many KiB.
 const PAGE_KIB: u64 = 4;
@@ -31,18 +31,9 @@ impl Xen {
         Ok(self.0.physinfo()?.max_cpu_id + 1)
     }
 
-    fn pin(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
-        let processors = self.processors()?;
-        for vcpu in 0..config.maxvcpus {
-            let Some(set) = config.cpus_of(vcpu) else { continue };
-            let map: Vec<bool> = (0..processors).map(|cpu| set.0.contains(&cpu)).collect();
-            if !map.contains(&true) {
-                let reason = format!("cpus = '{}': this host has {processors}", set.text());
-                return Err(HostError(reason));
-            }
-            self.0.set_vcpu_affinity(domid, vcpu, &map)?;
-        }
-        Ok(())
+    fn pin_all(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
+        let sets = (0..config.maxvcpus).filter_map(|vcpu| Some((vcpu, config.cpus_of(vcpu)?)));
+        sets.into_iter().try_for_each(|(vcpu, set)| self.pin(domid, vcpu, set))
     }
 }
 
@@ -81,7 +72,7 @@ impl Hypervisor for Xen {
     fn limit(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
         self.0.max_vcpus(domid, config.maxvcpus)?;
         self.0.set_max_mem(domid, config.maxmem * 1024 + SLACK_KIB)?;
-        self.pin(domid, config)
+        self.pin_all(domid, config)
     }
 
     fn ports(&self, domid: DomId) -> Result<Ports> {
@@ -108,6 +99,31 @@ impl Hypervisor for Xen {
             },
         )?;
         Ok(Rings { store: built.store_mfn, console: built.console_mfn })
+    }
+
+    fn set_max_memory(&self, domid: DomId, mib: u64) -> Result<()> {
+        Ok(self.0.set_max_mem(domid, mib * 1024 + SLACK_KIB)?)
+    }
+
+    fn pin(&self, domid: DomId, vcpu: u32, cpus: &CpuSet) -> Result<()> {
+        let processors = self.processors()?;
+        let may = |cpu| cpus.0.is_empty() || cpus.0.contains(&cpu);
+        let map: Vec<bool> = (0..processors).map(may).collect();
+        if !map.contains(&true) {
+            let reason = format!("cpus = '{}': this host has {processors}", cpus.text());
+            return Err(HostError(reason));
+        }
+        Ok(self.0.set_vcpu_affinity(domid, vcpu, &map)?)
+    }
+
+    fn share(&self, domid: DomId) -> Result<Share> {
+        let share = self.0.share(domid)?;
+        Ok(Share { weight: share.weight, cap: share.cap })
+    }
+
+    fn set_share(&self, domid: DomId, share: Share) -> Result<()> {
+        let Share { weight, cap } = share;
+        Ok(self.0.set_share(domid, xen::sys::Share { weight, cap })?)
     }
 
     fn pause(&self, domid: DomId) -> Result<()> {

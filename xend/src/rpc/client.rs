@@ -1,8 +1,11 @@
 //! The asking end.
 
 use std::io::{self, BufReader};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::http::{HttpError, read_message, write_request};
 use super::value::{Call, Fault, Value};
@@ -35,6 +38,14 @@ impl Client {
     /// Connects to the socket at `path`.
     pub fn connect(path: &Path) -> io::Result<Self> {
         Ok(Self { stream: BufReader::new(UnixStream::connect(path)?) })
+    }
+
+    /// Whether xend has hung up on this connection, as it does on those that say nothing for long
+    /// and when it ends.
+    pub fn is_stale(&self) -> bool {
+        let mut waiting = [PollFd::new(self.stream.get_ref().as_fd(), PollFlags::POLLIN)];
+        // Nothing is under way, so whatever there is to read is the end.
+        !matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(0))
     }
 
     /// Calls a method and waits for its answer, however long it takes.

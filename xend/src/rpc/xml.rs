@@ -7,7 +7,7 @@ use super::value::{Call, Fault, Value};
 /// Values may nest this deep; decoding recurses.
 const MAX_DEPTH: u32 = 32;
 /// No message of xend has anywhere near this many elements.
-const MAX_NODES: u32 = 200_000;
+const MAX_NODES: u32 = 2_000_000;
 
 type Decoded<T> = Result<T, String>;
 

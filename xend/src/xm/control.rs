@@ -133,7 +133,11 @@ fn guests(xend: &mut Xend) -> Result<BTreeMap<String, Guest>, XmError> {
         (sxp::text(domain, "name").unwrap_or_default(), Guest { phase, restarts })
     };
     let domains = all.as_array().unwrap_or_default().iter();
-    let domains = domains.filter(|domain| sxp::int(domain, "domid") != Some(0));
+    // Neither the control domain nor those that are only defined.
+    let there = |domain: &&Value| {
+        sxp::int(domain, "domid").map_or(sxp::text(domain, "phase").is_some(), |domid| domid != 0)
+    };
+    let domains = domains.filter(there);
     Ok(domains.map(guest).collect())
 }
 

@@ -77,9 +77,14 @@ fn domains(
             |name: &String| xend.call("xend.domain", vec![name.as_str().into(), full.into()]);
         return names.iter().map(&mut one).collect();
     }
+    // Those that are only defined are listed when they are asked for.
+    let (state, defined) = if state == "live" { ("all", false) } else { (state, true) };
+    let there = |domain: &Value| {
+        defined || sxp::value(domain, "domid").is_some() || sxp::value(domain, "phase").is_some()
+    };
     let params = vec![true.into(), state.into(), full.into()];
     match xend.call("xend.domains_with_state", params)? {
-        Value::Array(domains) => Ok(domains),
+        Value::Array(domains) => Ok(domains.into_iter().filter(there).collect()),
         _ => Err(XmError::Failed("xend answered no list".to_owned())),
     }
 }
@@ -89,7 +94,7 @@ fn run_list(xend: &mut Xend, parsed: &Parsed) -> Outcome {
         let reason = "You may specify either a state or a particular VM, but not both";
         return Err(XmError::Usage(reason.to_owned()));
     }
-    let state = parsed.value("state").unwrap_or("all");
+    let state = parsed.value("state").unwrap_or("live");
     let long = parsed.has("long");
     let domains = domains(xend, &parsed.words, state, long)?;
     if long {
@@ -172,7 +177,7 @@ fn affinity(cpus: Option<&Value>, processors: i64) -> String {
 
 fn run_uptime(xend: &mut Xend, parsed: &Parsed) -> Outcome {
     let short = parsed.has("short");
-    let domains = domains(xend, &parsed.words, "all", false)?;
+    let domains = domains(xend, &parsed.words, "live", false)?;
     if !short {
         println!("{:<33} {:>4} Uptime ", "Name", "ID");
     }

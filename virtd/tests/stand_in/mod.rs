@@ -1,0 +1,117 @@
+//! A stand-in for xend, for what needs no hypervisor: it knows some guests and answers as xend
+//! does. What a guest does is tested in dom0.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use virtd::server::Server;
+use virtd::session::Host;
+use virtd::settings::Settings;
+use virtd::xend::Xend;
+use xend::rpc::server::{Handler, Server as Rpc};
+use xend::rpc::{Call, Fault, Value, code};
+use xend::sxp::{list, pair, text};
+
+/// Guests as xend lists them.
+pub struct StandIn {
+    pub domains: Vec<Value>,
+}
+
+impl Handler for StandIn {
+    fn handle(&self, call: &Call) -> Result<Value, Fault> {
+        match call.method.as_str() {
+            "xend.domains_with_state" => Ok(Value::Array(self.domains.clone())),
+            "xend.domain" => {
+                let wanted = call.params[0].as_str().unwrap_or_default().to_owned();
+                let found = self.domains.iter().find(|it| {
+                    text(it, "uuid").as_ref() == Some(&wanted)
+                        || text(it, "name") == Some(wanted.clone())
+                });
+                found.cloned().ok_or_else(|| Fault::new(code::INVALID_DOMAIN, wanted))
+            }
+            "xend.node.info" => Ok(list(
+                "node",
+                [
+                    pair("nr_cpus", 4),
+                    pair("total_memory", 1024),
+                    pair("free_memory", 512),
+                    pair("xen_major", 4),
+                    pair("xen_minor", 17),
+                    pair("xen_extra", ".5"),
+                ],
+            )),
+            other => Err(Fault::new(code::GENERIC, format!("method \"{other}\" is not supported"))),
+        }
+    }
+}
+
+/// A guest that runs, if it has a number, or is only defined.
+pub fn guest(name: &str, number: u32, domid: Option<i64>) -> Value {
+    let mut members = vec![
+        pair("name", name),
+        pair("uuid", uuid::Uuid::from_u128(u128::from(number)).to_string()),
+        pair("status", if domid.is_some() { "running" } else { "halted" }),
+        pair("memory", 64),
+        pair("maxmem", 128),
+        pair("vcpus", 1),
+        pair("cpu_time", 1.5),
+        pair("persistent", 1),
+    ];
+    members.extend(domid.map(|domid| pair("domid", domid)));
+    list("domain", members)
+}
+
+/// virtd with a stand-in below it; both live as long as the test program.
+pub struct Virtd {
+    folder: tempfile::TempDir,
+}
+
+impl Virtd {
+    pub fn start(domains: Vec<Value>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let xend = folder.path().join("xmlrpc.sock");
+        let rpc = Rpc::bind(&xend).unwrap();
+        let stand_in = Arc::new(StandIn { domains });
+        std::thread::spawn(move || {
+            loop {
+                rpc.accept(&stand_in);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let settings =
+            Settings { unix_folder: folder.path().to_owned(), xend, ..Settings::default() };
+        let host =
+            Arc::new(Host { xend: Xend::new(settings.xend.clone()), events: Default::default() });
+        let server = Server::bind(&settings, host).unwrap();
+        std::thread::spawn(move || {
+            loop {
+                server.accept();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        Self { folder }
+    }
+
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Stock virsh with these words.
+    pub fn virsh(&self, words: &[&str]) -> Output {
+        let uri = uri(&self.socket("libvirt-sock"));
+        Command::new("virsh").args(["-c", &uri]).args(words).output().unwrap()
+    }
+
+    /// What it prints when it must succeed.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let output = self.virsh(words);
+        assert!(output.status.success(), "virsh {words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+pub fn uri(socket: &Path) -> String {
+    format!("xen+unix:///system?socket={}", socket.display())
+}

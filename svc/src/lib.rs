@@ -15,6 +15,8 @@ pub mod getopt;
 pub mod glob;
 pub mod host;
 pub mod manifest;
+pub mod memory;
+pub mod program;
 pub mod rc;
 pub mod reap;
 pub mod repo;

@@ -1,6 +1,7 @@
 //! Children that have ended, of any signal: `nix` knows no real-time signals, and would leave
 //! those that died of one uncollected.
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -20,6 +21,16 @@ pub fn ended() -> Option<i32> {
         }
     };
     (pid > 0).then_some(pid)
+}
+
+/// Waits for the end of a child, and collects it.
+pub fn wait_for(pid: i32) -> io::Result<ExitStatus> {
+    let mut status = 0;
+    // SAFETY: waitpid(2) writes to the number it is given and keeps no pointer.
+    match unsafe { libc::waitpid(pid, &mut status, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(ExitStatus::from_raw(status)),
+    }
 }
 
 /// Collects a child that has ended; `None` if it isn't one.

@@ -122,7 +122,12 @@ impl Connection {
                 return Err(FrameError::TooLong(length).into());
             }
         }
-        Ok(frame::decode(&mut self.input)?)
+        let request = frame::decode(&mut self.input)?;
+        if self.input.is_empty() {
+            // A long request was the exception.
+            self.input.shrink_to(READER_FRAME);
+        }
+        Ok(request)
     }
 
     /// Sends `response`, as much of it as goes now.

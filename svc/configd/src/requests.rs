@@ -58,8 +58,9 @@ fn serve(db: &mut Db, request: Request, rights: &Rights) -> Result<Response, DbE
             let part = Part { pg: &pg, prop: Some(&prop) };
             Response::Group(db.group(&fmri, part, &view, rights)?)
         }
-        Request::GroupOfAll { pg, view } => {
-            Response::GroupOfAll(db.group_of_all(&pg, &view, rights)?.into_iter().collect())
+        Request::GroupOfAll { pg, props, view } => {
+            let all = db.group_of_all(&pg, &props, &view, rights)?;
+            Response::GroupOfAll(all.into_iter().collect())
         }
         Request::Snapshots { fmri } => Response::Snapshots(db.snapshots(&fmri)?),
         Request::ReadSnapshot { fmri, name } => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use svc::memory;
 
 use crate::connection::{Connection, Hangup, Waiter};
 use crate::db::{Db, DbError};
@@ -21,6 +22,9 @@ const CLIENTS: u64 = 4096;
 
 /// How many clients one user other than root may have, so that nobody locks the others out.
 const CLIENTS_OF_USER: usize = 256;
+
+/// How long there has to be nothing to do before memory is given back.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Descriptors needed for anything but clients.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -54,7 +58,8 @@ pub fn listen(path: &Path) -> Result<UnixListener, FileError> {
 /// Serves for ever, or until the other end of `leash` is closed: by whom all this is for, or
 /// because he is dead.
 pub fn serve(listener: &UnixListener, db: Db, leash: Option<Stdin>) -> Result<(), ServeError> {
-    let mut server = Server { db, clients: Vec::new(), most: client_limit(), leash };
+    let clients = Vec::new();
+    let mut server = Server { db, clients, most: client_limit(), leash, tidy_at: None };
     while server.turn(listener)? {}
     Ok(())
 }
@@ -75,6 +80,8 @@ struct Server {
     clients: Vec<Connection>,
     most: usize,
     leash: Option<Stdin>,
+    /// When memory is given back, unless there is more to do by then.
+    tidy_at: Option<Instant>,
 }
 
 impl Server {
@@ -87,6 +94,7 @@ impl Server {
         }
         let before = self.db.generation();
         let now = Instant::now();
+        self.tidy(now, ready.iter().any(|flags| !flags.is_empty()));
         let (accept, ready) = (ready[0], &ready[1..]);
         let mut kept = Vec::with_capacity(self.clients.len());
         for (mut client, &flags) in std::mem::take(&mut self.clients).into_iter().zip(ready) {
@@ -115,11 +123,24 @@ impl Server {
             std::iter::once(PollFd::new(listener.as_fd(), interest)).chain(clients).collect();
         // That it is closed is reported unasked.
         fds.extend(self.leash.as_ref().map(|leash| PollFd::new(leash.as_fd(), PollFlags::empty())));
-        let deadline = self.clients.iter().filter_map(Connection::deadline).min();
+        let deadlines = self.clients.iter().filter_map(Connection::deadline);
+        let deadline = deadlines.chain(self.tidy_at).min();
         match poll(&mut fds, timeout_until(deadline)) {
             Ok(_) => Ok(fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()),
             Err(nix::Error::EINTR) => Ok(vec![PollFlags::empty(); fds.len()]),
             Err(error) => Err(ServeError::Poll(error)),
+        }
+    }
+
+    /// Gives memory back after a while in which nobody wanted anything.
+    fn tidy(&mut self, now: Instant, is_busy: bool) {
+        if is_busy {
+            self.tidy_at = Some(now + IDLE);
+        } else if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = None;
+            // What can't be let go is kept, and no harm is done.
+            let _ = self.db.release_memory();
+            memory::release();
         }
     }
 

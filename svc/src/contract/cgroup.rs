@@ -1,12 +1,11 @@
 //! Contracts as cgroups (v2): no process can leave one, and the kernel kills it as a whole.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::process::CommandExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::Id;
+use crate::program::Program;
 
 /// The cgroup that holds all contracts, each named by its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,25 +52,21 @@ impl Cgroups {
         self.folder(id).join("cgroup.events")
     }
 
-    /// The file that takes in members of a contract, which is made if need be.
-    fn entrance(&self, id: Id) -> io::Result<fs::File> {
+    /// The folder of a contract, which is made if need be.
+    fn made(&self, id: Id) -> io::Result<PathBuf> {
         let folder = self.folder(id);
         match fs::create_dir(&folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(folder),
         }
-        fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"))
     }
 
     pub(super) fn take_in(&self, id: Id, pid: i32) -> io::Result<()> {
-        self.entrance(id)?.write_all(pid.to_string().as_bytes())
+        fs::write(self.made(id)?.join("cgroup.procs"), pid.to_string())
     }
 
-    pub(super) fn join(&self, id: Id, command: &mut Command) -> io::Result<()> {
-        let members = self.entrance(id)?;
-        let join = move || (&members).write_all(b"0");
-        // SAFETY: the closure makes one write(2) to a descriptor opened before the fork.
-        unsafe { command.pre_exec(join) };
+    pub(super) fn join(&self, id: Id, program: &mut Program) -> io::Result<()> {
+        program.cgroup(fs::File::open(self.made(id)?)?);
         Ok(())
     }
 
@@ -151,16 +146,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::reap;
 
     #[test]
     fn a_cgroup_is_not_left_by_clearing_the_environment() {
         // Where this host lets us have one.
         let name = format!("svc-test-{}", std::process::id());
         let Some(cgroups) = Cgroups::make(&name) else { return };
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "env -i setsid sh -c 'sleep 100 & sleep 100 &'"]);
-        cgroups.join(7, &mut command).unwrap();
-        let mut child = command.spawn().unwrap();
+        let mut program = Program::new("/bin/sh");
+        program.args(["-c", "env -i setsid sh -c 'sleep 100 & sleep 100 &'"]);
+        cgroups.join(7, &mut program).unwrap();
+        let pid = program.spawn().unwrap();
         while cgroups.pids(7).len() < 2 {
             sleep(Duration::from_millis(5));
         }
@@ -172,8 +168,8 @@ mod tests {
             sleep(Duration::from_millis(5));
         }
         // Even then it is known whose process that was.
-        assert_eq!(cgroups.of(child.id() as i32), Some(7));
-        child.wait().unwrap();
+        assert_eq!(cgroups.of(pid), Some(7));
+        reap::wait_for(pid).unwrap();
         cgroups.kill(8).unwrap();
         cgroups.remove_all();
     }

@@ -9,14 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 
 use super::Id;
 use super::process::{self, Stat};
+use crate::program::Program;
 
 /// The variable.
 const VARIABLE: &str = "SMF_CONTRACT";
@@ -41,16 +40,16 @@ impl Marks {
         &self.place
     }
 
-    pub(super) fn join(&self, id: Id, command: &mut Command) {
-        command.env(VARIABLE, format!("{id}:{}", self.place));
+    pub(super) fn join(&self, id: Id, program: &mut Program) {
+        program.env(VARIABLE, format!("{id}:{}", self.place));
         let limit = self.limit(id) | FIRST;
         // Who is below another's limit can't be marked so, and has its environment left.
         let mark = move || {
             let _ = setrlimit(Resource::RLIMIT_RSS, limit, limit);
             Ok(())
         };
-        // SAFETY: the closure makes one system call, which is safe between fork and exec.
-        unsafe { command.pre_exec(mark) };
+        // SAFETY: the step makes one system call.
+        unsafe { program.before(mark) };
     }
 
     /// Only the limit of a process that runs can be changed; it goes before the environment. Who was
@@ -140,6 +139,7 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
     use std::thread::sleep;
     use std::time::Duration;
 
@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::contract::Contracts;
+    use crate::reap;
 
     fn marks(name: &str) -> Marks {
         Marks::new(&format!("/{name}-{}", std::process::id()))
@@ -162,47 +163,47 @@ mod tests {
         }
     }
 
-    fn started(marks: &Marks, id: Id, script: &str) -> std::process::Child {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        marks.join(id, &mut command);
-        command.spawn().unwrap()
+    fn started(marks: &Marks, id: Id, script: &str) -> i32 {
+        let mut program = Program::new("/bin/sh");
+        program.args(["-c", script]);
+        marks.join(id, &mut program);
+        program.spawn().unwrap()
     }
 
     #[test]
     fn marked_processes_are_found_and_killed_with_their_children() {
         let marks = marks("children");
-        let mut child = started(&marks, 7, "sleep 100 & sleep 100 & wait");
-        let mut other = started(&marks, 8, "sleep 100 & wait");
+        let child = started(&marks, 7, "sleep 100 & sleep 100 & wait");
+        let other = started(&marks, 8, "sleep 100 & wait");
         wait_for(&marks, 7, 3);
         let of_other = wait_for(&marks, 8, 2);
-        assert_eq!(marks.of(child.id() as i32), Some(7));
+        assert_eq!(marks.of(child), Some(7));
         let contracts = Contracts::from(marks.clone());
         contracts.kill(7).unwrap();
         wait_for(&marks, 7, 0);
         // A zombie's contract is known until it is collected.
-        assert_eq!(marks.of(child.id() as i32), Some(7));
-        child.wait().unwrap();
+        assert_eq!(marks.of(child), Some(7));
+        reap::wait_for(child).unwrap();
         assert_eq!(wait_for(&marks, 8, 2), of_other);
         contracts.kill(8).unwrap();
-        other.wait().unwrap();
+        reap::wait_for(other).unwrap();
     }
 
     #[test]
     fn one_that_is_taken_into_another_contract_is_no_longer_of_the_first() {
         let marks = marks("taken");
-        let mut first = started(&marks, 7, "exec sleep 100");
-        let mut second = started(&marks, 7, "sleep 100 & sleep 100 & wait");
+        let first = started(&marks, 7, "exec sleep 100");
+        let second = started(&marks, 7, "sleep 100 & sleep 100 & wait");
         wait_for(&marks, 7, 4);
-        marks.take_in(9, first.id() as i32).unwrap();
+        marks.take_in(9, first).unwrap();
         wait_for(&marks, 7, 3);
-        assert_eq!(wait_for(&marks, 9, 1), [first.id() as i32]);
+        assert_eq!(wait_for(&marks, 9, 1), [first]);
         let contracts = Contracts::from(marks.clone());
         contracts.kill(7).unwrap();
-        second.wait().unwrap();
-        assert_eq!(wait_for(&marks, 9, 1), [first.id() as i32]);
+        reap::wait_for(second).unwrap();
+        assert_eq!(wait_for(&marks, 9, 1), [first]);
         contracts.kill(9).unwrap();
-        first.wait().unwrap();
+        reap::wait_for(first).unwrap();
         assert!(marks.take_in(9, i32::MAX).is_err());
     }
 
@@ -210,8 +211,8 @@ mod tests {
     fn one_that_drops_its_environment_and_its_parents_is_known() {
         let marks = marks("escape");
         let script = "env -i setsid sh -c 'sleep 100 & sleep 100 &'";
-        let mut child = started(&marks, 7, script);
-        child.wait().unwrap();
+        let child = started(&marks, 7, script);
+        reap::wait_for(child).unwrap();
         let found = wait_for(&marks, 7, 2);
         assert!(found.iter().all(|pid| marks.mark_in_environment(*pid).is_none()));
         Contracts::from(marks.clone()).signal(7, Signal::SIGKILL);

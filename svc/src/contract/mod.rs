@@ -13,10 +13,10 @@ mod watch;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use crate::program::Program;
 use cgroup::Cgroups;
 use marks::Marks;
 use process::PidFd;
@@ -103,12 +103,12 @@ impl Contracts {
         made.map_or_else(|| Marks::new(&place).into(), |cgroups| Self(Kind::Cgroups(cgroups)))
     }
 
-    /// Makes the process that `command` starts a member of contract `id`.
-    pub fn join(&self, id: Id, command: &mut Command) -> io::Result<()> {
+    /// Makes the process that `program` starts in a member of contract `id`.
+    pub fn join(&self, id: Id, program: &mut Program) -> io::Result<()> {
         match &self.0 {
-            Kind::Cgroups(cgroups) => cgroups.join(id, command),
+            Kind::Cgroups(cgroups) => cgroups.join(id, program),
             Kind::Marks(marks) => {
-                marks.join(id, command);
+                marks.join(id, program);
                 Ok(())
             }
         }

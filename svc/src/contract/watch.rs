@@ -7,8 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +16,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::process::PidFd;
 use super::{Contracts, Id, Kind};
+use crate::program::Program;
 
 /// Searching may take one part in so many of our time.
 const SHARE: u32 = 10;
@@ -85,14 +84,14 @@ impl Watch {
         &self.contracts
     }
 
-    /// Makes the process that `command` starts a member of contract `id`.
-    pub fn join(&self, id: Id, command: &mut Command) -> io::Result<()> {
+    /// Makes the process that `program` starts in a member of contract `id`.
+    pub fn join(&self, id: Id, program: &mut Program) -> io::Result<()> {
         if let Some((soft, hard)) = self.files {
             let limit = move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?);
-            // SAFETY: the closure makes one system call, which is safe between fork and exec.
-            unsafe { command.pre_exec(limit) };
+            // SAFETY: the step makes one system call.
+            unsafe { program.before(limit) };
         }
-        self.contracts.join(id, command)
+        self.contracts.join(id, program)
     }
 
     /// Looks after a contract from now on; `member` is a process that is known to be in it.
@@ -269,6 +268,7 @@ mod tests {
     use crate::contract::cgroup::Cgroups;
     use crate::contract::marks::Marks;
     use crate::contract::process::Stat;
+    use crate::reap;
 
     /// Both kinds, where this host lets us have a cgroup.
     fn both(name: &str) -> Vec<Contracts> {
@@ -277,11 +277,11 @@ mod tests {
         cgroups.into_iter().chain([Marks::new(&name).into()]).collect()
     }
 
-    fn started(watch: &Watch, id: Id, script: &str) -> std::process::Child {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        watch.join(id, &mut command).unwrap();
-        command.spawn().unwrap()
+    fn started(watch: &Watch, id: Id, script: &str) -> i32 {
+        let mut program = Program::new("/bin/sh");
+        program.args(["-c", script]);
+        watch.join(id, &mut program).unwrap();
+        program.spawn().unwrap()
     }
 
     fn look_until(watch: &mut Watch, is_so: impl Fn(&Watch) -> bool) {
@@ -306,16 +306,16 @@ mod tests {
     fn the_end_of_the_last_process_is_told_and_no_other() {
         for contracts in both("last") {
             let mut watch = Watch::open(contracts).unwrap();
-            let mut first = started(&watch, 1, "sleep 1000 & sleep 1000 &");
-            let mut second = started(&watch, 2, "exec sleep 1000");
-            watch.add(1, Some(first.id() as i32));
-            watch.add(2, Some(second.id() as i32));
-            first.wait().unwrap();
+            let first = started(&watch, 1, "sleep 1000 & sleep 1000 &");
+            let second = started(&watch, 2, "exec sleep 1000");
+            watch.add(1, Some(first));
+            watch.add(2, Some(second));
+            reap::wait_for(first).unwrap();
             let pids = watch.contracts().pids(1);
             let [a, b] = pids[..] else { panic!("{pids:?}") };
             watch.contracts().signal_one(1, a, Signal::SIGKILL);
             // Someone else's number is not obeyed.
-            watch.contracts().signal_one(1, second.id() as i32, Signal::SIGKILL);
+            watch.contracts().signal_one(1, second, Signal::SIGKILL);
             while Stat::read(a).is_some_and(|stat| stat.is_alive) {
                 sleep(Duration::from_millis(5));
             }
@@ -324,9 +324,9 @@ mod tests {
             watch.contracts().signal_one(1, b, Signal::SIGKILL);
             look_until(&mut watch, |watch| watch.is_empty(1));
             assert_eq!(watch.over().collect::<Vec<_>>(), [1]);
-            assert!(!watch.is_empty(2) && second.try_wait().unwrap().is_none());
+            assert!(!watch.is_empty(2) && Stat::read(second).unwrap().is_alive);
             clear_up(watch, &[1, 2]);
-            second.wait().unwrap();
+            reap::wait_for(second).unwrap();
         }
     }
 
@@ -334,26 +334,26 @@ mod tests {
     fn what_was_left_by_another_is_taken_up_and_what_has_gone_is_noticed() {
         for contracts in both("adopted") {
             let mut watch = Watch::open(contracts.clone()).unwrap();
-            let mut lives = started(&watch, 1, "sleep 1000");
-            let mut leads = started(&watch, 2, "sleep 1000 & exec sleep 1000");
+            let lives = started(&watch, 1, "sleep 1000");
+            let leads = started(&watch, 2, "sleep 1000 & exec sleep 1000");
             while contracts.pids(2).len() < 2 {
                 sleep(Duration::from_millis(5));
             }
             watch.add(1, None);
             watch.add(2, None);
-            watch.lead(2, leads.id() as i32);
+            watch.lead(2, leads);
             watch.add(3, None);
             look_until(&mut watch, |watch| watch.is_empty(3));
             assert!(!watch.is_empty(1) && !watch.is_empty(2));
-            leads.kill().unwrap();
-            leads.wait().unwrap();
+            watch.contracts().signal_one(2, leads, Signal::SIGKILL);
+            reap::wait_for(leads).unwrap();
             look_until(&mut watch, |watch| watch.over().any(|id| id == 2));
             assert!(!watch.is_empty(2));
             // A leader that isn't there is noticed at once.
-            watch.lead(1, leads.id() as i32);
+            watch.lead(1, leads);
             assert!(watch.over().any(|id| id == 1));
             clear_up(watch, &[1, 2]);
-            lives.wait().unwrap();
+            reap::wait_for(lives).unwrap();
         }
     }
 }

@@ -49,11 +49,13 @@ impl Host {
     /// Reads all instances.
     pub fn load(repo: &Repo) -> Result<Self, RepoError> {
         let mut host = Self::default();
-        let mut general = repo.pg_of_all("general", &View::Composed)?;
-        for fmri in repo.instances()? {
+        let mut general = repo.pg_of_all("general", &[], &View::Composed)?;
+        let all = repo.instances()?;
+        let groups = repo.pgs_of(&all, &View::Running)?;
+        for (fmri, groups) in all.into_iter().zip(groups) {
             let general = general.remove(&fmri);
-            if let Some(instance) = Instance::read(repo, &fmri, general)? {
-                host.instances.insert(fmri, instance);
+            if let Some(groups) = groups {
+                host.instances.insert(fmri, Instance::composed(groups, general));
             }
         }
         host.look_for_files();
@@ -112,18 +114,17 @@ impl Host {
         }
     }
 
-    /// Reads of all instances only what a list shows, with their names for humans if it shows
-    /// those: a few questions, however many instances there are.
-    pub fn overview(repo: &Repo, with_names: bool) -> Result<Self, RepoError> {
+    /// Reads of all instances only these properties of these groups: a few questions, however many
+    /// instances there are.
+    pub fn overview(repo: &Repo, wanted: &[(&str, &[&str])]) -> Result<Self, RepoError> {
         let mut host = Self::default();
         for fmri in repo.instances()? {
             host.instances.insert(fmri, Instance::default());
         }
-        let names = with_names.then_some("tm_common_name");
-        for pg in ["general", "general_ovr", "restarter"].into_iter().chain(names) {
-            for (fmri, group) in repo.pg_of_all(pg, &View::Composed)? {
+        for (pg, props) in wanted {
+            for (fmri, group) in repo.pg_of_all(pg, props, &View::Composed)? {
                 let instance = host.instances.entry(fmri).or_default();
-                instance.groups.insert(pg.to_owned(), group);
+                instance.groups.insert((*pg).to_owned(), group);
             }
         }
         Ok(host)
@@ -179,13 +180,16 @@ impl Instance {
         fmri: &Fmri,
         general: Option<PropertyGroup>,
     ) -> Result<Option<Self>, RepoError> {
-        let mut groups = match repo.pgs(fmri, &View::Running) {
-            Err(error) if error.is_not_found() => return Ok(None),
-            groups => groups?,
-        };
+        match repo.pgs(fmri, &View::Running) {
+            Err(error) if error.is_not_found() => Ok(None),
+            groups => Ok(Some(Self::composed(groups?, general))),
+        }
+    }
+
+    fn composed(mut groups: Groups, general: Option<PropertyGroup>) -> Self {
         groups.remove("general");
         groups.extend(general.map(|group| ("general".to_owned(), group)));
-        Ok(Some(Self::new(groups)))
+        Self::new(groups)
     }
 
     /// The first value of a property.

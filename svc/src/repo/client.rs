@@ -20,6 +20,10 @@ const RECONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take on top of the time that the client asked it to wait.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// How many requests are said before an answer is read: so many that neither side waits for the
+/// other, and so few that they fit into the socket's buffer.
+const WINDOW: usize = 64;
+
 /// The pause between attempts to connect.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -160,13 +164,73 @@ impl Repo {
         }
     }
 
-    /// One property group of every instance that has it, in one question.
+    /// The property groups of each of many; `None` of what doesn't exist.
+    pub fn pgs_of(&self, fmris: &[Fmri], view: &View) -> Result<Vec<Option<Groups>>, RepoError> {
+        let ask = |fmri: &Fmri| Request::Groups { fmri: fmri.clone(), view: view.clone() };
+        self.of_each(fmris, ask, |response| match response {
+            Response::Groups(groups) => Some(groups),
+            _ => None,
+        })
+    }
+
+    /// One property group of each of many; `None` of what doesn't exist.
+    pub fn pg_of(
+        &self,
+        fmris: &[Fmri],
+        pg: &str,
+        view: &View,
+    ) -> Result<Vec<Option<PropertyGroup>>, RepoError> {
+        let ask = |fmri: &Fmri| {
+            let (fmri, view) = (fmri.clone(), view.clone());
+            Request::Group { fmri, pg: pg.to_owned(), view }
+        };
+        let groups = self.of_each(fmris, ask, |response| match response {
+            Response::Group(group) => Some(group),
+            _ => None,
+        })?;
+        Ok(groups.into_iter().map(Option::flatten).collect())
+    }
+
+    /// The names of the snapshots of each of many instances; `None` of what doesn't exist.
+    pub fn snapshots_of(&self, fmris: &[Fmri]) -> Result<Vec<Option<Vec<String>>>, RepoError> {
+        let ask = |fmri: &Fmri| Request::Snapshots { fmri: fmri.clone() };
+        self.of_each(fmris, ask, |response| match response {
+            Response::Snapshots(names) => Some(names),
+            _ => None,
+        })
+    }
+
+    /// Asks the same of many, without waiting for each answer.
+    fn of_each<T>(
+        &self,
+        fmris: &[Fmri],
+        ask: impl Fn(&Fmri) -> Request,
+        take: impl Fn(Response) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, RepoError> {
+        let mut all = Vec::with_capacity(fmris.len());
+        for some in fmris.chunks(WINDOW) {
+            let requests: Vec<Request> = some.iter().map(&ask).collect();
+            for response in self.exchange(&requests, Some(ANSWER))? {
+                all.push(match response {
+                    Response::Failed(failure) if failure.code == Code::NotFound => None,
+                    Response::Failed(failure) => return Err(failure.into()),
+                    response => Some(take(response).ok_or(RepoError::Unexpected)?),
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// One property group of every instance that has it, in one question; of its properties those in
+    /// `props`, or all if that is empty.
     pub fn pg_of_all(
         &self,
         pg: &str,
+        props: &[&str],
         view: &View,
     ) -> Result<BTreeMap<Fmri, PropertyGroup>, RepoError> {
-        match self.call(&Request::GroupOfAll { pg: pg.to_owned(), view: view.clone() })? {
+        let props = props.iter().map(|prop| (*prop).to_owned()).collect();
+        match self.call(&Request::GroupOfAll { pg: pg.to_owned(), props, view: view.clone() })? {
             Response::GroupOfAll(groups) => Ok(groups),
             _ => Err(RepoError::Unexpected),
         }
@@ -245,27 +309,35 @@ impl Repo {
     ) -> Result<(u64, Vec<Changed>), RepoError> {
         let timeout_ms = timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
         let request = Request::ChangesSince { generation, timeout_ms };
-        match self.exchange(&request, timeout.map(|t| t.saturating_add(ANSWER)))? {
+        match self.ask(&request, timeout.map(|t| t.saturating_add(ANSWER)))? {
             Response::Changes { generation, changed } => Ok((generation, changed)),
             _ => Err(RepoError::Unexpected),
         }
     }
 
     fn call(&self, request: &Request) -> Result<Response, RepoError> {
-        self.exchange(request, Some(ANSWER))
+        self.ask(request, Some(ANSWER))
     }
 
-    /// Says `request` until an answer comes, on a new connection if the old one broke.
+    fn ask(&self, request: &Request, timeout: Option<Duration>) -> Result<Response, RepoError> {
+        let mut responses = self.exchange(std::slice::from_ref(request), timeout)?;
+        match responses.pop() {
+            Some(Response::Failed(failure)) => Err(failure.into()),
+            response => response.ok_or(RepoError::Unexpected),
+        }
+    }
+
+    /// Says `requests` until all answers come, on a new connection if the old one broke.
     fn exchange(
         &self,
-        request: &Request,
+        requests: &[Request],
         timeout: Option<Duration>,
-    ) -> Result<Response, RepoError> {
-        let frame = frame::encode(request)?;
+    ) -> Result<Vec<Response>, RepoError> {
+        let frames = requests.iter().map(frame::encode).collect::<Result<Vec<_>, _>>()?;
+        let (frames, count) = (frames.concat(), requests.len());
         let give_up = Instant::now() + RECONNECT;
         loop {
-            match self.attempt(&frame, timeout, give_up) {
-                Ok(Response::Failed(failure)) => return Err(failure.into()),
+            match self.attempt(&frames, count, timeout, give_up) {
                 Err(RepoError::Lost(error))
                     if is_broken(error.kind()) && Instant::now() < give_up =>
                 {
@@ -278,20 +350,21 @@ impl Repo {
 
     fn attempt(
         &self,
-        frame: &[u8],
+        frames: &[u8],
+        count: usize,
         timeout: Option<Duration>,
         give_up: Instant,
-    ) -> Result<Response, RepoError> {
+    ) -> Result<Vec<Response>, RepoError> {
         // Taken, so that a connection on which anything went wrong is not used again.
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(&self.path, give_up, is_absent).map_err(RepoError::Lost)?,
         };
         stream.set_read_timeout(timeout).map_err(RepoError::Lost)?;
-        stream.write_all(frame).map_err(RepoError::Lost)?;
-        let response = read_frame(&mut stream)?;
+        stream.write_all(frames).map_err(RepoError::Lost)?;
+        let responses = read_frames(&mut stream, count)?;
         self.stream.replace(Some(stream));
-        Ok(response)
+        Ok(responses)
     }
 }
 
@@ -314,18 +387,22 @@ fn is_broken(kind: ErrorKind) -> bool {
     matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-fn read_frame(stream: &mut UnixStream) -> Result<Response, RepoError> {
+fn read_frames(stream: &mut UnixStream, count: usize) -> Result<Vec<Response>, RepoError> {
+    let mut responses = Vec::with_capacity(count);
     let mut buffer = Vec::new();
-    let mut chunk = [0; 16 << 10];
+    let mut chunk = [0; 64 << 10];
     loop {
+        while let Some(response) = frame::decode(&mut buffer)? {
+            responses.push(response);
+        }
+        if responses.len() == count {
+            return Ok(responses);
+        }
         match stream.read(&mut chunk) {
             Ok(0) => return Err(RepoError::Lost(ErrorKind::UnexpectedEof.into())),
             Ok(n) => buffer.extend_from_slice(&chunk[..n]),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(RepoError::Lost(error)),
-        }
-        if let Some(response) = frame::decode(&mut buffer)? {
-            return Ok(response);
         }
     }
 }

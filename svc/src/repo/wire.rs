@@ -171,6 +171,9 @@ pub enum Request {
     GroupOfAll {
         /// The group's name.
         pg: String,
+        /// The properties that are of interest; all, if none is named.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        props: Vec<String>,
         /// Which state of it.
         view: View,
     },

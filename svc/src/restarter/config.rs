@@ -1,10 +1,9 @@
 //! An instance's description: property groups in, what the engine and the runner need out.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, PLAIN};
 use super::engine::{self, Backoff, Dependency, Entity, Grouping, Method, Model, RestartOn};
 use crate::fmri::Fmri;
 use crate::value::{Groups, PropertyGroup};
@@ -30,8 +29,32 @@ pub struct MethodSpec {
     pub exec: String,
     /// How long it may take; `None`: for ever.
     pub timeout: Option<Duration>,
+    /// Who runs it, where, and with what; `None` if nothing is said of that.
+    pub context: Option<Box<Context>>,
+}
+
+impl MethodSpec {
     /// Who runs it, where, and with what.
-    pub context: Context,
+    pub(crate) fn context(&self) -> &Context {
+        self.context.as_deref().unwrap_or(&PLAIN)
+    }
+}
+
+/// The methods that change a service's state, as far as there are any. There are many services, so
+/// they are not kept in a map.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Methods([Option<Box<MethodSpec>>; 3]);
+
+impl Methods {
+    fn read(groups: &Groups) -> Self {
+        let all = [Method::Start, Method::Stop, Method::Refresh];
+        Self(all.map(|method| method_spec(groups, method.name()).map(Box::new)))
+    }
+
+    /// How a method is run, if it is there.
+    pub fn get(&self, method: Method) -> Option<&MethodSpec> {
+        self.0[method as usize].as_deref()
+    }
 }
 
 /// A method that tells whether the service is well, beside the fact that it lives.
@@ -51,9 +74,9 @@ pub struct Description {
     /// What the engine needs.
     pub config: engine::Config,
     /// The methods there are.
-    pub methods: BTreeMap<Method, MethodSpec>,
+    pub methods: Methods,
     /// How it is checked, if it is.
-    pub check: Option<Check>,
+    pub check: Option<Box<Check>>,
     /// Core dumps are no faults.
     pub ignore_core: bool,
     /// Signals are no faults.
@@ -84,19 +107,17 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
         limit: millis("retry_delay_max", RETRY_DELAY_MAX),
     };
     let (dependencies, invalid) = dependencies(&groups);
-    let all = [Method::Start, Method::Stop, Method::Refresh].into_iter();
-    let methods: BTreeMap<Method, MethodSpec> =
-        all.filter_map(|method| Some((method, method_spec(&groups, method.name())?))).collect();
-    let check = method_spec(&groups, CHECK).map(|method| Check {
-        method,
-        period: number("check_period").map_or(CHECK_PERIOD, Duration::from_secs),
-        failures: number("check_failures").unwrap_or(CHECK_FAILURES).max(1),
+    let methods = Methods::read(&groups);
+    let check = method_spec(&groups, CHECK).map(|method| {
+        let period = number("check_period").map_or(CHECK_PERIOD, Duration::from_secs);
+        let failures = number("check_failures").unwrap_or(CHECK_FAILURES).max(1);
+        Box::new(Check { method, period, failures })
     });
     let config = engine::Config {
         enabled,
         dependencies,
         model,
-        has_refresh: methods.get(&Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
+        has_refresh: methods.get(Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
         failure_count: number("critical_failure_count").map_or(FAILURE_COUNT, |n| n as usize),
         failure_period: millis("critical_failure_period", FAILURE_PERIOD),
         manager: engine::Manager::Master,
@@ -106,8 +127,9 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
     let (ignore_core, ignore_signal) = (ignores("core"), ignores("signal"));
     let timeout_retry = first("timeout_retry") != Some("false");
     // They are most of what an instance takes in memory, and few need them.
-    let execs = methods.values().chain(check.iter().map(|check| &check.method));
-    let uses_properties = execs.into_iter().any(|spec| spec.exec.contains("%{"));
+    let execs = methods.0.iter().flatten().map(Box::as_ref);
+    let mut execs = execs.chain(check.iter().map(|check| &check.method));
+    let uses_properties = execs.any(|spec| spec.exec.contains("%{"));
     let groups = if uses_properties { groups } else { Groups::new() };
     Description { config, methods, check, ignore_core, ignore_signal, timeout_retry, groups }
 }
@@ -164,7 +186,9 @@ fn method_spec(groups: &Groups, name: &str) -> Option<MethodSpec> {
     Some(MethodSpec {
         exec: group.first("exec")?.to_owned(),
         timeout: (seconds > 0).then(|| Duration::from_secs(seconds)),
-        context: Context::read(group, groups.get("method_context")),
+        context: Some(Context::read(group, groups.get("method_context")))
+            .filter(|context| *context != PLAIN)
+            .map(Box::new),
     })
 }
 
@@ -204,9 +228,9 @@ mod tests {
             description.config.dependencies.iter().flat_map(|d| d.entities.clone()).collect();
         let service = Entity::Service(Fmri::parse("svc:/a/b").unwrap());
         assert_eq!(entities, [Entity::File("/etc/x".into()), service]);
-        let spec = &description.methods[&Method::Start];
+        let spec = description.methods.get(Method::Start).unwrap();
         assert_eq!(spec.timeout, Some(Duration::from_secs(5)));
-        assert_eq!(spec.context.user.as_deref(), Some("nobody"));
+        assert_eq!(spec.context().user.as_deref(), Some("nobody"));
         assert_eq!(description.check, None);
         groups.insert("check".to_owned(), group("method", &[("exec", "/bin/x")]));
         let check = read(groups.clone(), true).check.unwrap();

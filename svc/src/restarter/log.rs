@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use crate::clock;
@@ -27,15 +27,18 @@ pub(crate) fn shown_path(fmri: &Fmri) -> String {
 }
 
 fn open(name: &str) -> io::Result<File> {
-    let folder: PathBuf = crate::root(FOLDER);
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join(name);
-    let is_new = !path.exists();
-    let file = OpenOptions::new().append(true).create(true).open(path)?;
-    if is_new {
-        // Whatever our umask is: everybody may read why a service doesn't run.
-        file.set_permissions(Permissions::from_mode(MODE))?;
+    let path = crate::root(FOLDER).join(name);
+    match OpenOptions::new().append(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(&path),
+        opened => opened,
     }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    // Whatever our umask is: everybody may read why a service doesn't run.
+    file.set_permissions(Permissions::from_mode(MODE))?;
     Ok(file)
 }
 
@@ -48,7 +51,8 @@ pub(crate) fn of_instance(fmri: &Fmri) -> io::Result<File> {
 pub(crate) fn write(fmri: &Fmri, line: &str) {
     let stamp = clock::log_stamp(SystemTime::now());
     if let Ok(mut file) = of_instance(fmri) {
-        let _ = writeln!(file, "[ {stamp} {line} ]");
+        // At once, or what methods write there could come in between.
+        let _ = file.write_all(format!("[ {stamp} {line} ]\n").as_bytes());
     }
 }
 
@@ -76,6 +80,6 @@ pub(crate) fn failure(line: &str) {
 fn write_global(kind: &str, line: &str) {
     let stamp = clock::log_stamp(SystemTime::now());
     if let Ok(mut file) = open("svc.startd.log") {
-        let _ = writeln!(file, "{stamp}/{THREAD}{kind}: {line}");
+        let _ = file.write_all(format!("{stamp}/{THREAD}{kind}: {line}\n").as_bytes());
     }
 }

@@ -31,12 +31,13 @@ pub(crate) struct Processes {
     pub(crate) restarts: u64,
 }
 
-/// The changes that show an instance as it is.
+/// The changes that show an instance as it is, if of its processes `before` is shown.
 pub(crate) fn changes(
     fmri: &Fmri,
     look: &Look,
     since: SystemTime,
     processes: &Processes,
+    before: Option<&Processes>,
 ) -> Vec<Change> {
     let set = |prop: &str, ty: PropType, values: Vec<String>| Change::SetProp {
         fmri: fmri.clone(),
@@ -57,31 +58,38 @@ pub(crate) fn changes(
         text("next_state", look.next.map_or("none", |state| state.name())),
         text("auxiliary_state", &look.auxiliary),
         set("state_timestamp", PropType::Time, vec![clock::to_property(since)]),
-        text("logfile", &log::shown_path(fmri)),
-        set("contract", PropType::Count, processes.contract.iter().map(Id::to_string).collect()),
-        set(
-            "transient_contract",
-            PropType::Count,
-            processes.transient.iter().map(Id::to_string).collect(),
-        ),
     ];
-    changes.extend(
-        processes.start_pid.map(|pid| set("start_pid", PropType::Count, vec![pid.to_string()])),
-    );
-    changes.extend(
-        processes.start_time.map(|time| {
-            set("start_method_timestamp", PropType::Time, vec![clock::to_property(time)])
-        }),
-    );
-    let restarts = (processes.restarts > 0).then_some(processes.restarts);
-    changes.extend(
-        restarts.map(|restarts| set("restarts", PropType::Count, vec![restarts.to_string()])),
-    );
-    changes.extend(processes.start_status.map(|status| {
-        let raw = status.into_raw().to_string();
-        set("start_method_waitstatus", PropType::Integer, vec![raw])
-    }));
+    if before.is_none() {
+        changes.push(text("logfile", &log::shown_path(fmri)));
+    }
+    let earlier = before.map(Processes::shown).unwrap_or_default();
+    let now = processes.shown().into_iter();
+    let news = now.filter(|property| !earlier.contains(property));
+    changes.extend(news.map(|(prop, ty, values)| set(prop, ty, values)));
     changes
+}
+
+impl Processes {
+    /// As properties. One that is not known now stays as it was.
+    fn shown(&self) -> Vec<(&'static str, PropType, Vec<String>)> {
+        let ids = |id: Option<Id>| id.iter().map(Id::to_string).collect();
+        let time = self.start_time.map(clock::to_property);
+        let status = self.start_status.map(|status| status.into_raw().to_string());
+        let restarts = (self.restarts > 0).then(|| self.restarts.to_string());
+        let optional = [
+            ("start_pid", PropType::Count, self.start_pid.map(|pid| pid.to_string())),
+            ("start_method_timestamp", PropType::Time, time),
+            ("restarts", PropType::Count, restarts),
+            ("start_method_waitstatus", PropType::Integer, status),
+        ];
+        let mut shown = vec![
+            ("contract", PropType::Count, ids(self.contract)),
+            ("transient_contract", PropType::Count, ids(self.transient)),
+        ];
+        let known = optional.into_iter().filter_map(|(prop, ty, value)| Some((prop, ty, value?)));
+        shown.extend(known.map(|(prop, ty, value)| (prop, ty, vec![value])));
+        shown
+    }
 }
 
 /// The change that shows which service asked for maintenance, if it is known.

@@ -13,7 +13,7 @@ use super::engine::{Method, Model, Outcome};
 use super::log;
 use super::method;
 use super::numbers::Numbers;
-use super::spawn::{reason, reason_file, spawn};
+use super::spawn::{make_reason_folder, reason, reason_file, spawn};
 use crate::contract::{Contracts, Id, Watch};
 use crate::fmri::Fmri;
 
@@ -91,6 +91,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn open() -> io::Result<Self> {
         let lock = lock()?;
+        make_reason_folder()?;
         Ok(Self {
             watch: Watch::open(Contracts::open()?)?,
             numbers: Numbers::default(),
@@ -122,7 +123,7 @@ impl Runner {
         own: Id,
         primary: Option<Id>,
     ) -> Begun {
-        let Some(spec) = description.methods.get(&method) else {
+        let Some(spec) = description.methods.get(method) else {
             log::write(fmri, &format!("Method property group '{}' is not present.", method.name()));
             return self.begin(fmri, method, None, None, primary, description);
         };

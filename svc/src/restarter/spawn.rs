@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use super::config::MethodSpec;
 use super::context::MISCONFIGURED;
@@ -13,12 +13,16 @@ use super::log;
 use super::method::RESTARTER;
 use crate::contract::{Id, Watch};
 use crate::fmri::Fmri;
+use crate::program::Program;
 
 /// What the process that can't execute a method ends with (smf_method(7)).
 const EXEC_FAILED: i32 = 10;
 
 /// What the kernel says of a file that it can't execute by itself.
 const NOT_A_PROGRAM: i32 = nix::libc::ENOEXEC;
+
+/// Where methods leave their reasons.
+const REASONS: &str = "/run/svc/reason";
 
 /// How much of a method's reason is kept, in bytes.
 const REASON_MAX: u64 = 1024;
@@ -52,61 +56,52 @@ pub(crate) fn spawn(
     contract: Id,
     command: &str,
 ) -> Result<i32, CannotStart> {
-    let context = spec.context.resolve().map_err(CannotStart::Context)?;
+    let context = spec.context().resolve().map_err(CannotStart::Context)?;
     context.notes.iter().for_each(|note| log::write(fmri, note));
-    offer_reason_file(contract, context.user())?;
-    let mut start = |mut process: Command| -> Result<i32, CannotStart> {
-        let log = log::of_instance(fmri)?;
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    context.user().map_or(Ok(()), |user| offer_reason_file(contract, user))?;
+    let in_shell = format!("exec {command}");
+    let by_shell = ["/bin/sh", "-c", &in_shell];
+    let start = |watch: &mut Watch, words: &[&str]| -> Result<i32, CannotStart> {
+        let mut process = Program::new(words[0]);
+        process.args(&words[1..]).output(log::of_instance(fmri)?);
         set_environment(&mut process, fmri, name, spec, contract);
         watch.join(contract, &mut process)?;
         let new_session = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
-        // SAFETY: the closure makes one system call, which is safe between fork and exec.
-        unsafe { process.pre_exec(new_session) };
+        // SAFETY: the step makes one system call.
+        unsafe { process.before(new_session) };
         context.clone().apply(&mut process);
-        Ok(process.spawn()?.id() as i32)
+        Ok(process.spawn()?)
     };
-    let pid = match plain(command).map(&mut start) {
+    let pid = match plain(command).map(|words| start(watch, &words)) {
         // A script that doesn't say whose it is is the shell's.
         Some(Err(CannotStart::Exec(error))) if error.raw_os_error() == Some(NOT_A_PROGRAM) => {
-            start(by_shell(command))?
+            start(watch, &by_shell)?
         }
         Some(started) => started?,
-        None => start(by_shell(command))?,
+        None => start(watch, &by_shell)?,
     };
     watch.add(contract, Some(pid));
     Ok(pid)
 }
 
-fn by_shell(command: &str) -> Command {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("exec {command}")]);
-    shell
-}
-
-/// What the shell would execute for a command line that means nothing special to it: to ask it
-/// would double the cost of a start.
-fn plain(command: &str) -> Option<Command> {
+/// The words of a command line that means nothing special to a shell: to ask one would double the
+/// cost of a start.
+fn plain(command: &str) -> Option<Vec<&str>> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./- ".contains(c);
-    let mut words = command.split(' ').filter(|word| !word.is_empty());
-    let program = words.next().filter(|word| word.starts_with('/'))?;
-    if !command.chars().all(is_plain) {
-        return None;
-    }
-    let mut process = Command::new(program);
-    process.args(words);
-    Some(process)
+    let words: Vec<&str> = command.split(' ').filter(|word| !word.is_empty()).collect();
+    let is_path = words.first().is_some_and(|program| program.starts_with('/'));
+    (is_path && command.chars().all(is_plain)).then_some(words)
 }
 
 fn set_environment(
-    process: &mut Command,
+    process: &mut Program,
     fmri: &Fmri,
     name: &str,
     spec: &MethodSpec,
     contract: Id,
 ) {
     process.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    for setting in &spec.context.environment {
+    for setting in &spec.context().environment {
         match setting.split_once('=') {
             Some((name, value)) if !name.is_empty() && !name.starts_with("SMF_") => {
                 process.env(name, value);
@@ -124,17 +119,19 @@ fn set_environment(
 
 /// Where a method leaves its reason for ending as it does (smf_method_exit in smf_include.sh).
 pub(crate) fn reason_file(contract: Id) -> PathBuf {
-    crate::root(&format!("/run/svc/reason/{contract}"))
+    crate::root(REASONS).join(contract.to_string())
 }
 
-/// Makes the file that the method of a contract, run by `user`, may leave its reason in.
-fn offer_reason_file(contract: Id, user: Option<u32>) -> io::Result<()> {
+/// Makes the folder of these files; in it methods that are run by us make theirs themselves.
+pub(crate) fn make_reason_folder() -> io::Result<()> {
+    fs::create_dir_all(crate::root(REASONS))
+}
+
+/// Makes the file for a method that is run by another user.
+fn offer_reason_file(contract: Id, user: u32) -> io::Result<()> {
     let file = reason_file(contract);
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
     fs::write(&file, "")?;
-    user.map_or(Ok(()), |user| std::os::unix::fs::chown(&file, Some(user), None))
+    std::os::unix::fs::chown(&file, Some(user), None)
 }
 
 /// The reason that the method of a contract has left: one line, not too long.
@@ -153,14 +150,9 @@ mod tests {
 
     #[test]
     fn only_what_a_shell_would_not_change_goes_without_one() {
-        let words = |command: &str| -> Option<Vec<String>> {
-            let process = plain(command)?;
-            let all = std::iter::once(process.get_program()).chain(process.get_args());
-            Some(all.map(|word| word.to_string_lossy().into_owned()).collect())
-        };
-        assert_eq!(words("/bin/x  -a b=c").unwrap(), ["/bin/x", "-a", "b=c"]);
+        assert_eq!(plain("/bin/x  -a b=c").unwrap(), ["/bin/x", "-a", "b=c"]);
         for special in ["x", "A=b /bin/x", "/bin/x $A", "/bin/x 'a'", "/bin/x >y", "/bin/x;", ""] {
-            assert_eq!(words(special), None, "{special}");
+            assert_eq!(plain(special), None, "{special}");
         }
     }
 }

@@ -152,8 +152,12 @@ fn protected_values_are_hidden_wherever_they_are_read() {
             };
             let (group, alone) = (part(None), part(Some("password")));
             assert_eq!(alone.props.keys().collect::<Vec<_>>(), ["password"]);
-            let of_all = f.db.group_of_all("secret", view, rights).unwrap().remove(0).1;
-            shown.extend([groups["secret"].clone(), group, alone, of_all].map(is_there));
+            let of_all = |props: &[String]| {
+                f.db.group_of_all("secret", props, view, rights).unwrap().remove(0).1
+            };
+            let (all, one) = (of_all(&[]), of_all(&["password".to_owned()]));
+            assert_eq!(one.props.keys().collect::<Vec<_>>(), ["password"]);
+            shown.extend([groups["secret"].clone(), group, alone, all, one].map(is_there));
         }
         let snapshot = f.db.snapshot(&instance, RUNNING, rights).unwrap().unwrap();
         shown.push(is_there(snapshot.instance["secret"].clone()));

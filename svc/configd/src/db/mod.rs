@@ -156,17 +156,20 @@ impl Db {
         Ok(group)
     }
 
-    /// One property group of every instance that has it.
+    /// One property group of every instance that has it; of its properties those in `props`, or
+    /// all if that is empty.
     pub fn group_of_all(
         &self,
         pg: &str,
+        props: &[String],
         view: &View,
         rights: &Rights,
     ) -> Result<Vec<(Fmri, PropertyGroup)>> {
         let tx = self.conn.unchecked_transaction()?;
-        let mut all = read::group_of_all(&tx, pg, view)?;
+        let mut all = read::group_of_all(&tx, pg, props, view)?;
         for (fmri, group) in &mut all {
             access::conceal(&tx, rights, fmri, pg, group)?;
+            group.props.retain(|name, _| props.is_empty() || props.contains(name));
         }
         Ok(all)
     }
@@ -191,6 +194,11 @@ impl Db {
     pub fn back_up_for(&self, kind: &str, rights: &Rights) -> Result<()> {
         access::permit_all(rights)?;
         self.back_up(kind)
+    }
+
+    /// Lets go of what it has in memory of the files.
+    pub fn release_memory(&self) -> Result<()> {
+        Ok(self.conn.release_memory()?)
     }
 
     /// What changed after `generation`, each thing once.

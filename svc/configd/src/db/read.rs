@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use svc::compose;
 use svc::fmri::Fmri;
 use svc::repo::{Changed, Code, View, snapshots};
@@ -138,10 +138,12 @@ pub fn group(
     }
 }
 
-/// The group `pg` of every instance that has it, sorted.
+/// The group `pg` of every instance that has it, sorted. The properties in `props` are of interest,
+/// or all if that is empty; others may be there as well.
 pub fn group_of_all(
     conn: &Connection,
     pg: &str,
+    props: &[String],
     view: &View,
 ) -> Result<Vec<(Fmri, PropertyGroup)>> {
     let mut edited = Attached::default();
@@ -150,12 +152,12 @@ pub fn group_of_all(
         _ => &LAYERS,
     };
     for &layer in layers {
-        edited.extend(attached(conn, layer, pg)?);
+        edited.extend(attached(conn, layer, pg, props)?);
     }
     let inherits = *view != View::Direct;
     let mut all = Vec::new();
     for fmri in entities(conn, true)? {
-        let own = edited.get(&fmri).cloned();
+        let own = edited.remove(&fmri);
         let inherited = edited.get(&fmri.service()).filter(|_| inherits).cloned();
         let found = match (view, compose::group(own, inherited)) {
             (View::Direct | View::Composed, found) | (View::Running, found @ Some(_)) => found,
@@ -176,26 +178,39 @@ type Attached = HashMap<Fmri, PropertyGroup>;
 
 /// The group `pg` of every service and instance that it is attached to, by one query: to ask for
 /// ten thousand one by one takes ten times as long.
-fn attached(conn: &Connection, layer: Layer, pg: &str) -> Result<Attached> {
+fn attached(conn: &Connection, layer: Layer, pg: &str, props: &[String]) -> Result<Attached> {
     let db = layer.schema();
+    let wanted = match vec!["?"; props.len()].join(", ") {
+        all if all.is_empty() => all,
+        some => format!("AND prop.name IN ({some})"),
+    };
     let sql = format!(
-        "SELECT service, instance, pg.type, prop.name, prop.type, vals FROM {db}.pg
-         JOIN {db}.entity ON entity.id = pg.entity LEFT JOIN {db}.prop ON prop.pg = pg.id
+        "SELECT service, instance, pg.type, prop.name, prop.type, vals, pg.id FROM {db}.pg
+         JOIN {db}.entity ON entity.id = pg.entity
+         LEFT JOIN {db}.prop ON prop.pg = pg.id {wanted}
          WHERE pg.name = ?"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([pg])?;
+    let words = props.iter().map(String::as_str).chain([pg]);
+    let mut rows = statement.query(params_from_iter(words))?;
     let persistent = layer == Layer::Persistent;
     let mut all = Attached::new();
+    let mut latest: Option<(i64, Fmri, PropertyGroup)> = None;
     while let Some(row) = rows.next()? {
-        let ty: String = row.get(2)?;
-        let empty = PropertyGroup { persistent, ..PropertyGroup::new(&ty) };
-        let group = all.entry(fmri_of(row)?).or_insert(empty);
+        // The rows of a group come one after the other.
+        let id = row.get(6)?;
+        if latest.as_ref().is_none_or(|(latest, ..)| *latest != id) {
+            let ty: String = row.get(2)?;
+            let empty = PropertyGroup { persistent, ..PropertyGroup::new(&ty) };
+            let before = latest.replace((id, fmri_of(row)?, empty));
+            all.extend(before.map(|(_, fmri, group)| (fmri, group)));
+        }
         // A group may have no properties.
-        if let Some(name) = row.get(3)? {
+        if let (Some((.., group)), Some(name)) = (&mut latest, row.get(3)?) {
             group.props.insert(name, stored(row.get(4)?, row.get(5)?)?);
         }
     }
+    all.extend(latest.map(|(_, fmri, group)| (fmri, group)));
     Ok(all)
 }
 
@@ -215,13 +230,10 @@ fn from_snapshot(conn: &Connection, fmri: &Fmri, name: &str) -> Result<Groups> {
 pub fn direct(conn: &Connection, fmri: &Fmri, layers: &[Layer]) -> Result<Groups> {
     let mut groups = Groups::new();
     for &layer in layers {
-        let db = layer.schema();
-        let sql = format!(
-            "SELECT pg.id, pg.name, pg.type FROM {db}.pg JOIN {db}.entity ON entity.id = pg.entity
-             WHERE service = ? AND instance = ?"
-        );
+        let Some(entity) = entity_id(conn, layer, fmri)? else { continue };
+        let sql = format!("SELECT id, name, type FROM {}.pg WHERE entity = ?", layer.schema());
         let mut statement = conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![fmri.service, instance_key(fmri)])?;
+        let mut rows = statement.query([entity])?;
         while let Some(row) = rows.next()? {
             let group = load(conn, layer, row.get(0)?, row.get(2)?, None)?;
             groups.insert(row.get(1)?, group);
@@ -251,12 +263,10 @@ pub fn group_id(
     fmri: &Fmri,
     pg: &str,
 ) -> Result<Option<(i64, String)>> {
-    let db = layer.schema();
-    let sql = format!(
-        "SELECT pg.id, pg.type FROM {db}.pg JOIN {db}.entity ON entity.id = pg.entity
-         WHERE service = ? AND instance = ? AND name = ?"
-    );
-    let key = params![fmri.service, instance_key(fmri), pg];
+    // Two questions, as SQLite would plan one with a join anew each time that it is asked.
+    let Some(entity) = entity_id(conn, layer, fmri)? else { return Ok(None) };
+    let sql = format!("SELECT id, type FROM {}.pg WHERE entity = ? AND name = ?", layer.schema());
+    let key = params![entity, pg];
     let found = conn.prepare_cached(&sql)?.query_row(key, |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(found.optional()?)
 }

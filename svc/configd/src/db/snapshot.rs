@@ -5,14 +5,14 @@ use sha2::{Digest, Sha256};
 use svc::fmri::Fmri;
 use svc::repo::Snapshot;
 
-use super::read::{direct, instance_key};
+use super::read::{direct, entity_id};
 use super::{Layer, Result};
 
 pub fn names(conn: &Connection, fmri: &Fmri) -> Result<Vec<String>> {
-    let sql = "SELECT name FROM main.snapshot JOIN main.entity ON entity.id = snapshot.entity
-               WHERE service = ? AND instance = ? ORDER BY name";
+    let Some(entity) = entity_id(conn, Layer::Persistent, fmri)? else { return Ok(Vec::new()) };
+    let sql = "SELECT name FROM main.snapshot WHERE entity = ? ORDER BY name";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([&fmri.service, instance_key(fmri)], |row| row.get(0))?;
+    let rows = statement.query_map([entity], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -22,10 +22,10 @@ pub fn exists(conn: &Connection, fmri: &Fmri, name: &str) -> Result<bool> {
 
 /// The row of what a snapshot holds.
 pub fn data_id(conn: &Connection, fmri: &Fmri, name: &str) -> Result<Option<i64>> {
-    let sql = "SELECT data FROM main.snapshot JOIN main.entity ON entity.id = snapshot.entity
-               WHERE service = ? AND instance = ? AND name = ?";
+    let Some(entity) = entity_id(conn, Layer::Persistent, fmri)? else { return Ok(None) };
+    let sql = "SELECT data FROM main.snapshot WHERE entity = ? AND name = ?";
     let mut statement = conn.prepare_cached(sql)?;
-    let row = statement.query_row([&fmri.service, instance_key(fmri), name], |row| row.get(0));
+    let row = statement.query_row(params![entity, name], |row| row.get(0));
     Ok(row.optional()?)
 }
 

@@ -87,7 +87,8 @@ fn views_show_what_they_should() {
     let running = f.db.groups(&fmri_of("svc:/a:x"), &View::Running, &Rights::All).unwrap();
     assert_eq!(running.keys().collect::<Vec<_>>(), ["config", "state"]);
     assert_eq!(f.value("svc:/a", "config", &View::Running), Some(1));
-    let all = f.db.group_of_all("config", &View::Snapshot(RUNNING.into()), &Rights::All).unwrap();
+    let all =
+        f.db.group_of_all("config", &[], &View::Snapshot(RUNNING.into()), &Rights::All).unwrap();
     assert_eq!(all.len(), 1);
 }
 

@@ -16,14 +16,25 @@ pub struct Writer<'a> {
     generation: u64,
     changed: HashSet<(Layer, Changed)>,
     snapshots_changed: bool,
+    /// The group of the latest step: most steps are about the one of the step before.
+    latest: Option<Place>,
     /// Why it must not change anything.
     stale: Option<Failure>,
+}
+
+/// A property group that is there.
+struct Place {
+    fmri: Fmri,
+    pg: String,
+    layer: Layer,
+    id: i64,
 }
 
 impl<'a> Writer<'a> {
     /// Begins the commit that makes `generation`, in the transaction on `conn`.
     pub fn new(conn: &'a Connection, generation: u64) -> Self {
-        Self { conn, generation, changed: HashSet::new(), snapshots_changed: false, stale: None }
+        let changed = HashSet::new();
+        Self { conn, generation, changed, snapshots_changed: false, latest: None, stale: None }
     }
 
     /// Applies one step.
@@ -132,6 +143,7 @@ impl<'a> Writer<'a> {
     }
 
     fn delete(&mut self, fmri: &Fmri) -> Result<()> {
+        self.latest = None;
         let of_service = |other: &Fmri| other.service == fmri.service;
         let mut doomed = vec![fmri.clone()];
         if !fmri.is_instance() {
@@ -179,6 +191,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Where a group is. The service or instance must exist.
+    fn locate(&mut self, fmri: &Fmri, pg: &str) -> Result<Option<(Layer, i64)>> {
+        if let Some(place) = &self.latest
+            && place.pg == pg
+            && place.fmri == *fmri
+        {
+            return Ok(Some((place.layer, place.id)));
+        }
+        must_exist(self.conn, fmri)?;
+        let Some((layer, id, _)) = self.find_group(fmri, pg)? else { return Ok(None) };
+        self.latest = Some(Place { fmri: fmri.clone(), pg: pg.to_owned(), layer, id });
+        Ok(Some((layer, id)))
+    }
+
     fn find_group(&self, fmri: &Fmri, pg: &str) -> Result<Option<(Layer, i64, String)>> {
         for layer in LAYERS {
             if let Some((id, ty)) = group_id(self.conn, layer, fmri, pg)? {
@@ -189,6 +215,7 @@ impl<'a> Writer<'a> {
     }
 
     fn delete_group(&mut self, fmri: &Fmri, pg: &str) -> Result<()> {
+        self.latest = None;
         if let Some((layer, id, _)) = self.find_group(fmri, pg)? {
             let sql = format!("DELETE FROM {}.pg WHERE id = ?", layer.schema());
             self.conn.prepare_cached(&sql)?.execute([id])?;
@@ -205,9 +232,9 @@ impl<'a> Writer<'a> {
         ty: PropType,
         values: &[String],
     ) -> Result<()> {
-        must_exist(self.conn, fmri)?;
+        let place = self.locate(fmri, pg)?;
         want(fmri::is_name(prop), || format!("Invalid property name \"{prop}\"."))?;
-        let Some((layer, id, _)) = self.find_group(fmri, pg)? else {
+        let Some((layer, id)) = place else {
             return refuse(Code::NotFound, format!("No such property group \"{pg}\"."));
         };
         let values =

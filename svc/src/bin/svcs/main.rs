@@ -73,7 +73,7 @@ fn run(options: &Options) -> Result<bool, Error> {
     }
     let repo = Repo::connect()?;
     let host = match options.mode {
-        Mode::List | Mode::Log | Mode::Watch => Host::overview(&repo, options.shows_names())?,
+        Mode::List | Mode::Log | Mode::Watch => Host::overview(&repo, &options.wanted())?,
         _ => Host::load(&repo)?,
     };
     let legacy = match options.mode {

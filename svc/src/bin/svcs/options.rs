@@ -87,11 +87,24 @@ pub struct Options {
     pub operands: Vec<String>,
 }
 
+/// The properties that tell which instances are shown.
+const ENABLED: [(&str, &[&str]); 2] =
+    [("general", &["enabled", "restarter"]), ("general_ovr", &["enabled"])];
+/// Those that are shown, and those with names for humans.
+const SHOWN: (&str, &[&str]) =
+    ("restarter", &["state", "next_state", "state_timestamp", "contract"]);
+const LOGS: (&str, &[&str]) = ("restarter", &["alt_logfile", "logfile"]);
+const NAME: (&str, &[&str]) = ("tm_common_name", &["C"]);
+
 impl Options {
-    /// Whether names for humans are shown or sorted by.
-    pub fn shows_names(&self) -> bool {
-        let mut keys = self.keys.iter().map(|(column, _)| column);
-        self.columns.contains(&Column::Desc) || keys.any(|key| *key == Column::Desc)
+    /// The property groups that a list needs, and the properties.
+    pub fn wanted(&self) -> Vec<(&'static str, &'static [&'static str])> {
+        let lists_all = self.all && self.restarters.is_empty();
+        let mut wanted = if lists_all { Vec::new() } else { ENABLED.to_vec() };
+        wanted.push(if self.mode == Mode::Log { LOGS } else { SHOWN });
+        let mut columns = self.keys.iter().map(|(column, _)| column).chain(&self.columns);
+        wanted.extend(columns.any(|column| *column == Column::Desc).then_some(NAME));
+        wanted
     }
 }
 

@@ -10,12 +10,11 @@ mod limits;
 
 use std::ffi::CString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use nix::libc;
-use nix::unistd::{Gid, Uid, chdir, setgid, setgroups, setuid, write};
+use nix::unistd::{Gid, Uid, chdir, write};
 
+use crate::program::Program;
 use crate::value::PropertyGroup;
 use accounts::{User, group_number, groups_of};
 use capabilities::{Set, Wish};
@@ -50,6 +49,19 @@ pub struct Context {
     /// What is set and has no meaning here.
     pub ignored: Vec<&'static str>,
 }
+
+/// The context of a method of which nothing is said.
+pub(crate) static PLAIN: Context = Context {
+    user: None,
+    group: None,
+    supp_groups: None,
+    directory: None,
+    environment: Vec::new(),
+    limits: Vec::new(),
+    privileges: None,
+    limit_privileges: None,
+    ignored: Vec::new(),
+};
 
 impl Context {
     /// Reads a context; the method's own group overrides the common one.
@@ -160,6 +172,23 @@ struct Identity {
     others: Vec<u32>,
 }
 
+impl Identity {
+    /// Makes it this process's. The C library would have our threads do so as well.
+    fn assume(&self) {
+        let (count, others) = (self.others.len(), self.others.as_ptr());
+        // SAFETY: setgroups(2) reads as many numbers as it is told; the others take one each.
+        unsafe {
+            must("Groups", done(libc::syscall(libc::SYS_setgroups, count, others)));
+            must("Group", done(libc::syscall(libc::SYS_setgid, self.gid)));
+            must("User", done(libc::syscall(libc::SYS_setuid, self.uid)));
+        }
+    }
+}
+
+fn done(result: libc::c_long) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// A context that can be applied.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
@@ -179,32 +208,26 @@ impl Resolved {
         self.identity.as_ref().map(|identity| identity.uid)
     }
 
-    /// Has the process that `command` starts take on this context, after all that was asked of
-    /// the command before, which may need our rights.
-    pub(crate) fn apply(self, command: &mut Command) {
-        let groups: Vec<Gid> = self
-            .identity
-            .iter()
-            .flat_map(|identity| &identity.others)
-            .copied()
-            .map(Gid::from_raw)
-            .collect();
+    /// Has the process that `program` starts in take on this context, after all that was asked of
+    /// it before, which may need our rights.
+    pub(crate) fn apply(self, program: &mut Program) {
+        if self.identity.is_some() || self.has.is_some() {
+            program.apart();
+        }
         let place = format!("Working directory \"{}\"", self.directory.to_string_lossy());
         let context = move || {
             must("Limits", self.limits.iter().try_for_each(|limit| limit.set()));
             must("Limit privileges", self.bound.map_or(Ok(()), Set::bound));
             must("Privileges", self.has.map_or(Ok(()), |_| Set::outlive_change(self.uid())));
             if let Some(identity) = &self.identity {
-                must("Groups", setgroups(&groups));
-                must("Group", setgid(Gid::from_raw(identity.gid)));
-                must("User", setuid(Uid::from_raw(identity.uid)));
+                identity.assume();
             }
             must(&place, chdir(self.directory.as_c_str()));
             must("Privileges", self.has.map_or(Ok(()), Set::take));
             Ok(())
         };
-        // SAFETY: the closure makes system calls only, on memory that was allocated before.
-        unsafe { command.pre_exec(context) };
+        // SAFETY: the step makes system calls only, on memory that was allocated before.
+        unsafe { program.before(context) };
     }
 
     fn uid(&self) -> u32 {

@@ -82,6 +82,9 @@ impl Daemon {
         }
         if let Some(instance) = self.instances.get_mut(fmri) {
             instance.processes.contract = own;
+            if let Some(id) = own {
+                self.owners.note(id, fmri, &self.instances);
+            }
             self.changed.insert(fmri.clone());
         }
         Ok(())

@@ -30,7 +30,7 @@ pub(super) fn appear(repo: &Repo) -> Result<(), RepoError> {
         repo.commit(vec![Change::AddInstance(fmri), general, enabled])?;
     }
     let look = Look { state: State::Online, next: None, auxiliary: "none".to_owned() };
-    let shown = publish::changes(&master, &look, SystemTime::now(), &Processes::default());
+    let shown = publish::changes(&master, &look, SystemTime::now(), &Processes::default(), None);
     repo.commit(shown).map(drop)
 }
 
@@ -71,7 +71,7 @@ impl Daemon {
         self.events.push_back(Event::Milestone(self.milestone.clone()));
         self.settle();
         let pg = "general_ovr";
-        let overridden = self.repo.pg_of_all(pg, &View::Direct)?;
+        let overridden = self.repo.pg_of_all(pg, &["enabled"], &View::Direct)?;
         let inside = overridden.into_keys().filter(|fmri| self.engine.is_inside(fmri));
         let changes = inside.map(|fmri| Change::DelPg { fmri, pg: pg.to_owned() }).collect();
         self.repo.commit(changes).map(drop)

@@ -3,6 +3,7 @@
 mod checks;
 mod delegated;
 mod milestone;
+mod owners;
 mod processes;
 mod progress;
 mod record;
@@ -30,8 +31,10 @@ use super::method;
 use super::publish::Processes;
 use super::run::{Begun, Runner};
 use crate::fmri::Fmri;
+use crate::memory;
 use crate::repo::{Change, Repo, socket_path};
 use checks::Checks;
+use owners::Owners;
 use progress::Progress;
 pub use progress::obeyed;
 use record::temporarily_disabled;
@@ -46,8 +49,13 @@ struct Instance {
     /// What its method last said to the administrator.
     reason: Option<String>,
     shown: Option<Look>,
+    /// What the repository knows of its processes, or is about to.
+    saved: Option<Processes>,
     since: SystemTime,
 }
+
+/// In boxes, as the nodes of a tree are half empty.
+type Instances = BTreeMap<Fmri, Box<Instance>>;
 
 /// The restarter.
 pub struct Daemon {
@@ -55,11 +63,13 @@ pub struct Daemon {
     engine: Engine,
     runner: Runner,
     delegates: Delegates,
-    instances: BTreeMap<Fmri, Instance>,
+    instances: Instances,
+    owners: Owners,
     events: VecDeque<Event>,
     changed: BTreeSet<Fmri>,
-    /// What the repository has not taken yet.
+    /// What the repository has not taken yet: states, and snapshots of what is started.
     unsaved: Vec<(Fmri, Vec<Change>)>,
+    unsaved_snapshots: Vec<(Fmri, Vec<Change>)>,
     /// Methods that wait until the repository knows that they run.
     to_run: Vec<(Fmri, Method)>,
     /// Killed, and not gone yet.
@@ -71,6 +81,8 @@ pub struct Daemon {
     wake: UnixStream,
     signals: Signals,
     began: Instant,
+    /// Much was done, and took memory that is not needed any more.
+    is_bloated: bool,
     shutdown: bool,
 }
 
@@ -98,10 +110,12 @@ impl Daemon {
             engine: Engine::new(),
             runner,
             delegates,
-            instances: BTreeMap::new(),
+            instances: Instances::new(),
+            owners: Owners::default(),
             events: VecDeque::new(),
             changed: BTreeSet::new(),
             unsaved: Vec::new(),
+            unsaved_snapshots: Vec::new(),
             to_run: Vec::new(),
             dying: BTreeMap::new(),
             checks: Checks::default(),
@@ -111,14 +125,14 @@ impl Daemon {
             wake,
             signals,
             began: Instant::now(),
+            is_bloated: true,
             shutdown: false,
         };
         daemon.end_old_checks();
         milestone::appear(&daemon.repo).map_err(io::Error::other)?;
         daemon.take_up_milestone().map_err(io::Error::other)?;
-        for fmri in daemon.repo.instances().map_err(io::Error::other)? {
-            daemon.take_up(fmri).map_err(io::Error::other)?;
-        }
+        let all = daemon.repo.instances().map_err(io::Error::other)?;
+        daemon.take_up(all).map_err(io::Error::other)?;
         daemon.settle();
         Ok(daemon)
     }
@@ -147,9 +161,17 @@ impl Daemon {
             self.run_checks();
             self.events.push_back(Event::Tick);
             self.settle();
+            self.tidy();
             if self.shutdown && self.engine.is_quiet() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Gives memory back that was needed for many at a time.
+    fn tidy(&mut self) {
+        if std::mem::take(&mut self.is_bloated) {
+            memory::release();
         }
     }
 
@@ -165,7 +187,8 @@ impl Daemon {
     }
 
     /// Feeds the engine all events there are, shows the result, and does what it wants. What is
-    /// about to run is on record before it does: should we be killed, the next of us finds it.
+    /// about to run is on record before it does: should we be killed, the next of us finds it. A
+    /// crowd is dealt with in parts, for what is written of all at once takes much memory.
     fn settle(&mut self) {
         loop {
             while !self.events.is_empty() {
@@ -178,10 +201,15 @@ impl Daemon {
             }
             self.show();
             let is_recorded = self.save() || self.shutdown;
-            if self.to_run.is_empty() || !is_recorded {
+            if !is_recorded {
                 return;
             }
-            for (fmri, method) in std::mem::take(&mut self.to_run) {
+            let is_shown = |(fmri, _): &mut (Fmri, Method)| !self.changed.contains(fmri);
+            let ready: Vec<_> = self.to_run.extract_if(.., is_shown).collect();
+            if ready.is_empty() && self.changed.is_empty() {
+                return;
+            }
+            for (fmri, method) in ready {
                 self.run(fmri, method);
             }
         }
@@ -220,6 +248,9 @@ impl Daemon {
             let earlier = &instance.processes;
             let restarts = earlier.restarts + u64::from(earlier.start_time.is_some());
             instance.processes = Processes { contract, start_time, restarts, ..Default::default() };
+            if let Some(id) = contract {
+                self.owners.note(id, &fmri, &self.instances);
+            }
         } else {
             instance.processes.transient = contract;
         }

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 
-use super::Daemon;
+use super::{Daemon, Instance};
 use crate::fmri::Fmri;
 use crate::reap;
 use crate::restarter::context::MISCONFIGURED;
@@ -88,11 +88,15 @@ impl Daemon {
         if self.was_check(pid, status) {
             return;
         }
-        let owner = self.instances.iter_mut().find(|(_, instance)| {
-            instance.processes.start_pid == Some(pid)
-                || (contract.is_some() && instance.processes.contract == contract)
+        let of_contract = contract.and_then(|id| self.owners.of(id, &self.instances).cloned());
+        let owner = of_contract.or_else(|| {
+            // A process that is the service is known even if it has left its contract.
+            let is_it = |instance: &Instance| instance.processes.start_pid == Some(pid);
+            let found = self.instances.iter().find(|(_, instance)| is_it(instance));
+            found.map(|(fmri, _)| fmri.clone())
         });
-        let Some((fmri, instance)) = owner else { return };
+        let Some(fmri) = owner else { return };
+        let Some(instance) = self.instances.get_mut(&fmri) else { return };
         let description = &instance.description;
         let reason = if description.config.model == Model::Child {
             // Only the end of the process that is the service counts.
@@ -113,20 +117,17 @@ impl Daemon {
                 _ => return,
             }
         };
-        self.events.push_back(Event::Stopped(fmri.clone(), reason));
+        self.events.push_back(Event::Stopped(fmri, reason));
     }
 
     /// Notices services whose last process has gone; of a child, the one that is the service.
     pub(super) fn watch_contracts(&mut self) {
-        let over: BTreeSet<u64> = self.runner.watch.over().collect();
-        if over.is_empty() {
-            return;
-        }
-        let is_over = |contract: Option<u64>| contract.is_some_and(|id| over.contains(&id));
-        let stopped = self.instances.iter().filter(|(fmri, instance)| {
-            is_over(instance.processes.contract) && self.engine.is_watched(fmri)
-        });
-        let events = stopped.map(|(fmri, _)| Event::Stopped(fmri.clone(), StopReason::Exited));
+        let over: Vec<u64> = self.runner.watch.over().collect();
+        let stopped = over.into_iter().filter_map(|id| self.owners.of(id, &self.instances));
+        let stopped: BTreeSet<&Fmri> =
+            stopped.filter(|fmri| self.engine.is_watched(fmri)).collect();
+        let events = stopped.into_iter().cloned();
+        let events = events.map(|fmri| Event::Stopped(fmri, StopReason::Exited));
         self.events.extend(events);
     }
 }

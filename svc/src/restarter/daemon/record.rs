@@ -12,10 +12,14 @@ use crate::restarter::{log, publish};
 use crate::state::State;
 use crate::value::PropType;
 
+/// How many states are written at once.
+const AT_ONCE: usize = 256;
+
 impl Daemon {
-    /// Notes the states that changed.
+    /// Notes states that changed, but not too many at once; the others stay in `changed`.
     pub(super) fn show(&mut self) {
-        for fmri in std::mem::take(&mut self.changed) {
+        for _ in 0..AT_ONCE {
+            let Some(fmri) = self.changed.pop_first() else { return };
             let Some(look) = self.engine.look(&fmri) else {
                 self.instances.remove(&fmri);
                 continue;
@@ -23,65 +27,79 @@ impl Daemon {
             self.check_if_running(&fmri, &look);
             let Some(instance) = self.instances.get_mut(&fmri) else { continue };
             let before = instance.shown.replace(look.clone()).map(|look| look.state);
-            let mut changes = Vec::new();
             if before != Some(look.state) {
                 instance.since = SystemTime::now();
                 announce(&fmri, &look, instance.processes.start_status);
                 if look.state.is_running() && !before.is_some_and(State::is_running) {
-                    changes.push(Change::CopySnapshot {
-                        fmri: fmri.clone(),
-                        from: snapshots::RUNNING.to_owned(),
-                        to: snapshots::START.to_owned(),
-                    });
+                    let (from, to) = (snapshots::RUNNING.to_owned(), snapshots::START.to_owned());
+                    let copy = Change::CopySnapshot { fmri: fmri.clone(), from, to };
+                    self.unsaved_snapshots.push((fmri.clone(), vec![copy]));
                 }
             }
-            changes.extend(publish::changes(&fmri, &look, instance.since, &instance.processes));
+            let (since, processes) = (instance.since, &instance.processes);
+            let changes = publish::changes(&fmri, &look, since, processes, instance.saved.as_ref());
+            instance.saved = Some(processes.clone());
             self.unsaved.push((fmri, changes));
         }
+        self.is_bloated = true;
     }
 
     /// Writes what changed to the repository, all at once. Returns whether all is on record now;
     /// if not, it is tried again later.
     pub(super) fn save(&mut self) -> bool {
-        if self.unsaved.is_empty() {
-            return true;
-        }
-        let all = self.unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
-        match self.repo.commit(all) {
+        // Snapshots are for good, and written by themselves: they wait for the disk, and may find it
+        // full, in which case it is done without. States need neither.
+        match self.commit(&self.unsaved_snapshots) {
             Ok(_) => {}
-            Err(error) if error.is_backend() => return self.save_states(&error),
-            Err(RepoError::Refused(_)) => {
-                // One that was deleted meanwhile must not keep the others back.
-                for (fmri, changes) in &self.unsaved {
-                    match self.repo.commit(changes.clone()) {
-                        Ok(_) => {}
-                        Err(error) if error.is_not_found() => {}
-                        Err(error) => log::global(&format!("{fmri}: {error}")),
+            Err(error) if error.is_backend() => log::global(&error.to_string()),
+            Err(error) => return wait(&error),
+        }
+        self.unsaved_snapshots.clear();
+        match self.commit(&self.unsaved) {
+            Ok(refused) => {
+                self.unsaved.clear();
+                for fmri in refused {
+                    if let Some(instance) = self.instances.get_mut(&fmri) {
+                        instance.saved = None;
                     }
                 }
+                true
             }
-            Err(error) => {
-                log::global(&format!("states wait to be written: {error}"));
-                return false;
+            // They wait, and keep no service from running.
+            Err(error) if error.is_backend() => {
+                log::global(&error.to_string());
+                true
             }
+            Err(error) => wait(&error),
         }
-        self.unsaved.clear();
-        true
     }
 
-    /// Writes the states alone, which need no room on the disk, when it is full, say; snapshots do
-    /// without. If even that fails they wait, and keep no service from running.
-    fn save_states(&mut self, error: &RepoError) -> bool {
-        log::global(&format!("{error}"));
-        for (_, changes) in &mut self.unsaved {
-            changes.retain(|change| !matches!(change, Change::CopySnapshot { .. }));
+    /// Commits the changes of all at once, or of each if one is refused: that was deleted
+    /// meanwhile, say, and must not keep the others back. Returns whose were refused.
+    fn commit(&self, unsaved: &[(Fmri, Vec<Change>)]) -> Result<Vec<Fmri>, RepoError> {
+        if unsaved.is_empty() {
+            return Ok(Vec::new());
         }
-        let states = self.unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
-        if self.repo.commit(states).is_ok() {
-            self.unsaved.clear();
+        let all = unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
+        match self.repo.commit(all) {
+            Err(error @ RepoError::Refused(_)) if !error.is_backend() => {}
+            result => return result.map(|_| Vec::new()),
         }
-        true
+        let mut refused = Vec::new();
+        for (fmri, changes) in unsaved {
+            let Err(error) = self.repo.commit(changes.clone()) else { continue };
+            refused.push(fmri.clone());
+            if !error.is_not_found() {
+                log::global(&format!("{fmri}: {error}"));
+            }
+        }
+        Ok(refused)
     }
+}
+
+fn wait(error: &RepoError) -> bool {
+    log::global(&format!("states wait to be written: {error}"));
+    false
 }
 
 /// Says on the console what an administrator has to know.

@@ -13,15 +13,29 @@ use crate::restarter::log;
 use crate::restarter::publish::{self, Processes};
 use crate::value::PropertyGroup;
 
+/// How many instances are taken up at once.
+const AT_ONCE: usize = 64;
+
+/// What the repository says of an instance.
+struct Found {
+    description: Description,
+    /// How an earlier restarter left it.
+    earlier: Option<publish::Earlier>,
+}
+
 impl Daemon {
-    /// An instance of the repository, as it is found at start.
-    pub(super) fn take_up(&mut self, fmri: Fmri) -> Result<(), RepoError> {
-        if is_master(&fmri) {
-            return Ok(());
+    /// Instances of the repository, as they are found at start, or new.
+    pub(super) fn take_up(&mut self, mut all: Vec<Fmri>) -> Result<(), RepoError> {
+        all.retain(|fmri| !is_master(fmri));
+        for some in all.chunks(AT_ONCE) {
+            for (fmri, found) in self.describe(some)? {
+                self.take_up_as(fmri, found);
+            }
         }
-        let earlier = self.repo.pg(&fmri, "restarter", &View::Direct)?;
-        let earlier = earlier.as_ref().and_then(publish::read);
-        let Some(description) = self.describe(&fmri)? else { return Ok(()) };
+        Ok(())
+    }
+
+    fn take_up_as(&mut self, fmri: Fmri, Found { description, earlier }: Found) {
         let is_ours = description.config.manager == Manager::Master;
         let config = description.config.clone();
         let instance = Instance {
@@ -29,49 +43,75 @@ impl Daemon {
             processes: Processes::default(),
             reason: None,
             shown: None,
+            saved: None,
             since: SystemTime::now(),
         };
-        let instance = self.instances.entry(fmri.clone()).or_insert(instance);
+        let instance = self.instances.entry(fmri.clone()).or_insert(Box::new(instance));
         let Some(earlier) = earlier else {
-            self.events.push_back(Event::Configure(fmri, config));
-            return Ok(());
+            return self.events.push_back(Event::Configure(fmri, config));
         };
         instance.since = earlier.since;
-        instance.processes = earlier.processes;
+        instance.processes = earlier.processes.clone();
+        instance.saved = Some(earlier.processes);
+        let contract = instance.processes.contract;
         let is_child = instance.description.config.model == Model::Child;
         let leader = instance.processes.start_pid.filter(|_| is_child);
         // A stop or refresh method that was running begins anew, if it is still needed.
         let leftover = instance.processes.transient.take();
         if is_ours {
-            self.runner.adopt(instance.processes.contract, leader, leftover);
+            self.runner.adopt(contract, leader, leftover);
         }
         instance.shown = Some(earlier.look.clone());
+        if let Some(id) = contract {
+            self.owners.note(id, &fmri, &self.instances);
+        }
         self.events.push_back(Event::Adopt(fmri.clone(), config.clone(), earlier.look));
         self.events.push_back(Event::Configure(fmri, config));
-        Ok(())
     }
 
-    /// Reads an instance's description; `None` if it says nothing of being enabled, which keeps
-    /// it from its restarter (smf(7)).
-    fn describe(&self, fmri: &Fmri) -> Result<Option<Description>, RepoError> {
-        let Some((enabled, manager)) = self.general(fmri)? else { return Ok(None) };
-        if !self.repo.snapshots(fmri)?.iter().any(|name| name == snapshots::RUNNING) {
+    /// Reads the descriptions of instances, and how they were. Those that don't exist are left out,
+    /// and those that say nothing of being enabled, which keeps them from their restarter (smf(7)).
+    fn describe(&self, fmris: &[Fmri]) -> Result<Vec<(Fmri, Found)>, RepoError> {
+        let general = self.repo.pg_of(fmris, "general", &View::Composed)?;
+        let general = fmris.iter().zip(general).filter_map(|(fmri, general)| {
+            let lasting = is_enabled(general.as_ref())?;
+            let named = general.as_ref()?.first("restarter");
+            Some((fmri.clone(), (lasting, manager(named.unwrap_or_default()))))
+        });
+        let (fmris, general): (Vec<_>, Vec<_>) = general.unzip();
+        self.take_snapshots(&fmris)?;
+        let groups = self.repo.pgs_of(&fmris, &View::Running)?;
+        let found = fmris.into_iter().zip(general).zip(groups);
+        let found = found.filter_map(|((fmri, (lasting, manager)), groups)| {
+            let groups = groups?;
+            let earlier = groups.get("restarter").and_then(publish::read);
+            let enabled = is_enabled(groups.get("general_ovr")).unwrap_or(lasting);
+            let mut description = config::read(groups, enabled);
+            description.config.manage(manager);
+            Some((fmri, Found { description, earlier }))
+        });
+        Ok(found.collect())
+    }
+
+    /// Makes sure that instances have a running snapshot.
+    fn take_snapshots(&self, fmris: &[Fmri]) -> Result<(), RepoError> {
+        let names = self.repo.snapshots_of(fmris)?;
+        let lacks = |names: &Vec<String>| !names.iter().any(|name| name == snapshots::RUNNING);
+        for (fmri, _) in
+            fmris.iter().zip(names).filter(|(_, names)| names.as_ref().is_some_and(lacks))
+        {
             self.repo.snapshot(fmri, snapshots::RUNNING)?;
         }
-        let groups = self.repo.pgs(fmri, &View::Running)?;
-        let mut description = config::read(groups, enabled);
-        description.config.manage(manager);
-        Ok(Some(description))
+        Ok(())
     }
 
     /// What counts at the moment, refreshed or not: whether it is enabled, by the temporary setting
     /// before the lasting one, and who is its restarter.
     fn general(&self, fmri: &Fmri) -> Result<Option<(bool, Manager)>, RepoError> {
         let read = |group: &str| self.repo.pg(fmri, group, &View::Composed);
-        let enabled = |group: Option<&PropertyGroup>| group?.get("enabled")?.as_bool();
         let general = read("general")?;
-        let Some(lasting) = enabled(general.as_ref()) else { return Ok(None) };
-        let temporary = enabled(read("general_ovr")?.as_ref());
+        let Some(lasting) = is_enabled(general.as_ref()) else { return Ok(None) };
+        let temporary = is_enabled(read("general_ovr")?.as_ref());
         let named = general.as_ref().and_then(|group| group.first("restarter"));
         Ok(Some((temporary.unwrap_or(lasting), manager(named.unwrap_or_default()))))
     }
@@ -108,16 +148,15 @@ impl Daemon {
     }
 
     fn came_or_went(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
-        match self.describe(fmri)? {
-            Some(_) if !self.instances.contains_key(fmri) => self.take_up(fmri.clone()),
-            _ => Ok(()),
-        }
+        // One that is gone is to be told so.
+        self.repo.snapshots(fmri)?;
+        if self.instances.contains_key(fmri) { Ok(()) } else { self.take_up(vec![fmri.clone()]) }
     }
 
     fn enabled_changed(&mut self, fmri: &Fmri) -> Result<(), RepoError> {
         let Some((enabled, manager)) = self.general(fmri)? else { return Ok(()) };
         let Some(instance) = self.instances.get_mut(fmri) else {
-            return self.take_up(fmri.clone());
+            return self.take_up(vec![fmri.clone()]);
         };
         instance.description.config.enabled = enabled;
         instance.description.config.manage(manager);
@@ -166,11 +205,15 @@ impl Daemon {
     }
 
     fn refresh(&mut self, fmri: Fmri) -> Result<(), RepoError> {
-        let Some(description) = self.describe(&fmri)? else { return Ok(()) };
+        let Some((_, Found { description, .. })) =
+            self.describe(std::slice::from_ref(&fmri))?.pop()
+        else {
+            return Ok(());
+        };
         let config = description.config.clone();
         match self.instances.get_mut(&fmri) {
             Some(instance) => instance.description = description,
-            None => return self.take_up(fmri),
+            None => return self.take_up(vec![fmri]),
         }
         // It may be checked from now on, or not any more.
         self.changed.insert(fmri.clone());
@@ -178,6 +221,10 @@ impl Daemon {
         self.events.push_back(Event::Refresh(fmri));
         Ok(())
     }
+}
+
+fn is_enabled(group: Option<&PropertyGroup>) -> Option<bool> {
+    group?.get("enabled")?.as_bool()
 }
 
 /// The restarter of that name; none stands for us.

@@ -4,6 +4,7 @@ mod arrivals;
 mod peers;
 mod processes;
 mod svc;
+mod transactions;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,9 @@ use svc::value::PropType;
 
 use super::processes;
 
+/// What ours is called in the table.
+pub const OURS: &str = "escalus";
+
 /// There is one where systemd is process 1 (sd_booted(3)).
 const BOOTED_BY_SYSTEMD: &str = "/run/systemd/system";
 /// Services below one in the tree of dependencies, for supervisors that have such.
@@ -117,7 +120,7 @@ impl Escalus {
 
 impl Peer for Escalus {
     fn name(&self) -> &'static str {
-        "escalus"
+        OURS
     }
 
     fn prepare(&self, folder: &Path, services: &Services) -> Result<()> {
@@ -233,7 +236,7 @@ impl Peer for Supervisord {
     fn prepare(&self, folder: &Path, services: &Services) -> Result<()> {
         let at = folder.display();
         let mut text = format!(
-            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds=16384\nminprocs=16384\n\
+            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds=65536\nminprocs=16384\n\
              [unix_http_server]\nfile={at}/socket\n\
              [rpcinterface:supervisor]\n\
              supervisor.rpcinterface_factory=\

@@ -18,9 +18,15 @@ pub fn adopt_orphans() -> Result<()> {
     prctl::set_child_subreaper(true).context("cannot adopt orphans")
 }
 
+/// How many open files are enough for any supervisor.
+const FILES: u64 = 1 << 16;
+
 /// Lets supervisors have as many pipes to their services as this process may allow.
 pub fn allow_files() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if setrlimit(Resource::RLIMIT_NOFILE, FILES.max(hard), FILES.max(hard)).is_ok() {
+        return Ok(());
+    }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
 }
 

@@ -12,14 +12,14 @@ use anyhow::{Context, Result, bail};
 
 use super::arrivals::Arrivals;
 use super::peers::{self, Peer, Services};
-use super::processes;
+use super::{processes, transactions};
 use crate::{host, programs, project};
 
 const NEEDED: &[host::Needed] = &[
     host::Needed { file: "s6-svscan", package: "s6" },
     host::Needed { file: "runsvdir", package: "runit" },
     host::Needed { file: "supervisord", package: "supervisor" },
-    host::Needed { file: "/lib/systemd/systemd", package: "systemd" },
+    host::Needed { file: "sqlite3", package: "sqlite3" },
 ];
 /// The table that docs/ keeps.
 const TABLE: &str = "docs/bench-svc.md";
@@ -27,9 +27,11 @@ const TABLE: &str = "docs/bench-svc.md";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For what a supervisor does after its last start.
 const SETTLE: Duration = Duration::from_secs(3);
-/// How many services are killed, one after the other, and how often a list is asked for.
+/// How many services are killed, one after the other.
 const KILLS: usize = 21;
-const LISTS: usize = 3;
+/// How often a list is asked for, if not so much time has gone by.
+const LISTS: usize = 5;
+const LONG: Duration = Duration::from_secs(10);
 
 /// What `cargo xtask bench svc` was asked for.
 #[derive(Debug, clap::Args)]
@@ -40,7 +42,7 @@ pub struct Arguments {
     /// Only these supervisors
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Write the table to docs/bench-svc.md, too
+    /// Write the tables to docs/bench-svc.md, too
     #[arg(long)]
     write: bool,
 }
@@ -65,6 +67,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     processes::adopt_orphans()?;
     processes::allow_files()?;
     let mut text = String::from(HEAD);
+    let mut starts = Vec::new();
     for &count in &arguments.counts {
         let mut rows = Vec::new();
         for peer in peers::all(folder) {
@@ -78,7 +81,18 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
             rows.push((peer.name(), row));
         }
         text += &table(count, &rows);
+        let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok());
+        starts.extend(ours.map(|row| (count, row.start)));
     }
+    if let [(few, short), .., (many, long)] = starts[..] {
+        let times = long.as_secs_f64() / short.as_secs_f64();
+        let name = peers::OURS;
+        let _ = writeln!(
+            text,
+            "\nWith {name} {many} services take {times:.1} times as long to start as {few}."
+        );
+    }
+    text += &transactions::table(folder)?;
     println!("{text}");
     if arguments.write {
         std::fs::write(project::root().join(TABLE), text)?;
@@ -115,8 +129,13 @@ fn measure(peer: &dyn Peer, count: usize, service: &Path) -> Result<Row> {
     let supervisors = all.iter().filter(|(_, name)| *name != "bench-service");
     let memory = processes::memory(supervisors.map(|(pid, _)| *pid)) as f64 / count as f64;
     let restart = restarts(&mut arrivals, count)?;
-    let list = (0..LISTS).map(|_| listing(peer, &own)).collect::<Result<Vec<_>>>()?;
-    let list = list.into_iter().min().context("no list")?;
+    let mut list = Duration::MAX;
+    let asked = Instant::now();
+    for number in 0..LISTS {
+        if number == 0 || asked.elapsed() < LONG {
+            list = list.min(listing(peer, &own)?);
+        }
+    }
     Ok(Row { start, restart, memory, list })
 }
 
@@ -151,8 +170,8 @@ one supervisor after the other. Start: from the supervisor's start until the las
 Restart: from SIGKILL of a service to its next process, the median. Memory: of all processes of\n\
 the supervisor, shared pages in parts, for one service. List: the states of all services. In\n\
 brackets: how many times ours. Ours and systemd start services in the order of a tree of\n\
-dependencies, the others have none; systemd is only there where it booted the host. `-`: it can't\n\
-run that many here.\n";
+dependencies, the others have none; systemd is only there where it booted the host, and dinit isn't\n\
+there, as Debian 12 doesn't have it.\n";
 
 fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
     let mut text = format!(
@@ -160,14 +179,17 @@ fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
          | --- | --- | --- | --- | --- |\n"
     );
     let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok()).copied();
+    let mut notes = String::new();
     for (name, row) in rows {
-        let (Ok(row), Some(ours)) = (row, ours) else {
-            if let Err(error) = row {
-                eprintln!("{name}: {error:#}");
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                let _ = writeln!(text, "| {name} | - | - | - | - |");
+                let _ = writeln!(notes, "\n{name} could not be measured: {error:#}.");
+                continue;
             }
-            let _ = writeln!(text, "| {name} | - | - | - | - |");
-            continue;
         };
+        let ours = ours.unwrap_or(*row);
         let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
         let _ = writeln!(
             text,
@@ -182,5 +204,5 @@ fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
             ratio(row.list, ours.list),
         );
     }
-    text
+    text + &notes
 }

@@ -22,6 +22,7 @@ pub mod pci;
 pub mod power;
 pub mod rtc;
 pub mod segments;
+pub mod symbols;
 pub mod trampoline;
 pub mod vectors;
 pub mod writes;

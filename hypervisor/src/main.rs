@@ -19,6 +19,7 @@ mod keys;
 mod pirqs;
 mod policy;
 mod ports;
+mod report;
 mod scheduler;
 mod shutdown;
 mod start;

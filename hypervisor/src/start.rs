@@ -1,6 +1,5 @@
-//! What happens from the first line of Rust to domain 0, and what when something goes wrong.
+//! What happens from the first line of Rust to domain 0.
 
-use core::panic::PanicInfo;
 use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::{Kind, Region};
@@ -9,7 +8,7 @@ use hypervisor::options::Options;
 use spin::Once;
 
 use crate::arch::memory::BootMemory;
-use crate::arch::{self, console, memory};
+use crate::arch::{self, memory};
 use crate::dom0::{self, File};
 use crate::{frames, log, print, scheduler, shutdown, time};
 
@@ -96,16 +95,4 @@ fn take_memory(info: &BootInfo) {
         in_use(module.start & !4095, module.end.next_multiple_of(4096));
     }
     frames::init(map, info.memory.clone());
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    console::break_lock();
-    print!("\n****************************************\n");
-    print!("Panic on CPU {}:\n{}\n", arch::processor::this().number, info.message());
-    if let Some(place) = info.location() {
-        print!("at {place}\n");
-    }
-    print!("****************************************\n");
-    shutdown::end_after_crash()
 }

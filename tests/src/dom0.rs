@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use agent::host::{Agent, Stream};
 use anyhow::{Context, Result, bail, ensure};
 use xtask::images::{Hypervisor, Toolstack};
-use xtask::qemu::{Console, Machine, Options};
+use xtask::qemu::{Console, Machine, Model, Options};
 use xtask::run::WAIT_FOR_SERVICES;
-use xtask::{disk, images, project};
+use xtask::{disk, image, images, project};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
@@ -32,6 +32,10 @@ pub struct Boot {
     pub hypervisor: Hypervisor,
     /// Whose toolstack.
     pub toolstack: Toolstack,
+    /// What the machine is built of.
+    pub model: Model,
+    /// Boot the image that `cargo xtask image` makes, and type this at GRUB's menu.
+    pub image: Option<&'static str>,
 }
 
 impl Default for Boot {
@@ -42,6 +46,8 @@ impl Default for Boot {
             bare: false,
             hypervisor: Hypervisor::Xen,
             toolstack: Toolstack::Escalus,
+            model: Model::default(),
+            image: None,
         }
     }
 }
@@ -86,15 +92,23 @@ impl Dom0 {
         if let Some(kept) = &boot.kept_disk {
             disk::keep(&images.disk, kept)?;
         }
-        let options = Options {
+        let mut options = Options {
             memory: boot.memory,
             cpus: 1,
-            console: Console::Log,
+            console: Console::Typed,
             bare: boot.bare,
             kept_disk: boot.kept_disk.clone(),
+            model: boot.model.clone(),
         };
+        if boot.image.is_some() {
+            options.model.cd = Some(std::path::absolute(image::make(&images)?)?);
+        }
         let mut machine = Machine::start(&images, &options)?;
         drop(lock);
+        if let Some(keys) = boot.image {
+            machine.wait_for_console("GNU GRUB", BOOT_TIMEOUT)?;
+            machine.type_at_console(keys)?;
+        }
         let agent = xtask::step::step("boot dom0", || machine.agent(BOOT_TIMEOUT))?;
         let mut dom0 = Self { machine, agent };
         // Services that don't come up are what the cases are about.

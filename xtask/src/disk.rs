@@ -18,6 +18,12 @@ const GUESTS: &[&str] = &["escalus", "rosaline"];
 
 /// Makes the disk (again, if anything in it changed).
 pub fn data_disk(guest: &Guest, packages: &Packages) -> Result<PathBuf> {
+    let tree = data_tree(guest, packages)?;
+    project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))
+}
+
+/// What is on the disk at first.
+pub fn data_tree(guest: &Guest, packages: &Packages) -> Result<Tree> {
     let mut tree = Tree::default();
     for folder in
         ["etc/upper", "etc/work", "lib/xen/images", "lib/xend", "log/xen/console", "svc/log"]
@@ -33,7 +39,7 @@ pub fn data_disk(guest: &Guest, packages: &Packages) -> Result<PathBuf> {
     clients::on_disk(&mut tree, packages)?;
     tree.link("run", "/run");
     tree.link("lock", "/run/lock");
-    project::cached("var.img", &tree.key()?, |path| ext4(&tree, path, 1024, "var"))
+    Ok(tree)
 }
 
 /// Makes `kept`, a copy of `original` that a machine may change for good, unless it is there.
@@ -57,6 +63,16 @@ pub fn ext4(tree: &Tree, path: &Path, mib: u32, label: &str) -> Result<()> {
     // Boot loaders for guests read only ext4 without these two.
     command.args(["-O", "^64bit,^metadata_csum", "-m", "0", "-d"]);
     host::output(command.arg(folder.path()).arg(path).arg(format!("{mib}M"))).map(drop)
+}
+
+/// Packs a tree as a file system that is only read, owned by root.
+pub fn squashfs(tree: &Tree, path: &Path) -> Result<()> {
+    let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
+    tree.write_to(folder.path())?;
+    let mut command = host::tool("mksquashfs");
+    command.arg(folder.path()).arg(path);
+    command.args(["-quiet", "-no-progress", "-all-root", "-comp", "gzip"]);
+    host::output(&mut command).map(drop)
 }
 
 fn in_namespace() -> Command {

@@ -14,13 +14,22 @@ use crate::{clients, cpio, host, modules, project};
 
 /// Loaded by `xtask/dom0/init`.
 const MODULES: &[&str] = &[
+    "ahci",
+    "ata_piix",
     "bridge",
     "crc32c_generic",
+    "e1000",
+    "e1000e",
     "ext4",
+    "isofs",
     "loop",
     "overlay",
+    "sd_mod",
+    "squashfs",
+    "sr_mod",
     "virtio_blk",
     "virtio_console",
+    "virtio_net",
     "virtio_pci",
     "virtio_rng",
     "xen-blkback",

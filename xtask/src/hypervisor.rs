@@ -5,13 +5,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::flat;
 use crate::host::{self, Needed};
 use crate::programs;
 use crate::step::step;
 
 const TARGET: &str = "x86_64-unknown-none";
 const ARGUMENTS: &[&str] =
-    &["--package", "hypervisor", "--features", "image", "--bin", "escalus", "--release"];
+    &["--package", "hypervisor", "--features", "image", "--bin", "escalus", "--profile", "image"];
 /// Debian's compiler, and the library's source of the same version.
 const DEBIANS: &[Needed] = &[
     Needed { file: "/usr/bin/rustc", package: "rustc-web" },
@@ -27,7 +28,7 @@ enum Library {
     FromSource,
 }
 
-/// Builds the image: a multiboot file.
+/// Builds the image: a multiboot file. Hold the build folder's lock.
 pub fn build() -> Result<PathBuf> {
     let library = library()?;
     step("build the hypervisor", || {
@@ -37,7 +38,7 @@ pub fn build() -> Result<PathBuf> {
             from_source(&mut cargo)?;
         }
         let files = programs::executables(cargo).context("the hypervisor did not build")?;
-        files.into_iter().next().context("cargo made no hypervisor")
+        flat::make(files.first().context("cargo made no hypervisor")?)
     })
 }
 

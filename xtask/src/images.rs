@@ -34,14 +34,21 @@ pub enum Toolstack {
 /// Files to boot from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
+    /// What a boot loader loads.
+    pub boot: BootFiles,
+    /// dom0's data disk as it is at first.
+    pub disk: PathBuf,
+}
+
+/// What a boot loader loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootFiles {
     /// The hypervisor, a multiboot file.
     pub hypervisor: PathBuf,
     /// dom0's kernel.
     pub kernel: PathBuf,
     /// dom0's initramfs, in parts: cpio archives to be joined.
     pub initramfs: Vec<PathBuf>,
-    /// dom0's data disk as it is at first.
-    pub disk: PathBuf,
 }
 
 /// Installs, builds and assembles what isn't there yet. Hold the build folder's lock.
@@ -58,32 +65,50 @@ pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     })?;
     let disk =
         step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?, &packages))?;
+    let boot = boot_files(hypervisor, &packages, initramfs)?;
+    Ok(Images { boot, disk })
+}
+
+/// What a boot loader loads, with that initramfs.
+pub fn boot_files(
+    hypervisor: Hypervisor,
+    packages: &Packages,
+    initramfs: Vec<PathBuf>,
+) -> Result<BootFiles> {
     let hypervisor = match hypervisor {
         Hypervisor::Escalus => hypervisor::build()?,
-        Hypervisor::Xen => xen(&packages)?,
+        Hypervisor::Xen => xen(packages)?,
     };
     let kernel = format!("boot/vmlinuz-{}", packages.kernel_release());
     let kernel = packages.file(&packages.kernel, &kernel)?;
-    Ok(Images { hypervisor, kernel, initramfs, disk })
+    Ok(BootFiles { hypervisor, kernel, initramfs })
 }
 
 impl Images {
     /// Links or copies the images into `folder`, so that a later build can't change them under a
     /// machine that is about to read them.
     pub fn put_into(&self, folder: &Path) -> Result<()> {
-        let link = |file: &Path, name: &str| {
-            fs::hard_link(file, folder.join(name))
-                .with_context(|| format!("cannot link {} to {}", file.display(), folder.display()))
-        };
-        link(&self.hypervisor, "hypervisor")?;
-        link(&self.kernel, "vmlinuz")?;
-        link(&self.disk, "var.img")?;
+        link(&self.disk, &folder.join("var.img"))?;
+        self.boot.put_into(folder)
+    }
+}
+
+impl BootFiles {
+    /// Links or copies the files into `folder`: `hypervisor`, `vmlinuz`, `dom0.cpio`.
+    pub fn put_into(&self, folder: &Path) -> Result<()> {
+        link(&self.hypervisor, &folder.join("hypervisor"))?;
+        link(&self.kernel, &folder.join("vmlinuz"))?;
         let mut initramfs = fs::File::create(folder.join("dom0.cpio"))?;
         for part in &self.initramfs {
             io::copy(&mut fs::File::open(part)?, &mut initramfs)?;
         }
         Ok(())
     }
+}
+
+fn link(file: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(file, to)
+        .with_context(|| format!("cannot link {} to {}", file.display(), to.display()))
 }
 
 /// Debian's Xen, unpacked: QEMU's multiboot loader takes no gzip.

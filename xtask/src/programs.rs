@@ -42,15 +42,20 @@ pub struct Program {
 
 /// Builds every binary of the workspace's default members.
 pub fn build() -> Result<Vec<Program>> {
-    // With --target the flags reach what is built for dom0 only, not build scripts and macros.
     let mut cargo = cargo();
-    cargo.args(["build", "--quiet", "--release", "--bins", "--target", TARGET]);
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let files = executables(cargo).context("the programs for dom0 did not build")?;
+    cargo.args(["build", "--quiet", "--release", "--bins"]);
+    let files = build_static(cargo).context("the programs for dom0 did not build")?;
     let program = |file: PathBuf| Ok(Program { place: place(&file)?, file });
     let mut programs = files.into_iter().map(program).collect::<Result<Vec<_>>>()?;
     programs.sort_by_key(|program| program.place);
     Ok(programs)
+}
+
+/// Runs `cargo build ...` so that programs need no library, and gives them.
+pub fn build_static(mut cargo: Command) -> Result<Vec<PathBuf>> {
+    // With --target the flags reach what is built for dom0 only, not build scripts and macros.
+    cargo.args(["--target", TARGET]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    executables(cargo)
 }
 
 /// A command that builds something of this workspace.

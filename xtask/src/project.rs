@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -52,6 +53,12 @@ pub fn cached(name: &str, key: &str, make: impl FnOnce(&Path) -> Result<()>) -> 
     fs::rename(&new, &path)?;
     fs::write(&key_file, key)?;
     Ok(path)
+}
+
+/// A text that differs when a file was written anew: its size and when it was modified.
+pub fn stamp(file: &Path) -> Result<String> {
+    let data = fs::metadata(file).with_context(|| file.display().to_string())?;
+    Ok(format!("{} {} {}\n", data.len(), data.mtime(), data.mtime_nsec()))
 }
 
 /// Removes a file or a folder; nothing there is fine.

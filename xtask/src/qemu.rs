@@ -1,7 +1,8 @@
 //! A machine in the emulator: its command line, its console, its end.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +19,9 @@ use crate::project;
 /// dom0's memory in MiB; the guests get the rest.
 const DOM0_MEMORY: u32 = 768;
 
+/// How long keys take until the machine has them all.
+const TYPING: Duration = Duration::from_millis(500);
+
 /// Where the console is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Console {
@@ -25,6 +29,40 @@ pub enum Console {
     Terminal,
     /// In the log only.
     Log,
+    /// In the log, and [`Machine::type_at_console`] types.
+    Typed,
+}
+
+/// What the machine is built of.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Chipset: `pc` or `q35`.
+    pub chipset: &'static str,
+    /// The processors' model.
+    pub cpu: &'static str,
+    /// What the disk is connected to.
+    pub disk: Disk,
+    /// The network card, if there is one: a device's name.
+    pub network: Option<&'static str>,
+    /// A CD to boot from; without one the emulator loads hypervisor and dom0 itself. There is no
+    /// disk then.
+    pub cd: Option<PathBuf>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let (chipset, cpu) = ("pc", "qemu64");
+        Self { chipset, cpu, disk: Disk::Virtio, network: None, cd: None }
+    }
+}
+
+/// What a disk is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// A paravirtual device.
+    Virtio,
+    /// A SATA controller.
+    Ahci,
 }
 
 /// What kind of machine.
@@ -40,6 +78,8 @@ pub struct Options {
     pub bare: bool,
     /// A disk that keeps what is written, instead of the images' own, which never changes.
     pub kept_disk: Option<PathBuf>,
+    /// What it is built of.
+    pub model: Model,
 }
 
 /// A running emulator. It is killed when this is dropped, and when this process dies.
@@ -57,7 +97,7 @@ impl Machine {
         images.put_into(&folder.path)?;
         let mut command = command(options);
         command.current_dir(&folder.path).env("TMPDIR", &folder.path);
-        if options.console == Console::Log {
+        if options.console != Console::Terminal {
             command.stdin(Stdio::null()).stdout(Stdio::null());
             command.stderr(fs::File::create(folder.path.join("qemu.log"))?);
         }
@@ -74,6 +114,37 @@ impl Machine {
     /// The file that the console is written to.
     pub fn console_log(&self) -> PathBuf {
         self.folder.path.join("console.log")
+    }
+
+    /// Types at the console of a machine that was started with [`Console::Typed`].
+    pub fn type_at_console(&self, keys: &str) -> Result<()> {
+        let socket = format!("/proc/{}/cwd/console.sock", self.child.id());
+        let mut stream = UnixStream::connect(&socket).context("the console can't be typed at")?;
+        stream.write_all(keys.as_bytes())?;
+        // What is printed is for the log: this end only has to read it until the keys are taken.
+        let end = Instant::now() + TYPING;
+        while Instant::now() < end {
+            stream.set_read_timeout(Some(TYPING))?;
+            let _ = stream.read(&mut [0; 4096]);
+        }
+        Ok(())
+    }
+
+    /// Waits until a text is on the console.
+    pub fn wait_for_console(&mut self, text: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let log = fs::read(self.console_log()).unwrap_or_default();
+            if String::from_utf8_lossy(&log).contains(text) {
+                return Ok(());
+            }
+            let has_ended = self.child.try_wait()?.is_some();
+            if has_ended || Instant::now() > deadline {
+                let log = tail(&self.console_log());
+                bail!("{text:?} is not on the console, whose last lines are:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Connects to the exec agent once dom0 is that far.
@@ -118,10 +189,14 @@ impl Drop for Machine {
 
 fn command(options: &Options) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
-    command.args(["-accel", "tcg", "-cpu", "qemu64", "-nodefaults", "-nic", "none"]);
-    command.args(["-display", "none", "-no-reboot"]);
+    let model = &options.model;
+    command.args(["-accel", "tcg", "-machine", model.chipset, "-cpu", model.cpu]);
+    command.args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]);
     command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
-    if options.bare {
+    if let Some(cd) = &model.cd {
+        let path = cd.display().to_string().replace(',', ",,");
+        command.args(["-boot", "d", "-drive", &format!("media=cdrom,format=raw,file={path}")]);
+    } else if options.bare {
         command.args(["-kernel", "vmlinuz", "-append", "console=ttyS0 quiet"]);
         command.args(["-initrd", "dom0.cpio"]);
     } else {
@@ -134,13 +209,28 @@ fn command(options: &Options) -> Command {
             command.args(["-chardev", "stdio,id=console,mux=on,signal=off,logfile=console.log"]);
             command.args(["-mon", "chardev=console"]);
         }
+        Console::Typed => {
+            let socket = "socket,id=console,path=console.sock,server=on,wait=off";
+            command.arg("-chardev").arg(format!("{socket},logfile=console.log"));
+            command.args(["-monitor", "none"]);
+        }
         Console::Log => {
             command.args(["-chardev", "file,id=console,path=console.log", "-monitor", "none"]);
         }
     }
     command.args(["-serial", "chardev:console"]);
-    command.arg("-drive").arg(drive(options.kept_disk.as_deref()));
-    command.args(["-device", "virtio-blk-pci,drive=var"]);
+    if model.cd.is_none() {
+        command.arg("-drive").arg(drive(options.kept_disk.as_deref()));
+        match model.disk {
+            Disk::Virtio => command.args(["-device", "virtio-blk-pci,drive=var"]),
+            Disk::Ahci => command
+                .args(["-device", "ahci,id=sata"])
+                .args(["-device", "ide-hd,drive=var,bus=sata.0"]),
+        };
+    }
+    if let Some(card) = model.network {
+        command.args(["-netdev", "user,id=net", "-device", &format!("{card},netdev=net")]);
+    }
     command.args(["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]);
     command.args(["-chardev", "socket,id=agent,path=agent.sock,server=on,wait=off"]);
     let port = format!("virtserialport,chardev=agent,name={}", agent::PORT_NAME);

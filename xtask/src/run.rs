@@ -9,7 +9,7 @@ use agent::host::Stream;
 use anyhow::{Context, Result};
 
 use crate::images::{self, Hypervisor, Images, Toolstack};
-use crate::qemu::{Console, Machine, Options};
+use crate::qemu::{Console, Machine, Model, Options};
 use crate::step::step;
 use crate::{disk, project};
 
@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         console: if arguments.exec.is_some() { Console::Log } else { Console::Terminal },
         bare: false,
         kept_disk: arguments.keep_disk.then(|| kept_disk(&images)).transpose()?,
+        model: Model::default(),
     };
     if arguments.exec.is_none() {
         eprintln!("  boot: leave with `poweroff`; Ctrl-a x ends the emulator at once\n");

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+
+use crate::project;
 
 /// What is at a path. Modes are permission bits only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +134,7 @@ impl Tree {
         for (path, node) in &self.nodes {
             hash.update(format!("{path:?} {node:?}\n"));
             if let Node::Copy { from, .. } = node {
-                let data = fs::metadata(from).with_context(|| from.display().to_string())?;
-                hash.update(format!("{} {} {}\n", data.len(), data.mtime(), data.mtime_nsec()));
+                hash.update(project::stamp(from)?);
             }
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

@@ -146,6 +146,21 @@ unsafe extern "C" {
     static __boot_end: u8;
     static __text_end: u8;
     static __rodata_end: u8;
+    static __symbols: u8;
+    static __symbols_end: u8;
+}
+
+/// The table of symbols, which is empty until `cargo xtask` fills it in.
+pub fn symbols() -> &'static [u8] {
+    let start = &raw const __symbols;
+    let length = &raw const __symbols_end as usize - start as usize;
+    // SAFETY: constants of the image.
+    unsafe { core::slice::from_raw_parts(start, length) }
+}
+
+/// Whether there are instructions of the image at an address.
+pub fn is_code(address: u64) -> bool {
+    (TEXT_BASE + &raw const __boot_end as u64..&raw const __text_end as u64).contains(&address)
 }
 
 /// The first processor's area.

@@ -6,7 +6,6 @@
 //! first two instructions of a system call have stacks of their own.
 
 use core::arch::{asm, global_asm};
-use core::fmt;
 
 use spin::Once;
 
@@ -45,18 +44,6 @@ pub struct Registers {
 
 /// In [`Registers::vector`]: the guest came by `syscall`, and may be left by `sysret`.
 pub const SYSCALL: u32 = 0x100;
-
-impl fmt::Display for Registers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "rip {:016x}  cs {:04x}  rflags {:08x}", self.rip, self.cs, self.rflags)?;
-        writeln!(f, "rsp {:016x}  ss {:04x}", self.rsp, self.ss)?;
-        writeln!(f, "rax {:016x}  rbx {:016x}  rcx {:016x}", self.rax, self.rbx, self.rcx)?;
-        writeln!(f, "rdx {:016x}  rsi {:016x}  rdi {:016x}", self.rdx, self.rsi, self.rdi)?;
-        writeln!(f, "rbp {:016x}  r8  {:016x}  r9  {:016x}", self.rbp, self.r8, self.r9)?;
-        writeln!(f, "r10 {:016x}  r11 {:016x}  r12 {:016x}", self.r10, self.r11, self.r12)?;
-        write!(f, "r13 {:016x}  r14 {:016x}  r15 {:016x}", self.r13, self.r14, self.r15)
-    }
-}
 
 /// What a vcpu's registers are pushed into. The entry code knows its layout.
 #[repr(C, align(16))]

@@ -1,5 +1,6 @@
 //! The machine: everything that only a processor in ring 0 can do, behind safe interfaces.
 
+pub mod backtrace;
 mod boot;
 mod cmos;
 pub mod console;

@@ -2,8 +2,8 @@
 //! tells whose it is. Its data is at the start, the stack at the end.
 //!
 //! ```text
-//! 0      Processor         16 KiB  debug stack's end     24 KiB  machine check's
-//! ...                      20 KiB  NMI's                 28 KiB  double fault's     64 KiB  stack's
+//! 0      Processor         20 KiB  debug stack's end     36 KiB  machine check's
+//! ...                      28 KiB  NMI's                 48 KiB  double fault's    128 KiB  stack's
 //! ```
 
 use core::arch::asm;
@@ -18,10 +18,10 @@ use crate::frames;
 use crate::vcpu::Own;
 
 /// Size and alignment of an area in bytes.
-pub const AREA: u64 = 64 << 10;
+pub const AREA: u64 = 128 << 10;
 /// Where the stacks of exceptions that may come at any moment end: debug, NMI, machine check,
 /// double fault. The first is entry 1 of the task state segment's interrupt stack table.
-pub const EXCEPTION_STACKS: [u64; 4] = [16 << 10, 20 << 10, 24 << 10, 28 << 10];
+pub const EXCEPTION_STACKS: [u64; 4] = [20 << 10, 28 << 10, 36 << 10, 48 << 10];
 /// The most processors that are used.
 pub const MAX: usize = 64;
 

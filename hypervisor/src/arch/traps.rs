@@ -66,5 +66,9 @@ fn die(registers: &Registers) -> ! {
     let vector = registers.vector as usize;
     let name = NAMES.get(vector).copied().unwrap_or("interrupt");
     let address = Cr2::read_raw();
-    panic!("{name} (vector {vector}, error {:x}, cr2 {address:016x})\n{registers}", registers.error)
+    let error = registers.error;
+    crate::report::trapped(
+        registers,
+        format_args!("{name} (vector {vector}, error {error:x}, address {address:016x})"),
+    )
 }

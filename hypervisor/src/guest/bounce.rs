@@ -99,8 +99,7 @@ impl Guest<'_> {
 
     /// Ends the domain, which can't go on.
     pub fn crash(&mut self, why: &str) {
-        let number = self.domain().number;
-        crate::log!("d{number}v{} crashed: {why}\n{}", self.vcpu.number, self.own.frame.registers);
+        crate::report::guest(self, why);
         crate::shutdown::domain_is_over(self.domain(), xen::abi::sched::SHUTDOWN_CRASH);
     }
 }

@@ -1,10 +1,12 @@
 //! Privileged instructions of a PV kernel, which faults in ring 3 where it would not in ring 0.
 
 use super::bounce::ARCHITECTURAL_IOPL;
+use super::memory;
 use super::writes::code;
 use crate::arch::cpu;
 use crate::policy;
 use crate::ports;
+use crate::tables;
 use crate::vcpu::Guest;
 
 /// Before a `cpuid` that wants the hypervisor's answer (XEN_EMULATE_PREFIX, arch-x86/xen.h).
@@ -40,15 +42,23 @@ pub fn privileged(guest: &mut Guest<'_>) -> bool {
     let mut size = 4;
     let mut prefixes = 0;
     let mut rex = 0;
+    let mut repeats = false;
     while let Some((first, rest)) = code.split_first() {
         match first {
             0x66 => size = 2,
             0x40..=0x4f => rex = *first,
-            0xf0 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 => (),
+            0xf2 | 0xf3 => repeats = true,
+            0xf0 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 => (),
             _ => break,
         }
         prefixes += 1;
         code = rest;
+    }
+    if let Some(0x6c..=0x6f) = code.first()
+        && may_use_ports(guest)
+    {
+        string(guest, code[0], size, repeats, prefixes + 1);
+        return true;
     }
     match port(guest, code, size) {
         Some(used) => {
@@ -71,13 +81,7 @@ fn port(guest: &mut Guest<'_>, code: &[u8], size: u8) -> Option<u64> {
         0xec..=0xef => (guest.registers().rdx as u16, 1),
         _ => return None,
     };
-    // The kernel is in ring 1 as far as ports are concerned, unless it asked to be in ring 0.
-    let ring = match (guest.own.in_kernel, guest.domain().assists(ARCHITECTURAL_IOPL)) {
-        (true, true) => 0,
-        (true, false) => 1,
-        (false, _) => 3,
-    };
-    if guest.own.iopl >> 12 < ring {
+    if !may_use_ports(guest) {
         return None;
     }
     let size = if opcode & 1 == 0 { 1 } else { size };
@@ -89,6 +93,77 @@ fn port(guest: &mut Guest<'_>, code: &[u8], size: u8) -> Option<u64> {
         ports::write(domain, number, size, guest.registers().rax as u32);
     }
     Some(used)
+}
+
+/// Whether the kernel or the program that runs is in a ring that may use ports.
+fn may_use_ports(guest: &Guest<'_>) -> bool {
+    // The kernel is in ring 1 as far as ports are concerned, unless it asked to be in ring 0.
+    let ring = match (guest.own.in_kernel, guest.domain().assists(ARCHITECTURAL_IOPL)) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, _) => 3,
+    };
+    guest.own.iopl >> 12 >= ring
+}
+
+/// So many elements are moved at once; what is left is moved when the instruction faults again.
+const MOST: u64 = 1024;
+
+/// `ins` and `outs`: between a port and memory, once or as often as rcx says. The registers always
+/// tell how far it got, so that it goes on after an interrupt or a page fault.
+fn string(guest: &mut Guest<'_>, opcode: u8, size: u8, repeats: bool, length: u64) {
+    const BACKWARDS: u64 = 1 << 10;
+    let size = if opcode & 1 == 0 { 1 } else { size };
+    let is_output = opcode & 2 != 0;
+    let number = guest.registers().rdx as u16;
+    let count = if repeats { guest.registers().rcx } else { 1 };
+    let step = match guest.registers().rflags & BACKWARDS {
+        0 => u64::from(size),
+        _ => u64::from(size).wrapping_neg(),
+    };
+    for _ in 0..count.min(MOST) {
+        let registers = guest.registers();
+        let address = if is_output { registers.rsi } else { registers.rdi };
+        let mut bytes = [0; 4];
+        let part = &mut bytes[..usize::from(size)];
+        let moved = if is_output {
+            let read = memory::read_bytes(address, part);
+            if read.is_ok() {
+                ports::write(guest.domain(), number, size, u32::from_le_bytes(bytes));
+            }
+            read
+        } else {
+            // What was read of a port is gone: the place for it has to be there before.
+            memory::read_bytes(address, part).and_then(|()| {
+                memory::write_bytes(address, &bytes[..usize::from(size)])?;
+                let value = ports::read(guest.domain(), number, size).to_le_bytes();
+                memory::write_bytes(address, &value[..usize::from(size)])
+            })
+        };
+        if moved.is_err() {
+            return fault(guest, address, !is_output);
+        }
+        let registers = guest.registers();
+        let place = if is_output { &mut registers.rsi } else { &mut registers.rdi };
+        *place = place.wrapping_add(step);
+        if repeats {
+            registers.rcx -= 1;
+        }
+    }
+    if !repeats || guest.registers().rcx == 0 {
+        guest.registers().rip += length;
+    }
+}
+
+/// The guest's own page fault, at memory that is used for it.
+fn fault(guest: &mut Guest<'_>, address: u64, is_write: bool) {
+    const PRESENT: u32 = 1;
+    const WRITE: u32 = 2;
+    let table = if guest.own.in_kernel { guest.own.kernel_table } else { guest.own.user_table };
+    let leaf = tables::lookup(table, address).map(|(.., leaf)| leaf);
+    let present = leaf.is_some_and(|leaf| leaf.is_present());
+    let error = if present { PRESENT } else { 0 } | if is_write { WRITE } else { 0 };
+    guest.raise_page_fault(address, error);
 }
 
 /// What only kernels do.

@@ -51,9 +51,14 @@ impl Hypervisor {
         Ok(text(&buffer.read::<u8>(STRING)))
     }
 
+    /// Major and minor version, 16 bits each: the hypercall that does least.
+    pub fn version_number(&self) -> Result<u64> {
+        self.version_call(version::VERSION, 0)
+    }
+
     /// Version, build and command line.
     pub fn version(&self) -> Result<Version> {
-        let number = self.version_call(version::VERSION, 0)?;
+        let number = self.version_number()?;
         let compile = self.privcmd.buffer(size_of::<CompileInfo>())?;
         self.version_call(version::COMPILE_INFO, compile.address())?;
         let compile = compile.read::<CompileInfo>(1)[0];

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements, each with its peers in the same run.
 
 mod arrivals;
+mod hypervisor;
 mod peers;
 mod processes;
 mod svc;
@@ -21,12 +22,15 @@ pub struct Arguments {
 enum What {
     /// Supervisors of many services: ours, s6, runit, supervisord, systemd
     Svc(svc::Arguments),
+    /// Hypervisors under one kernel, in counted instructions: ours, stock Xen, none
+    Hypervisor(hypervisor::Arguments),
 }
 
 /// Measures and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Svc(arguments) => svc::bench(arguments)?,
+        What::Hypervisor(arguments) => hypervisor::bench(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

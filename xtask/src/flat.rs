@@ -1,0 +1,123 @@
+//! From the hypervisor's ELF file to what a boot loader loads: its segments one behind the other,
+//! with the table of symbols filled in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use elf::ElfBytes;
+use elf::abi::{PT_LOAD, STT_FUNC, STT_NOTYPE};
+use elf::endian::LittleEndian;
+
+use crate::project;
+
+/// Where the table goes, and where the image's addresses begin (`hypervisor/link.ld`).
+const PLACE: [&str; 2] = ["__symbols", "__symbols_end"];
+const BASE: &str = "TEXT_BASE";
+/// The longest name that is kept.
+const LONGEST: usize = 96;
+
+/// A name and its address.
+struct Symbol {
+    name: String,
+    address: u64,
+    is_code: bool,
+}
+
+/// Makes `build/escalus` of the ELF file, and gives its path. Hold the build folder's lock.
+pub fn make(file: &Path) -> Result<PathBuf> {
+    project::cached("escalus", &project::stamp(file)?, |path| {
+        let bytes = fs::read(file)?;
+        Ok(fs::write(path, flat(&bytes)?)?)
+    })
+}
+
+fn flat(file: &[u8]) -> Result<Vec<u8>> {
+    let elf = ElfBytes::<LittleEndian>::minimal_parse(file)?;
+    let all = elf.segments().context("no segments")?.iter();
+    let loaded: Vec<_> = all.filter(|s| s.p_type == PT_LOAD && s.p_filesz > 0).collect();
+    let start = loaded.iter().map(|segment| segment.p_paddr).min().context("nothing to load")?;
+    let end = loaded.iter().map(|segment| segment.p_paddr + segment.p_filesz).max().unwrap_or(0);
+    let mut image = vec![0; (end - start) as usize];
+    let symbols = symbols(&elf)?;
+    let find = |name: &str| {
+        let found = symbols.iter().find(|symbol| symbol.name == name);
+        found.map(|symbol| symbol.address).with_context(|| format!("no symbol {name}"))
+    };
+    let base = find(BASE)?;
+    let [place, limit] = [find(PLACE[0])?, find(PLACE[1])?];
+    for segment in &loaded {
+        let at = (segment.p_paddr - start) as usize;
+        let contents = elf.segment_data(segment)?;
+        image[at..at + contents.len()].copy_from_slice(contents);
+    }
+    let functions = symbols.iter().filter(|symbol| symbol.is_code && symbol.address >= base);
+    let mut functions: Vec<(u32, &str)> = functions
+        .map(|symbol| (symbol.address - base, symbol.name.as_str()))
+        .filter_map(|(distance, name)| Some((u32::try_from(distance).ok()?, name)))
+        .collect();
+    functions.sort();
+    functions.dedup_by_key(|(distance, _)| *distance);
+    let table = table(&functions);
+    let room = (limit - place) as usize;
+    ensure!(table.len() <= room, "{} bytes of symbols for {room} bytes in link.ld", table.len());
+    let at = (place - base - start) as usize;
+    image[at..at + table.len()].copy_from_slice(&table);
+    Ok(image)
+}
+
+fn symbols(elf: &ElfBytes<'_, LittleEndian>) -> Result<Vec<Symbol>> {
+    let (table, names) = elf.symbol_table()?.context("the file has no symbols")?;
+    let mut symbols = Vec::new();
+    for symbol in table.iter().filter(|symbol| symbol.st_name != 0) {
+        let name = names.get(symbol.st_name as usize)?;
+        let kind = symbol.st_symtype();
+        symbols.push(Symbol {
+            name: short(name),
+            address: symbol.st_value,
+            is_code: kind == STT_FUNC || kind == STT_NOTYPE && name.ends_with("_entry"),
+        });
+    }
+    Ok(symbols)
+}
+
+/// A readable name, without the compiler's hash.
+fn short(name: &str) -> String {
+    let mut name = format!("{:#}", rustc_demangle::demangle(name));
+    if name.len() > LONGEST {
+        name.truncate(name.floor_char_boundary(LONGEST - 2));
+        name += "..";
+    }
+    name
+}
+
+/// The table as `hypervisor/src/symbols.rs` reads it.
+fn table(functions: &[(u32, &str)]) -> Vec<u8> {
+    let mut bytes = (functions.len() as u32).to_le_bytes().to_vec();
+    let mut end = 0;
+    for (distance, name) in functions {
+        end += name.len() as u32;
+        bytes.extend([distance.to_le_bytes(), end.to_le_bytes()].concat());
+    }
+    functions.iter().for_each(|(_, name)| bytes.extend(name.as_bytes()));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hypervisor::symbols::Symbols;
+
+    #[test]
+    fn the_hypervisor_reads_the_table() {
+        let bytes = table(&[(16, "a::b"), (100, "c")]);
+        assert_eq!(Symbols::new(&bytes).find(20), Some(("a::b", 4)));
+        assert_eq!(Symbols::new(&bytes).find(100), Some(("c", 0)));
+    }
+
+    #[test]
+    fn names_are_readable() {
+        assert_eq!(short("_ZN10hypervisor4time3now17h0123456789abcdefE"), "hypervisor::time::now");
+        assert!(short(&"x".repeat(200)).len() <= LONGEST);
+    }
+}

@@ -12,8 +12,12 @@ const VIRQ_CONSOLE: u32 = 2;
 /// The timer's time has come.
 static TIMER: AtomicBool = AtomicBool::new(false);
 
+/// Anything arrived that is to be acted on.
+static ARRIVED: AtomicBool = AtomicBool::new(false);
+
 /// An interrupt arrived, with interrupts off.
 pub fn take(vector: u8) {
+    ARRIVED.store(true, Ordering::Relaxed);
     match vector {
         vectors::TIMER => TIMER.store(true, Ordering::Relaxed),
         SPURIOUS => return,
@@ -28,11 +32,20 @@ pub fn take(vector: u8) {
 /// Whether a long operation should stop: something is to be done first.
 pub fn are_waiting() -> bool {
     cpu::take_interrupts();
-    TIMER.load(Ordering::Relaxed) || pirqs::are_waiting()
+    ARRIVED.load(Ordering::Relaxed)
 }
 
 /// Acts on what arrived.
+#[inline]
 pub fn settle() {
+    if ARRIVED.load(Ordering::Relaxed) {
+        settle_all();
+    }
+}
+
+#[cold]
+fn settle_all() {
+    ARRIVED.store(false, Ordering::Relaxed);
     pirqs::deliver();
     if TIMER.swap(false, Ordering::Relaxed) {
         if console::poll(keys::press)

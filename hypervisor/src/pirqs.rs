@@ -71,11 +71,6 @@ pub fn arrived(vector: u8) {
     WAITING[word].fetch_or(bit, Ordering::AcqRel);
 }
 
-/// Whether dom0 is to be told of any.
-pub fn are_waiting() -> bool {
-    WAITING.iter().any(|word| word.load(Ordering::Acquire) != 0)
-}
-
 /// Tells dom0 of those that came.
 pub fn deliver() {
     for (index, word) in WAITING.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Reading and writing at addresses that a guest gave: a fault ends the copy, nothing else.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
+use core::mem::MaybeUninit;
 
 global_asm!(
     r#"
@@ -22,38 +23,17 @@ copy_end:
 copy_words_failed:
     lea rax, [rdx + rcx * 8]
     ret
-
-    // rdi: to, rsi: value. Leaves 0 or 1 in eax.
-    .globl copy_word_out, copy_word_in, store_word, load_word, word_failed
-copy_word_out:
-    xor eax, eax
-store_word:
-    mov [rdi], rsi
-    ret
-    // rdi: from, rsi: to. Leaves 0 or 1 in eax.
-copy_word_in:
-    xor eax, eax
-load_word:
-    mov rcx, [rdi]
-    mov [rsi], rcx
-    ret
-word_failed:
-    mov eax, 1
-    ret
     "#
 );
 
 unsafe extern "C" {
     fn copy_bytes(to: u64, from: u64, length: u64) -> u64;
-    fn copy_word_out(to: u64, value: u64) -> u32;
-    fn copy_word_in(from: u64, to: *mut u64) -> u32;
     static copy_words: u8;
     static copy_words_failed: u8;
     static copy_rest: u8;
     static copy_end: u8;
-    static store_word: u8;
-    static load_word: u8;
-    static word_failed: u8;
+    static __ways_out: [u64; 2];
+    static __ways_out_end: [u64; 2];
 }
 
 /// Where to go on after a fault at that instruction, if it is one of those above.
@@ -61,11 +41,19 @@ pub fn way_out(rip: u64) -> Option<u64> {
     let ways = [
         (&raw const copy_words, &raw const copy_words_failed),
         (&raw const copy_rest, &raw const copy_end),
-        (&raw const store_word, &raw const word_failed),
-        (&raw const load_word, &raw const word_failed),
         (&raw const load_selector, &raw const load_selector_failed),
     ];
-    ways.iter().find(|(from, _)| *from as u64 == rip).map(|(_, to)| *to as u64)
+    let way = ways.iter().find(|(from, _)| *from as u64 == rip).map(|(_, to)| *to as u64);
+    let (mut next, end) = (&raw const __ways_out, &raw const __ways_out_end);
+    while way.is_none() && next < end {
+        // SAFETY: within the table that the linker makes of what stands below.
+        let [from, to] = unsafe { next.read() };
+        if from == rip {
+            return Some(to);
+        }
+        next = next.wrapping_add(1);
+    }
+    way
 }
 
 /// Copies from an address of a guest; false if not all of it is there.
@@ -90,19 +78,52 @@ pub unsafe fn write(to: u64, from: &[u8]) -> bool {
 ///
 /// # Safety
 /// The address is none of the hypervisor's.
+#[inline(always)]
 pub unsafe fn write_word(to: u64, value: u64) -> bool {
-    // SAFETY: as above.
-    unsafe { copy_word_out(to, value) == 0 }
+    // SAFETY: a fault at `to` leads to the way out that the table names.
+    unsafe {
+        asm!(
+            "2: mov [{to}], {value}",
+            ".pushsection .ways_out, \"a\"",
+            ".quad 2b, {failed}",
+            ".popsection",
+            to = in(reg) to,
+            value = in(reg) value,
+            failed = label { return false },
+            options(nostack, preserves_flags),
+        );
+    }
+    true
 }
 
-/// Reads a word at an address of a guest.
+/// Reads words upwards from an address of a guest.
 ///
 /// # Safety
-/// The address is none of the hypervisor's.
-pub unsafe fn read_word(from: u64) -> Option<u64> {
-    let mut value = 0;
-    // SAFETY: as above.
-    unsafe { copy_word_in(from, &raw mut value) == 0 }.then_some(value)
+/// The addresses are none of the hypervisor's.
+#[inline(always)]
+pub unsafe fn read_words<const N: usize>(from: u64) -> Option<[u64; N]> {
+    let mut words = MaybeUninit::<[u64; N]>::uninit();
+    // SAFETY: as above; there are as many words to write to, and then all are written.
+    unsafe {
+        asm!(
+            ".set place, 0",
+            ".rept {count}",
+            "2: mov rax, [{from} + place]",
+            ".pushsection .ways_out, \"a\"",
+            ".quad 2b, {failed}",
+            ".popsection",
+            "mov [{to} + place], rax",
+            ".set place, place + 8",
+            ".endr",
+            count = const N,
+            from = in(reg) from,
+            to = in(reg) words.as_mut_ptr(),
+            failed = label { return None },
+            out("rax") _,
+            options(nostack, preserves_flags),
+        );
+        Some(words.assume_init())
+    }
 }
 
 global_asm!(

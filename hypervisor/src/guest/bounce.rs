@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 
 use super::memory;
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
-use crate::arch::entry::SYSCALL;
+use crate::arch::entry::{Registers, SYSCALL};
 use crate::arch::{cpu, processor};
 use crate::vcpu::{Callback, Guest};
 
@@ -28,8 +28,9 @@ impl Guest<'_> {
         processor::this().load(table << 12);
     }
 
-    /// Calls the kernel. What `extra` holds, at most four words, stands above r11.
-    pub fn call(&mut self, to: Callback, extra: &[u64]) {
+    /// Calls the kernel. What `extra` holds stands above r11.
+    #[inline(always)]
+    pub fn call<const N: usize>(&mut self, to: Callback, extra: [u64; N]) {
         if to.address == 0 {
             return self.crash("its kernel has not said where it wants to be called");
         }
@@ -52,14 +53,9 @@ impl Guest<'_> {
         let flag = if mask & 1 == 0 { IF } else { 0 };
         let rflags = registers.rflags & !(IF | IOPL) | flag | iopl;
         let cs = cs & 0xffff | (mask & 0xff) << 32;
-        let first = [registers.rcx, registers.r11];
-        let last = [registers.rip, cs, rflags, registers.rsp, registers.ss];
-        let length = 8 * (first.len() + extra.len() + last.len()) as u64;
-        let sp = (sp & !15).wrapping_sub(length);
-        let above = sp.wrapping_add(16 + 8 * extra.len() as u64);
-        let written = memory::write_words(sp, &first)
-            .and_then(|()| memory::write_words(sp + 16, extra))
-            .and_then(|()| memory::write_words(above, &last));
+        let sp = (sp & !15).wrapping_sub(8 * (7 + N) as u64);
+        let Registers { rcx, r11, rip, rsp, ss, .. } = *registers;
+        let written = memory::write_frame(sp, [rcx, r11], extra, [rip, cs, rflags, rsp, ss]);
         registers.rip = to.address;
         registers.cs = GUEST_CODE.into();
         registers.ss = GUEST_STACK.into();
@@ -75,12 +71,13 @@ impl Guest<'_> {
     }
 
     /// Delivers an exception.
+    #[inline]
     pub fn raise(&mut self, vector: u8, error: Option<u32>) {
         let trap = self.own.traps[usize::from(vector)];
         let to = Callback { address: trap.address, masks_events: trap.flags & 4 != 0 };
         match error {
-            Some(error) => self.call(to, &[error.into()]),
-            None => self.call(to, &[]),
+            Some(error) => self.call(to, [error.into()]),
+            None => self.call(to, []),
         }
     }
 
@@ -98,6 +95,7 @@ impl Guest<'_> {
     }
 
     /// Ends the domain, which can't go on.
+    #[cold]
     pub fn crash(&mut self, why: &str) {
         crate::report::guest(self, why);
         crate::shutdown::domain_is_over(self.domain(), xen::abi::sched::SHUTDOWN_CRASH);

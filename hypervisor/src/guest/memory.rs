@@ -10,6 +10,7 @@ use crate::arch::copy;
 
 /// Whether a range is a guest's alone. It can't end behind the hypervisor's space without passing
 /// through it: copies go up and stop at the first fault.
+#[inline(always)]
 fn is_usable(address: u64, length: u64) -> bool {
     match length {
         0 => true,
@@ -58,6 +59,7 @@ pub fn write_bytes(address: u64, from: &[u8]) -> Result<(), Errno> {
 }
 
 /// Writes words upwards from an address.
+#[inline(always)]
 pub fn write_words(address: u64, words: &[u64]) -> Result<(), Errno> {
     if !is_usable(address, 8 * words.len() as u64) {
         return Err(EFAULT);
@@ -71,15 +73,49 @@ pub fn write_words(address: u64, words: &[u64]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Writes three pieces of words one above the other.
+#[inline(always)]
+pub fn write_frame<const A: usize, const B: usize, const C: usize>(
+    address: u64,
+    first: [u64; A],
+    second: [u64; B],
+    third: [u64; C],
+) -> Result<(), Errno> {
+    if !is_usable(address, 8 * (A + B + C) as u64) {
+        return Err(EFAULT);
+    }
+    // SAFETY: the addresses are the guest's.
+    let written = unsafe {
+        put(address, first)
+            && put(address + 8 * A as u64, second)
+            && put(address + 8 * (A + B) as u64, third)
+    };
+    if written { Ok(()) } else { Err(EFAULT) }
+}
+
+/// Writes words one above the other, without a loop.
+///
+/// # Safety
+/// The addresses are none of the hypervisor's.
+#[inline(always)]
+unsafe fn put<const N: usize>(address: u64, words: [u64; N]) -> bool {
+    let mut index = 0;
+    while index < N {
+        // SAFETY: the caller says so.
+        if !unsafe { copy::write_word(address + 8 * index as u64, words[index]) } {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
 /// Reads words upwards from an address.
+#[inline(always)]
 pub fn read_words<const N: usize>(address: u64) -> Result<[u64; N], Errno> {
     if !is_usable(address, 8 * N as u64) {
         return Err(EFAULT);
     }
-    let mut words = [0; N];
-    for (index, word) in words.iter_mut().enumerate() {
-        // SAFETY: the address is the guest's.
-        *word = unsafe { copy::read_word(address + 8 * index as u64) }.ok_or(EFAULT)?;
-    }
-    Ok(words)
+    // SAFETY: the addresses are the guest's.
+    unsafe { copy::read_words(address) }.ok_or(EFAULT)
 }

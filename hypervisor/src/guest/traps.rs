@@ -56,7 +56,7 @@ pub extern "C" fn syscall(registers: *mut Registers) -> *mut Registers {
         hypercall::dispatch(&mut guest);
     } else {
         let to = guest.own.syscall;
-        guest.call(to, &[]);
+        guest.call(to, []);
     }
     leave(guest)
 }
@@ -72,11 +72,12 @@ pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) ->
     let Registers { rip, cs, rflags, rsp, ss, .. } = *place;
     *place = Registers { rip, cs, rflags, rsp, ss, vector: 0, error: 0, ..general };
     let to = guest.own.failsafe;
-    guest.call(to, &cpu::segments());
+    guest.call(to, cpu::segments());
     leave(guest)
 }
 
 /// What is to be done before the guest goes on.
+#[inline(always)]
 fn leave(mut guest: Guest<'_>) -> *mut Registers {
     interrupts::settle();
     if guest.domain().is_over.load(Ordering::Relaxed) || scheduler::wants_another(guest.vcpu) {
@@ -96,7 +97,7 @@ pub fn deliver(guest: &mut Guest<'_>) {
     let info = guest.vcpu.info();
     if info.pending().load(Ordering::Acquire) != 0 && info.mask().load(Ordering::Relaxed) == 0 {
         let to = Callback { masks_events: true, ..guest.own.event };
-        guest.call(to, &[]);
+        guest.call(to, []);
     }
 }
 

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hypervisor::vectors::{self, DEVICES, ERROR, LEGACY, SPURIOUS};
 
-use crate::arch::{console, cpu, lapic};
+use crate::arch::{console, cpu, lapic, processor};
 use crate::{domain, keys, pirqs, time};
 
 const VIRQ_CONSOLE: u32 = 2;
@@ -12,12 +12,9 @@ const VIRQ_CONSOLE: u32 = 2;
 /// The timer's time has come.
 static TIMER: AtomicBool = AtomicBool::new(false);
 
-/// Anything arrived that is to be acted on.
-static ARRIVED: AtomicBool = AtomicBool::new(false);
-
 /// An interrupt arrived, with interrupts off.
 pub fn take(vector: u8) {
-    ARRIVED.store(true, Ordering::Relaxed);
+    processor::this().arrived.store(true, Ordering::Relaxed);
     match vector {
         vectors::TIMER => TIMER.store(true, Ordering::Relaxed),
         SPURIOUS => return,
@@ -32,20 +29,20 @@ pub fn take(vector: u8) {
 /// Whether a long operation should stop: something is to be done first.
 pub fn are_waiting() -> bool {
     cpu::take_interrupts();
-    ARRIVED.load(Ordering::Relaxed)
+    processor::this().arrived.load(Ordering::Relaxed)
 }
 
 /// Acts on what arrived.
 #[inline]
 pub fn settle() {
-    if ARRIVED.load(Ordering::Relaxed) {
+    if processor::this().arrived.load(Ordering::Relaxed) {
         settle_all();
     }
 }
 
 #[cold]
 fn settle_all() {
-    ARRIVED.store(false, Ordering::Relaxed);
+    processor::this().arrived.store(false, Ordering::Relaxed);
     pirqs::deliver();
     if TIMER.swap(false, Ordering::Relaxed) {
         if console::poll(keys::press)

@@ -13,6 +13,7 @@ use crate::arch::{memory, processor};
 use crate::domain::Domain;
 
 /// Where a guest wants to be called.
+#[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Callback {
     /// The address; 0 is none.
@@ -63,6 +64,11 @@ pub struct Own {
     pub ldt: [u64; 16],
     /// Where the LDT is and how many entries it has.
     pub ldt_place: (u64, u32),
+}
+
+impl Own {
+    /// Where its vcpu is named, for the entry code.
+    pub const VCPU: usize = core::mem::offset_of!(Own, vcpu);
 }
 
 /// One virtual processor.
@@ -145,6 +151,11 @@ fn own_info(domain: &Domain, number: usize) -> u64 {
 }
 
 impl Vcpu {
+    /// Places of its fields that the entry code knows.
+    pub const DOMAIN: usize = core::mem::offset_of!(Vcpu, domain);
+    /// As above.
+    pub const INFO: usize = core::mem::offset_of!(Vcpu, info);
+
     /// A vcpu that waits for its first registers.
     pub fn new(domain: &Domain, number: usize) -> Box<Self> {
         let zero = TrapInfo { vector: 0, flags: 0, cs: 0, pad: 0, address: 0 };

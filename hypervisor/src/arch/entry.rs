@@ -6,11 +6,15 @@
 //! first two instructions of a system call have stacks of their own.
 
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 
 use spin::Once;
 
 use super::descriptors::{CODE, GUEST_CODE, GUEST_STACK};
 use super::processor;
+use crate::domain::Domain;
+use crate::guest::bounce::{ARCHITECTURAL_IOPL, CLEARED, IF, IOPL, VM};
+use crate::vcpu::{Own, Vcpu};
 
 /// What a trap leaves: the order of `struct cpu_user_regs` in arch-x86/xen-x86_64.h, as far as the
 /// processor and the stubs save it.
@@ -65,15 +69,23 @@ impl Frame {
 }
 
 // The processor aligns the stack before it pushes: nothing may come between.
-const _: () = assert!(core::mem::offset_of!(Frame, stack) % 16 == 0);
+const _: () = assert!(offset_of!(Frame, stack) % 16 == 0);
+
+/// Where something of [`Own`] is, seen from where the general registers are pushed to.
+const fn own(offset: usize) -> isize {
+    offset as isize - offset_of!(Own, frame.registers.error) as isize
+}
+
+/// Kernels have their stacks above the hypervisor's addresses.
+const GUEST_HIGH: u64 = 0xffff_8800_0000_0000;
 
 const VECTORS: usize = 256;
 /// A stub's size in bytes.
 const STUB: u64 = 16;
 /// Offsets in [`Registers`].
 const SIZE: usize = size_of::<Registers>();
-const CS: usize = core::mem::offset_of!(Registers, cs);
-const RIP: usize = core::mem::offset_of!(Registers, rip);
+const CS: usize = offset_of!(Registers, cs);
+const RIP: usize = offset_of!(Registers, rip);
 
 global_asm!(
     r#"
@@ -110,6 +122,14 @@ global_asm!(
     pop rdx
     pop rsi
     pop rdi
+    .endm
+
+    // An instruction that may fault on a guest's memory, and where to go on then.
+    .macro may_fault way_out, instruction
+7:  \instruction
+    .pushsection .ways_out, "a"
+    .quad 7b, \way_out
+    .popsection
     .endm
 
     .balign 16
@@ -208,10 +228,134 @@ syscall_entry:
     push rcx
     push 0
     mov dword ptr [rsp + 4], {syscall}
+    // What happens all the time is done here; whatever is out of the ordinary is for the functions.
+    // rdx: where registers were pushed to; what is saved below is in its place among them.
+    mov [rsp - 24], rdx
+    mov rdx, rsp
+    mov rsp, [rdx + {own_stack}]
+    mov rcx, [rdx + {own_vcpu}]
+    cmp byte ptr [rsp - {area} + {arrived}], 0
+    jne any_syscall
+    mov r11, [rcx + {vcpu_domain}]
+    test byte ptr [r11 + {domain_assists}], {iopl_assist}
+    jnz any_syscall
+    cmp byte ptr [rdx + {own_in_kernel}], 0
+    je program_syscall
+    cmp rax, {iret}
+    jne any_syscall
+
+    // The kernel returns from a program's system call (hypercall/iret.rs). rcx: what the vcpu shares.
+    mov rax, [rdx + {at_rsp}]
+    movabs r11, {guest_end}
+    cmp rax, r11
+    jb any_iret
+    movabs r11, {direct_map}
+    mov rcx, [rcx + {vcpu_info}]
+    add rcx, r11
+    cmp byte ptr [rcx], 0
+    jne any_iret
+    mov r11, [rdx + {own_user_table}]
+    test r11, r11
+    jz any_iret
+    // Its stack, upwards: rax, r11, rcx, flags, rip, cs, rflags, rsp, ss.
+    may_fault any_iret, "test dword ptr [rax + 24], {in_syscall}"
+    jz any_iret
+    may_fault any_iret, "mov r11d, [rax + 40]"
+    or r11d, 0xe000
+    cmp r11d, {code_selector}
+    jne any_iret
+    may_fault any_iret, "mov r11, [rax + 32]"
+    mov [rdx - 32], r11
+    shr r11, 47
+    jnz any_iret
+    may_fault any_iret, "mov r11d, [rax + 48]"
+    test r11d, 0x200
+    jz any_iret
+    and r11d, {user_flags}
+    mov [rdx - 40], r11
+    may_fault any_iret, "mov r11, [rax + 56]"
+    mov [rdx - 48], r11
+    may_fault any_iret, "mov rax, [rax]"
+    mov byte ptr [rcx + 1], 0
+    mov rcx, [rdx + {own_user_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 0
+    mov cr3, rcx
+    mov rcx, [rdx - 32]
+    mov r11, [rdx - 40]
+    mov rsp, [rdx - 48]
+    mov rdx, [rdx - 24]
+    sysretq
+
+    // A program's system call: its kernel is called (guest/bounce.rs).
+program_syscall:
+    cmp byte ptr [rdx + {own_syscall_masks}], 1
+    jne any_syscall
+    mov [rdx - 8], rdi
+    mov rdi, [rdx + {own_kernel_sp}]
+    and rdi, -16
+    sub rdi, 56
+    movabs r11, {guest_end}
+    cmp rdi, r11
+    jb any_program
+    movabs r11, {direct_map}
+    add r11, [rcx + {vcpu_info}]
+    mov rcx, [rdx + {own_kernel_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 1
+    mov cr3, rcx
+    movzx ecx, byte ptr [r11 + 1]
+    mov byte ptr [r11 + 1], 1
+    // The interrupt flag is the mask's opposite; the mask stands above the selector, too.
+    lea r11d, [rcx - 1]
+    and r11d, 0x200
+    shl rcx, 32
+    or rcx, {code_selector}
+    may_fault program_failed, "mov [rdi + 24], rcx"
+    mov rcx, [rdx + {at_rflags}]
+    and ecx, {kernel_flags}
+    or rcx, r11
+    may_fault program_failed, "mov [rdi + 32], rcx"
+    mov rcx, [rdx + {at_rip}]
+    may_fault program_failed, "mov [rdi], rcx"
+    may_fault program_failed, "mov [rdi + 16], rcx"
+    mov r11, [rdx + {at_rflags}]
+    may_fault program_failed, "mov [rdi + 8], r11"
+    mov rcx, [rdx + {at_rsp}]
+    may_fault program_failed, "mov [rdi + 40], rcx"
+    may_fault program_failed, "mov qword ptr [rdi + 48], {stack_selector}"
+    mov rcx, [rdx + {own_syscall}]
+    and r11d, {called_flags}
+    mov rsp, rdi
+    mov rdi, [rdx - 8]
+    mov rdx, [rdx - 24]
+    sysretq
+program_failed:
+    mov rdi, [rdx - 8]
+    lea rcx, [rip + {stack_failed}]
+    jmp 5f
+any_program:
+    mov rdi, [rdx - 8]
+    jmp any_syscall
+any_iret:
+    mov eax, {iret}
+any_syscall:
+    lea rcx, [rip + {guest_syscall}]
+5:  mov r11, rcx
+    mov rsp, rdx
+    mov rdx, [rsp - 24]
+    mov rcx, [rsp + {at_rip}]
     push_registers
+    mov rax, r11
+    mov r11, [rsp + {size} - 24]
+    mov [rsp + {r11}], r11
     mov rdi, rsp
     mov rsp, [rsp + {size}]
-    call {guest_syscall}
+    call rax
     jmp resume_guest
 
     .globl leave_for_guest
@@ -227,12 +371,39 @@ syscall_data: .skip 16 * {processors}
     "#,
     cs = const CS,
     rip = const RIP,
-    rsp = const core::mem::offset_of!(Registers, rsp),
+    rsp = const offset_of!(Registers, rsp),
     size = const SIZE,
     processors = const processor::MAX,
     stack_selector = const GUEST_STACK,
     code_selector = const GUEST_CODE,
     syscall = const SYSCALL,
+    area = const processor::AREA,
+    arrived = const processor::ARRIVED,
+    loaded = const processor::LOADED,
+    own_stack = const own(offset_of!(Own, frame.stack)),
+    own_vcpu = const own(Own::VCPU),
+    own_in_kernel = const own(offset_of!(Own, in_kernel)),
+    own_kernel_table = const own(offset_of!(Own, kernel_table)),
+    own_user_table = const own(offset_of!(Own, user_table)),
+    own_kernel_sp = const own(offset_of!(Own, kernel_sp)),
+    own_syscall = const own(offset_of!(Own, syscall.address)),
+    own_syscall_masks = const own(offset_of!(Own, syscall.masks_events)),
+    at_rip = const own(offset_of!(Own, frame.registers.rip)),
+    at_rflags = const own(offset_of!(Own, frame.registers.rflags)),
+    at_rsp = const own(offset_of!(Own, frame.registers.rsp)),
+    r11 = const offset_of!(Registers, r11),
+    vcpu_domain = const Vcpu::DOMAIN,
+    vcpu_info = const Vcpu::INFO,
+    domain_assists = const offset_of!(Domain, assists),
+    iopl_assist = const 1 << ARCHITECTURAL_IOPL,
+    iret = const crate::hypercall::IRET,
+    in_syscall = const crate::hypercall::iret::IN_SYSCALL,
+    guest_end = const GUEST_HIGH,
+    direct_map = const super::memory::DIRECT_MAP,
+    user_flags = const !(IOPL | VM) & 0xffff_ffff,
+    kernel_flags = const !(IF | IOPL) & 0xffff_ffff,
+    called_flags = const !CLEARED & 0xffff_ffff,
+    stack_failed = sym crate::guest::traps::stack_failed,
     guest_trap = sym crate::guest::traps::trap,
     guest_syscall = sym crate::guest::traps::syscall,
     return_failed = sym crate::guest::traps::return_failed,

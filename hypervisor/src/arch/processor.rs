@@ -7,7 +7,7 @@
 //! ```
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use spin::Once;
 
@@ -38,7 +38,14 @@ pub struct Processor {
     loaded: AtomicU64,
     /// How often all translations were forgotten here.
     pub flushes: AtomicU64,
+    /// Something arrived here that is to be acted on before a guest goes on.
+    pub arrived: AtomicBool,
 }
+
+/// Places of its fields that the entry code knows.
+pub const LOADED: usize = core::mem::offset_of!(Processor, loaded);
+/// As above.
+pub const ARRIVED: usize = core::mem::offset_of!(Processor, arrived);
 
 static ALL: [Once<&'static Processor>; MAX] = [const { Once::new() }; MAX];
 
@@ -54,6 +61,7 @@ fn prepare(number: usize, area: *mut u8) -> &'static Processor {
             running: AtomicPtr::new(core::ptr::null_mut()),
             loaded: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
+            arrived: AtomicBool::new(false),
         });
         &*place
     };

@@ -12,10 +12,14 @@ use crate::arch::entry::{Registers, SYSCALL};
 use crate::arch::{cpu, processor};
 use crate::vcpu::{Callback, Guest};
 
-const IF: u64 = 1 << 9;
-const IOPL: u64 = 3 << 12;
+/// Interrupts are on.
+pub const IF: u64 = 1 << 9;
+/// The privilege level for ports.
+pub const IOPL: u64 = 3 << 12;
+/// Virtual 8086 mode.
+pub const VM: u64 = 1 << 17;
 /// Off in a handler: TF, NT, RF, VM, AC.
-const CLEARED: u64 = 1 << 8 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 18;
+pub const CLEARED: u64 = 1 << 8 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 18;
 /// The guest handles its IOPL itself (VMASST_TYPE_architectural_iopl, xen.h).
 pub const ARCHITECTURAL_IOPL: u32 = 4;
 

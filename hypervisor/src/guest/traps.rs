@@ -61,6 +61,14 @@ pub extern "C" fn syscall(registers: *mut Registers) -> *mut Registers {
     leave(guest)
 }
 
+/// From the entry code: the kernel, which was to be called for a system call, has no stack.
+pub extern "C" fn stack_failed(registers: *mut Registers) -> *mut Registers {
+    // SAFETY: as above.
+    let mut guest = unsafe { Guest::of(registers) };
+    guest.crash("its kernel's stack can't be written to");
+    leave(guest)
+}
+
 /// From the entry code: what `iretq` was given can't be returned to. `fault` has the general
 /// registers, the vcpu's own the rest.
 pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) -> *mut Registers {

@@ -3,15 +3,12 @@
 use core::sync::atomic::Ordering;
 
 use crate::arch::entry::SYSCALL;
-use crate::guest::bounce::ARCHITECTURAL_IOPL;
+use crate::guest::bounce::{ARCHITECTURAL_IOPL, IF, IOPL, VM};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 
 /// The kernel was entered by `syscall`: rcx and r11 need not be kept (VGCF_in_syscall).
-const IN_SYSCALL: u64 = 1 << 8;
-const IF: u64 = 1 << 9;
-const IOPL: u64 = 3 << 12;
-const VM: u64 = 1 << 17;
+pub const IN_SYSCALL: u64 = 1 << 8;
 
 /// Takes what is on the kernel's stack, upwards: rax, r11, rcx, flags, rip, cs, rflags, rsp, ss.
 pub fn iret(guest: &mut Guest<'_>) {

@@ -7,7 +7,7 @@ pub mod descriptors;
 mod domctl;
 mod events;
 mod grants;
-mod iret;
+pub mod iret;
 mod memory;
 mod mmu;
 pub mod mmuext;
@@ -55,7 +55,7 @@ pub fn errno(error: Error) -> Errno {
 }
 
 /// Hypercalls by number (xen.h).
-const IRET: u64 = 23;
+pub const IRET: u64 = 23;
 
 /// Bytes of the instruction that a hypercall is made with.
 const INSTRUCTION: u64 = 2;

@@ -47,6 +47,26 @@ impl Machine for Host {
         Entry(memory::word(mfn, index).load(Ordering::Relaxed))
     }
 
+    fn skip_zeros(&self, mfn: u64, mut index: usize, end: usize) -> usize {
+        /// So many are looked at at once.
+        const AT_ONCE: usize = 8;
+        let word = |index| memory::word(mfn, index).load(Ordering::Relaxed);
+        while index < end {
+            if index.is_multiple_of(AT_ONCE) && index + AT_ONCE <= end {
+                let any = (index..index + AT_ONCE).fold(0, |any, index| any | word(index));
+                if any == 0 {
+                    index += AT_ONCE;
+                    continue;
+                }
+            }
+            if word(index) != 0 {
+                break;
+            }
+            index += 1;
+        }
+        index
+    }
+
     fn write(&self, mfn: u64, index: usize, entry: Entry) {
         memory::word(mfn, index).store(entry.0, Ordering::Relaxed);
     }

@@ -21,8 +21,27 @@ fn is_usable(address: u64, length: u64) -> bool {
     }
 }
 
-/// Reads a value.
+/// Reads a value. Small ones are read word by word.
+#[inline(always)]
 pub fn read<T: Plain>(address: u64) -> Result<T, Errno> {
+    match size_of::<T>() {
+        8 => words::<T, 1>(address),
+        16 => words::<T, 2>(address),
+        24 => words::<T, 3>(address),
+        _ => read_any(address),
+    }
+}
+
+/// Reads a value of that many words.
+#[inline(always)]
+fn words<T: Plain, const N: usize>(address: u64) -> Result<T, Errno> {
+    assert!(size_of::<T>() == 8 * N);
+    let words = read_words::<N>(address)?;
+    // SAFETY: any bytes make a `T`, and there are as many.
+    Ok(unsafe { core::ptr::from_ref(&words).cast::<T>().read_unaligned() })
+}
+
+fn read_any<T: Plain>(address: u64) -> Result<T, Errno> {
     let mut value = MaybeUninit::<T>::zeroed();
     let length = size_of::<T>();
     if !is_usable(address, length as u64) {

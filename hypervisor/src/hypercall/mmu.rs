@@ -105,6 +105,9 @@ fn again([list, count, place, whose, ..]: Arguments, done: u64) -> Stop {
 
 /// Releases what updates left to be released, and is made again until that is done.
 fn settle(guest: &mut Guest<'_>, domain: &Domain, arguments: Arguments, done: u64) -> Answer {
+    if !guest.own.walk.is_pending() {
+        return Ok(0);
+    }
     let _lock = domain.tables.lock();
     match domain.rules().settle(&mut guest.own.walk) {
         Outcome::Done => Ok(0),
@@ -150,16 +153,21 @@ fn set_entry(
 ) -> Result<(), Option<Errno>> {
     let rules = domain.rules();
     let page = frames::page(mfn).ok_or(EINVAL)?;
-    page.get(domain.owner).map_err(|_| EINVAL)?;
     let _lock = domain.tables.lock();
-    let kept = Entry::ACCESSED | Entry::DIRTY;
     let (kind, count) = page.usage();
+    // Tables stay what they are while the lock is held: the usual case counts no reference.
+    if page.is_table_of(1, domain.owner) {
+        let kept = if preserve { Entry::ACCESSED | Entry::DIRTY } else { 0 };
+        let change = |old: Entry| Entry(new.0 | old.0 & kept);
+        return match rules.update_mapping(mfn, index, from, change) {
+            Ok(_) => Ok(()),
+            Err(Error::Busy) => Err(None),
+            Err(error) => Err(Some(errno(error))),
+        };
+    }
+    page.get(domain.owner).map_err(|_| EINVAL)?;
     let outcome = match kind.level() {
-        Some(1) if count > 0 && page.is_valid() => {
-            let change = |old: Entry| Entry(new.0 | if preserve { old.0 & kept } else { 0 });
-            rules.update_mapping(mfn, index, from, change).map(|_| Outcome::Done)
-        }
-        Some(level) if count > 0 && page.is_valid() && from == domain.owner => {
+        Some(level @ 2..) if count > 0 && page.is_valid() && from == domain.owner => {
             *flush = true;
             rules.update_table((mfn, level), index, new, &mut guest.own.walk)
         }
@@ -194,7 +202,7 @@ pub fn update_va_mapping(
         let _lock = domain.tables.lock();
         let (table, index, _) = tables::lookup(guest.own.kernel_table, address).ok_or(EINVAL)?;
         let page = frames::page(table).ok_or(EINVAL)?;
-        if page.owner() != Some(domain.owner) || page.usage().0 != Use::L1 {
+        if !page.is_table_of(1, domain.owner) {
             return Err(EINVAL.into());
         }
         domain.rules().update_mapping(table, index, from, |_| Entry(value)).map_err(errno)?;

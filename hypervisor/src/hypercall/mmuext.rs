@@ -42,6 +42,9 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
         Stop::Again([list + SIZE * done, (count - done) | PREEMPTED, done_place, whose, 0, 0]);
     match result {
         Ok(()) => {
+            if !guest.own.walk.is_pending() {
+                return Ok(0);
+            }
             let domain = guest.domain();
             let _lock = domain.tables.lock();
             match domain.rules().settle(&mut guest.own.walk) {

@@ -24,8 +24,10 @@ pub fn multicall(guest: &mut Guest<'_>, [list, count, ..]: Arguments) -> Answer 
             _ => call(guest, number, [a, b, c, d, e, f]),
         };
         match answer {
-            Ok(value) => memory::write(entry + 8, &value)?,
-            Err(Stop::Error(error)) => memory::write(entry + 8, &(i64::from(-error.0)))?,
+            Ok(value) => memory::write_words(entry + 8, &[value])?,
+            Err(Stop::Error(error)) => {
+                memory::write_words(entry + 8, &[i64::from(-error.0) as u64])?
+            }
             Err(Stop::Again(arguments)) => {
                 memory::write_words(entry + 16, &arguments)?;
                 return Err(again);

@@ -222,6 +222,13 @@ impl Page {
         (Use::from_bits(USE.get(word)), USES.get(word))
     }
 
+    /// Whether it is that domain's table of that level, checked and in use.
+    pub fn is_table_of(&self, level: u8, owner: Owner) -> bool {
+        let word = self.word();
+        let wanted = OWNER.set(USE.set(VALID, Use::table(level) as u64), owner.into());
+        word & (OWNER.mask() | USE.mask() | VALID) == wanted && USES.get(word) > 0
+    }
+
     /// How many references there are.
     pub fn references(&self) -> u64 {
         REFERENCES.get(self.word())

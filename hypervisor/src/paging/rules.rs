@@ -32,6 +32,10 @@ pub trait Machine {
     fn page(&self, mfn: u64) -> Option<&Page>;
     /// Reads an entry of a table.
     fn read(&self, mfn: u64, index: usize) -> Entry;
+    /// The first entry from `index` on that is not zero, or `end`. Most tables are mostly empty.
+    fn skip_zeros(&self, mfn: u64, index: usize, end: usize) -> usize {
+        (index..end).find(|index| self.read(mfn, *index) != Entry(0)).unwrap_or(end)
+    }
     /// Writes an entry of a table; the processor's own changes of ACCESSED and DIRTY may be lost.
     fn write(&self, mfn: u64, index: usize, entry: Entry);
     /// Writes an entry if it is as expected; the processor may have set ACCESSED or DIRTY.

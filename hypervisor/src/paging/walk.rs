@@ -117,9 +117,14 @@ impl Walk {
     /// Checks entries of the deepest table until it ends or a table below has to be checked first.
     fn check_some<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Result<(), Error> {
         let depth = self.depth - 1;
-        while self.steps[depth].next < ENTRIES {
-            let Step { mfn, level, next, .. } = self.steps[depth];
-            let index = usize::from(next);
+        let Step { mfn, level, next, .. } = self.steps[depth];
+        let mut index = usize::from(next);
+        loop {
+            index = rules.machine.skip_zeros(mfn, index, ENTRIES.into());
+            self.steps[depth].next = index as u16;
+            if index == usize::from(ENTRIES) {
+                break;
+            }
             let entry = rules.machine.read(mfn, index);
             if entry.is_present() && !(level == 4 && HYPERVISOR_SLOTS.contains(&index)) {
                 let adjusted = if level == 1 {
@@ -142,7 +147,7 @@ impl Walk {
                     rules.machine.write(mfn, index, adjusted);
                 }
             }
-            self.steps[depth].next += 1;
+            index += 1;
         }
         self.finish_check(rules);
         Ok(())
@@ -171,10 +176,15 @@ impl Walk {
     /// Releases entries of the deepest table until it ends or a table below is to be released.
     fn release_some<M: Machine>(&mut self, rules: &Rules<'_, M>) {
         let depth = self.depth - 1;
-        while self.steps[depth].next < self.steps[depth].end {
-            let Step { mfn, level, next, .. } = self.steps[depth];
-            let index = usize::from(next);
-            self.steps[depth].next += 1;
+        let Step { mfn, level, next, end, .. } = self.steps[depth];
+        let (mut next, end) = (usize::from(next), usize::from(end));
+        loop {
+            let index = rules.machine.skip_zeros(mfn, next, end);
+            if index == end {
+                break;
+            }
+            next = index + 1;
+            self.steps[depth].next = next as u16;
             if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
                 continue;
             }

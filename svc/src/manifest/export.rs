@@ -153,9 +153,10 @@ fn write_section(text: &mut String, name: &str, entries: &Entries) {
 }
 
 /// Takes a property of `general` that is written as a plain key; a group that only held that
-/// goes with it.
+/// goes with it. One with a mark is written as a group, where the mark has a place.
 fn take_general(level: &mut Level, prop: &str, ty: PropType) -> Option<String> {
-    let marked = level.overrides.contains(&(words::GENERAL.to_owned(), prop.to_owned()));
+    let marked = level.deletes.contains(words::GENERAL)
+        || level.overrides.contains(&(words::GENERAL.to_owned(), prop.to_owned()));
     let group = level.groups.get_mut(words::GENERAL).filter(|_| !marked)?;
     let value = single(group, words::FRAMEWORK, prop, ty)?;
     group.props.remove(prop);

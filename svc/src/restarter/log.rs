@@ -62,6 +62,13 @@ pub(crate) fn global(line: &str) {
     eprintln!("svc.startd: {line}");
 }
 
+/// Writes a line to an instance's log, and tells the administrator.
+pub(crate) fn warn(fmri: &Fmri, line: &str) {
+    write(fmri, line);
+    let name = fmri.to_string();
+    failure(&format!("{}: {line}", name.trim_start_matches("svc:/")));
+}
+
 /// Says that a service has failed: in startd's own log, on the console, and to syslogd.
 pub(crate) fn failure(line: &str) {
     write_global(" ERROR", line);

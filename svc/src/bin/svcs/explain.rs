@@ -55,6 +55,9 @@ impl<'a> Explanation<'a> {
             explanation.causes.insert(fmri, Search::causes_of(host, &mut needs, fmri));
             if instance.is_enabled() {
                 for culprit in blockers(host, &mut needs, instance) {
+                    if culprit == fmri {
+                        continue;
+                    }
                     explanation.impact.entry(culprit).or_default().insert(fmri);
                 }
             }
@@ -267,6 +270,10 @@ impl<'a, 'n> Search<'a, 'n> {
         for obstacle in self.needs.obstacles(instance) {
             match obstacle {
                 Obstacle::Stopped(next) => self.visit(next),
+                Obstacle::Running(next) if self.waits_for(next, self.path[self.path.len() - 1]) => {
+                    let line = format!("Excludes {next}, which waits for it.");
+                    self.blame(What::Own((line, "HP")));
+                }
                 Obstacle::Running(next) => {
                     self.path.push(next);
                     self.blame(What::Runs);
@@ -286,6 +293,26 @@ impl<'a, 'n> Search<'a, 'n> {
             let reason = reason::restarter(self.host, instance).unwrap_or_else(unknown);
             self.blame(What::Own(reason));
         }
+    }
+
+    /// Whether `start` waits, directly or not, for `end` to come or to go.
+    fn waits_for(&mut self, start: &'a Fmri, end: &Fmri) -> bool {
+        let mut seen = BTreeSet::from([start]);
+        let mut open = vec![start];
+        while let Some(fmri) = open.pop() {
+            let instance = &self.host.instances[fmri];
+            if is_running(instance) || reason::of(self.host, instance).is_some() {
+                continue;
+            }
+            for obstacle in self.needs.obstacles(instance) {
+                if let Obstacle::Stopped(next) | Obstacle::Running(next) = obstacle
+                    && seen.insert(next)
+                {
+                    open.push(next);
+                }
+            }
+        }
+        seen.contains(end)
     }
 
     fn blame(&mut self, what: What<'a>) {

@@ -218,6 +218,7 @@ impl Daemon {
     fn act(&mut self, action: Action) {
         match action {
             Action::Log(fmri, line) => log::write(&fmri, &line),
+            Action::Warn(fmri, line) => log::warn(&fmri, &line),
             Action::Changed(fmri) => drop(self.changed.insert(fmri)),
             Action::Run(fmri, method) => self.prepare(fmri, method),
             Action::BreakOff(fmri) => self.break_off(&fmri),

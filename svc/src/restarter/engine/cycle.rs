@@ -33,6 +33,7 @@ impl Engine {
                 vertex.unchecked = false;
             }
         }
+        self.tell_contradictions(&unchecked);
         let mut broken = BTreeSet::new();
         while let Some(cycle) = self.find_cycle(&unchecked, &broken) {
             let came = |fmri: &Fmri| unchecked.iter().rposition(|other| other == fmri);

@@ -19,6 +19,7 @@
 //! Times are milliseconds since any fixed moment.
 
 mod admin;
+mod contradiction;
 mod cycle;
 mod delegated;
 mod ends;

@@ -333,6 +333,8 @@ pub enum Action {
     Abandon(Fmri),
     /// Write a line to the instance's log.
     Log(Fmri, String),
+    /// Write a line to the instance's log, and tell the administrator.
+    Warn(Fmri, String),
     /// The instance looks different now.
     Changed(Fmri),
     /// Tell a restarter of an instance, and have it report.

@@ -188,6 +188,32 @@ fn those_that_wait_for_each_other_end() {
 }
 
 #[test]
+fn who_excludes_what_waits_for_it_is_the_root() {
+    let host = Sample::default()
+        .instance("a", "offline", true)
+        .needs("a", "exclude_all", "svc:/b")
+        .instance("b", "offline", true)
+        .needs("b", "require_all", "svc:/c")
+        .instance("c", "offline", true)
+        .needs("c", "require_all", "svc:/a")
+        .host();
+    let explanation = Explanation::new(&host);
+    assert_eq!(explanation.roots(), [&fmri("a")]);
+    let block = explanation.block(&fmri("a"), true);
+    assert!(block.contains("Reason: Excludes svc:/b:default, which waits for it.\n"), "{block}");
+    let end = "not running:\n        svc:/b:default\n        svc:/c:default\n";
+    assert!(block.ends_with(end), "{block}");
+    // Two that exclude each other wait for each other.
+    let host = Sample::default()
+        .instance("a", "offline", true)
+        .needs("a", "exclude_all", "svc:/b")
+        .instance("b", "offline", true)
+        .needs("b", "exclude_all", "svc:/a")
+        .host();
+    assert_eq!(Explanation::new(&host).roots().len(), 2);
+}
+
+#[test]
 fn long_lines_are_broken() {
     let long = fmri(&"a".repeat(70));
     assert!(blame(&long, "is disabled.").ends_with(":default\n        is disabled."));

@@ -75,7 +75,7 @@ impl World {
                 }
                 Action::Kill(fmri) => drop(self.dying.insert(fmri)),
                 Action::Abandon(fmri) => self.abandoned.push(fmri),
-                Action::Log(_, line) => self.logs.push(line),
+                Action::Log(_, line) | Action::Warn(_, line) => self.logs.push(line),
                 _ => {}
             }
         }

@@ -151,6 +151,26 @@ fn a_cycle_is_found_and_named() {
 }
 
 #[test]
+fn who_excludes_what_relies_on_it_is_told() {
+    let mut world = World::new();
+    let excluding = config(vec![needs(&["c"], Grouping::ExcludeAll, RestartOn::Restart)]);
+    let requiring = |on: &str| config(vec![needs(&[on], Grouping::RequireAll, RestartOn::Restart)]);
+    world.add("a", excluding);
+    world.add("b", requiring("a"));
+    world.finish_all();
+    world.add("c", Config { enabled: false, ..requiring("b") });
+    let is_told = |line: &&String| line.starts_with("Excludes what relies on it");
+    assert_eq!(world.logs.iter().find(is_told), None, "one of them is disabled");
+    world.add("c", requiring("b"));
+    world.finish_all();
+    let line = "Excludes what relies on it: svc:/c:default -> svc:/b:default -> svc:/a:default";
+    assert_eq!(world.logs.iter().filter(is_told).collect::<Vec<_>>(), [line]);
+    world.add("d", requiring("a"));
+    world.finish_all();
+    assert_eq!(world.logs.iter().filter(is_told).count(), 1, "that is no news");
+}
+
+#[test]
 fn a_temporary_disable_by_the_method_lasts_until_it_is_enabled_again() {
     let mut world = World::new();
     world.add("a", config(vec![]));

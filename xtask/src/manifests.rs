@@ -61,6 +61,8 @@ fn translate(manifest: &mut Manifest) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs;
+    use std::path::Path;
 
     #[test]
     fn the_xml_manifests_are_up_to_date() {
@@ -68,5 +70,40 @@ mod tests {
             let written = fs::read_to_string(path(name, "xml")).unwrap_or_default();
             assert!(written == render(name).unwrap(), "{name}.xml: cargo xtask manifests makes it");
         }
+    }
+
+    /// Scripts are delivered beside the manifests, daemons by the other crates.
+    #[test]
+    fn the_methods_that_they_name_are_there() {
+        for name in NAMES {
+            let bundle = load(&path(name, "xml")).unwrap();
+            let levels = bundle.services.iter().map(|service| &service.level);
+            for group in levels.flat_map(|level| level.groups.values()) {
+                let Some(exec) = group.get("exec").map(|exec| exec.values.concat()) else {
+                    continue;
+                };
+                for word in exec.split(' ').filter(|word| word.starts_with('/')) {
+                    let file = word.rsplit('/').next().unwrap();
+                    let script = project::root().join("manifests/method").join(file);
+                    let is_script = word.starts_with("/lib/svc/method/") && script.is_file();
+                    assert!(
+                        is_script || programs::place(Path::new(file)).is_ok(),
+                        "{name}: {exec}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// `SERVICE_BUNDLE_DTD` is the path of illumos's service_bundle.dtd.1, which is not part of
+    /// this project; xmllint is in Debian's libxml2-utils.
+    #[test]
+    #[ignore = "needs illumos's service_bundle.dtd.1, at $SERVICE_BUNDLE_DTD"]
+    fn they_are_valid_against_the_document_type_of_illumos() {
+        let dtd = std::env::var("SERVICE_BUNDLE_DTD").expect("SERVICE_BUNDLE_DTD is its path");
+        let files = NAMES.map(|name| path(name, "xml"));
+        let mut xmllint = std::process::Command::new("xmllint");
+        xmllint.args(["--noout", "--nonet", "--nowarning", "--dtdvalid", &dtd]).args(files);
+        assert!(xmllint.status().unwrap().success());
     }
 }

@@ -84,7 +84,7 @@ fn executable(message: &str) -> Result<Option<PathBuf>> {
     Ok(message["executable"].as_str().map(PathBuf::from))
 }
 
-fn place(file: &std::path::Path) -> Result<&'static str> {
+pub(crate) fn place(file: &std::path::Path) -> Result<&'static str> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let known = PLACES.iter().find(|(program, _)| *program == name);
     known.map(|&(_, place)| place).with_context(|| {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -33,7 +34,10 @@ pub struct Report {
     pub failures: Vec<ManifestError>,
 }
 
-/// Reads the manifest or profile at `path`, XML or TOML.
+/// How many files a bundle may consist of, each counted as often as it is included.
+const FILES_MAX: usize = 256;
+
+/// Reads the manifest or profile at `path`, XML or TOML, with what it includes.
 pub fn load(path: &Path) -> Result<Bundle, ManifestError> {
     read(path).and_then(|text| understand(path, &text))
 }
@@ -43,8 +47,59 @@ fn read(path: &Path) -> Result<String, ManifestError> {
     fs::read_to_string(path).map_err(failed)
 }
 
-/// XML says by its first character what it is.
 fn understand(path: &Path, text: &str) -> Result<Bundle, ManifestError> {
+    let mut left = FILES_MAX;
+    include(path, parse_text(path, text)?, &mut left)
+}
+
+/// Adds what a bundle includes; names are relative to its folder.
+fn include(path: &Path, mut bundle: Bundle, left: &mut usize) -> Result<Bundle, ManifestError> {
+    for wanted in std::mem::take(&mut bundle.includes) {
+        let failed = |why: String| ManifestError::Include {
+            path: path.to_owned(),
+            href: wanted.href.clone(),
+            why,
+        };
+        *left -= 1;
+        if *left == 0 {
+            return Err(failed(format!("files include each other, or are more than {FILES_MAX}")));
+        }
+        let file = included(path, &wanted.href).ok_or_else(|| failed("is no file".to_owned()))?;
+        let text = match read(&file) {
+            Err(ManifestError::Read { source, .. })
+                if wanted.is_optional && source.kind() == io::ErrorKind::NotFound =>
+            {
+                continue;
+            }
+            text => text?,
+        };
+        let inner = include(&file, parse_text(&file, &text)?, left)?;
+        if inner.kind != bundle.kind {
+            let (found, expected) = (inner.kind, bundle.kind);
+            return Err(ManifestError::WrongKind { path: file, found, expected });
+        }
+        for service in inner.services {
+            bundle.add(service).map_err(failed)?;
+        }
+    }
+    Ok(bundle)
+}
+
+/// The file that a path or a `file:` URI names; a whole path is one in our root.
+fn included(from: &Path, href: &str) -> Option<PathBuf> {
+    let name = match href.split_once(':') {
+        None => href,
+        Some(("file", rest)) => rest.strip_prefix("//localhost").unwrap_or(rest),
+        Some(_) => return None,
+    };
+    match name.starts_with('/') {
+        true => Some(crate::root(&format!("/{}", name.trim_start_matches('/')))),
+        false => Some(from.with_file_name(name)),
+    }
+}
+
+/// XML says by its first character what it is.
+fn parse_text(path: &Path, text: &str) -> Result<Bundle, ManifestError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_xml = text.trim_start().starts_with('<');
     let parsed = if is_xml { parse_xml(text) } else { parse_bundle(text) };

@@ -114,6 +114,17 @@ pub struct Bundle {
     pub name: String,
     /// What it says, service by service.
     pub services: Vec<Manifest>,
+    /// What it wants read in addition; [`load`] does that.
+    pub includes: Vec<Include>,
+}
+
+/// A bundle in another file (`xi:include`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Include {
+    /// The file as it is named: a path or a `file:` URI.
+    pub href: String,
+    /// It need not be there.
+    pub is_optional: bool,
 }
 
 impl fmt::Display for BundleKind {
@@ -130,7 +141,7 @@ impl Bundle {
     /// A manifest of one service.
     pub fn of(manifest: Manifest) -> Self {
         let (kind, name) = (BundleKind::Manifest, "export".to_owned());
-        Self { kind, name, services: vec![manifest] }
+        Self { kind, name, services: vec![manifest], includes: Vec::new() }
     }
 
     /// Checks that the file at `path` is what it has to be.
@@ -160,6 +171,16 @@ pub enum ManifestError {
         path: PathBuf,
         /// Where and what.
         source: SyntaxError,
+    },
+    /// What the file includes can't be had.
+    #[error("{path}: included \"{href}\": {why}")]
+    Include {
+        /// The file that includes.
+        path: PathBuf,
+        /// What it includes.
+        href: String,
+        /// A few words.
+        why: String,
     },
     /// The file is for something else.
     #[error("{path} is {found}, not {expected}")]

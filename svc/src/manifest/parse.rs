@@ -40,7 +40,8 @@ fn profile(name: Value<'_>, mut table: Table<'_>) -> Result<Bundle> {
         }
     }
     table.finish()?;
-    Ok(Bundle { kind: BundleKind::Profile, name: name.string()?.to_owned(), services })
+    let name = name.string()?.to_owned();
+    Ok(Bundle { kind: BundleKind::Profile, name, services, includes: Vec::new() })
 }
 
 fn service_name(name: &str) -> std::result::Result<Fmri, &'static str> {

@@ -137,7 +137,12 @@ pub fn extract(repo: &Repo, layer: Layer, secrets: Secrets) -> Result<Bundle, Ma
             services.push(manifest);
         }
     }
-    Ok(Bundle { kind: BundleKind::Profile, name: "extract".to_owned(), services })
+    Ok(Bundle {
+        kind: BundleKind::Profile,
+        name: "extract".to_owned(),
+        services,
+        includes: Vec::new(),
+    })
 }
 
 /// What a profile says of `fmri`.

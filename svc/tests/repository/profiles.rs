@@ -26,6 +26,45 @@ fn what_was_customised_is_carried_to_another_host() {
 }
 
 #[test]
+fn bundles_include_others() {
+    let system = System::with_xend();
+    let bundle = |kind: &str, body: &str| {
+        format!(
+            "<?xml version='1.0'?>\n<service_bundle type='{kind}' name='a' \
+             xmlns:xi='http://www.w3.org/2003/XInclude'>\n{body}\n</service_bundle>\n"
+        )
+    };
+    let settings = |memory: &str| {
+        let body = format!(
+            "<service name='system/xvm/xend' type='service' version='1'><property_group \
+             name='config' type='application'><propval name='dom0-min-mem' type='integer' \
+             value='{memory}'/></property_group></service>"
+        );
+        bundle("profile", &body)
+    };
+    system.write("etc/inner.xml", &settings("77"));
+    let whole = "<xi:include href='file:/etc/inner.xml'/>";
+    let optional = "<xi:include href='none.xml'><xi:fallback/></xi:include>";
+    let outer = system.write("outer.xml", &bundle("profile", &format!("{whole}{optional}")));
+    system.svccfg(&["apply", &outer]).ok();
+    let memory = system.svccfg(&["-s", "xend", "listprop", "config/dom0-min-mem"]).ok();
+    assert!(memory.ends_with(" 77\n"), "{memory}");
+    system.write("again.xml", &bundle("profile", "<xi:include href='again.xml'/>"));
+    system.write("other.xml", &bundle("manifest", ""));
+    for (body, complaint) in [
+        ("<xi:include href='none.xml'/>", "none.xml: No such file or directory"),
+        ("<xi:include href='http://x.example/'/>", "\"http://x.example/\": is no file"),
+        ("<xi:include href='again.xml'/>", "include each other"),
+        ("<xi:include href='other.xml'/>", "other.xml is a manifest, not a profile"),
+        ("<xi:include href='etc/inner.xml'/><xi:include href='etc/inner.xml'/>", "twice"),
+    ] {
+        let outer = system.write("outer.xml", &bundle("profile", body));
+        let said = system.svccfg(&["apply", &outer]).failed();
+        assert!(said.contains(complaint), "{said}");
+    }
+}
+
+#[test]
 fn files_tell_what_they_hold() {
     let system = System::with_xend();
     let file = system.write("copy.xml", &system.svccfg(&["export", "xend"]).ok());

@@ -8,8 +8,8 @@ use crate::manifest::reader::SyntaxError;
 
 pub type Result<T> = std::result::Result<T, SyntaxError>;
 
-/// Why `xi:include` is refused.
-pub const NO_INCLUDES: &str = "xi:include is not supported: import or apply the files one by one";
+/// The namespaces of `xi:include`: that of the recommendation, and of a draft that illumos uses.
+const INCLUDES: [&str; 2] = ["http://www.w3.org/2001/XInclude", "http://www.w3.org/2003/XInclude"];
 
 /// An element of the document.
 #[derive(Clone, Copy)]
@@ -34,9 +34,6 @@ impl<'d, 'i> Element<'d, 'i> {
 
     /// The complaint that this element doesn't belong here.
     pub fn unexpected(&self) -> SyntaxError {
-        if self.name() == "include" {
-            return self.error(NO_INCLUDES);
-        }
         match self.node.parent_element() {
             Some(parent) => self.error(format!("is not allowed in <{}>", parent.tag_name().name())),
             None => self.error("is not a service_bundle"),
@@ -49,6 +46,12 @@ impl<'d, 'i> Element<'d, 'i> {
             return Err(self.unexpected());
         }
         self.allow(attributes)
+    }
+
+    /// Whether this is `xi:NAME`.
+    pub fn is_xi(&self, name: &str) -> bool {
+        let namespace = self.node.tag_name().namespace();
+        self.name() == name && namespace.is_some_and(|uri| INCLUDES.contains(&uri))
     }
 
     /// Checks that there are no attributes but `attributes`.

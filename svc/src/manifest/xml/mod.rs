@@ -14,7 +14,7 @@ pub use export::{XmlError, to_xml};
 use roxmltree::{Document, Error, ParsingOptions};
 
 use super::reader::SyntaxError;
-use super::{Bundle, BundleKind, Manifest};
+use super::{Bundle, BundleKind, Include, Manifest};
 use element::{Element, Result};
 
 /// The longest document, in bytes: larger than any manifest, small enough to hold.
@@ -48,7 +48,6 @@ pub fn parse_xml(text: &str) -> Result<Bundle> {
 
 fn malformed(error: Error) -> SyntaxError {
     let message = match &error {
-        Error::UnknownNamespace(prefix, _) if prefix == "xi" => element::NO_INCLUDES.to_owned(),
         Error::NodesLimitReached => format!("there are more than {NODES_MAX} elements and texts"),
         // The library says where at the end of its sentence; we say it in front.
         error => {
@@ -66,22 +65,51 @@ fn bundle(element: Element<'_, '_>, nesting: usize) -> Result<Bundle> {
     element.expect("service_bundle", &["type", "name"])?;
     let word = element.one_of("type", &KINDS.map(|(_, name)| name))?;
     let kind = KINDS.iter().find(|(_, name)| *name == word).map_or(BundleKind::Manifest, |k| k.0);
-    let mut found =
-        Bundle { kind, name: element.required("name")?.to_owned(), services: Vec::new() };
+    let mut found = Bundle {
+        kind,
+        name: element.required("name")?.to_owned(),
+        services: vec![],
+        includes: vec![],
+    };
     for child in element.children()? {
         let services = match child.name() {
             "service" => vec![entity::service(child, kind)?],
-            "service_bundle" => nested(child, kind, nesting)?,
+            "service_bundle" => {
+                let mut inner = nested(child, kind, nesting)?;
+                found.includes.append(&mut inner.includes);
+                inner.services
+            }
+            "include" if child.is_xi("include") => {
+                found.includes.push(include(child)?);
+                continue;
+            }
             _ => return Err(child.unexpected()),
         };
         for service in services {
-            add(&mut found.services, service).map_err(|message| child.error(message))?;
+            found.add(service).map_err(|message| child.error(message))?;
         }
     }
     Ok(found)
 }
 
-fn nested(element: Element<'_, '_>, kind: BundleKind, nesting: usize) -> Result<Vec<Manifest>> {
+fn include(element: Element<'_, '_>) -> Result<Include> {
+    element.allow(&["href", "parse", "encoding"])?;
+    if element.attribute("parse").is_some() {
+        element.one_of("parse", &["xml"])?;
+    }
+    let href = element.required("href")?.to_owned();
+    let fallbacks = element.children()?;
+    for fallback in &fallbacks {
+        if !fallback.is_xi("fallback") {
+            return Err(fallback.unexpected());
+        }
+        // What stands in for a file that isn't there: nothing, in all bundles that there are.
+        fallback.childless()?;
+    }
+    Ok(Include { href, is_optional: !fallbacks.is_empty() })
+}
+
+fn nested(element: Element<'_, '_>, kind: BundleKind, nesting: usize) -> Result<Bundle> {
     if nesting == 0 {
         return Err(element.error("bundles are nested too deeply"));
     }
@@ -89,15 +117,18 @@ fn nested(element: Element<'_, '_>, kind: BundleKind, nesting: usize) -> Result<
     if inner.kind != kind {
         return Err(element.error("a bundle's type differs from that of the one around it"));
     }
-    Ok(inner.services)
+    Ok(inner)
 }
 
-fn add(services: &mut Vec<Manifest>, new: Manifest) -> std::result::Result<(), String> {
-    if services.iter().any(|known| known.service == new.service) {
-        return Err(format!("{} is described twice", new.service));
+impl Bundle {
+    /// Adds a service, which must not be there yet.
+    pub(super) fn add(&mut self, new: Manifest) -> std::result::Result<(), String> {
+        if self.services.iter().any(|known| known.service == new.service) {
+            return Err(format!("{} is described twice", new.service));
+        }
+        self.services.push(new);
+        Ok(())
     }
-    services.push(new);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -222,10 +222,10 @@ fn complaints_name_line_column_and_element() {
             "<notification_parameters><event value='problem-diagnosed'/></notification_parameters>",
             "belong to svc:/system/fm",
         ),
-        ("<xi:include href='/etc/passwd'/>", "xi:include is not supported"),
+        ("<xi:include href='/etc/passwd'/>", "line 4"),
         (
             "<xi:include xmlns:xi='http://www.w3.org/2001/XInclude' href='a'/>",
-            "xi:include is not supported",
+            "<include>: is not allowed in <service>",
         ),
         ("<unclosed>", "line 5"),
         ("<a b=c/>", "line 4"),

@@ -31,7 +31,8 @@ fn archive(session: &mut Session, args: &[Token]) -> Result<()> {
     let services = repo.services()?.into_iter();
     let services = services.map(|service| manifest::from_repo(repo, &service, secrets(all)));
     let services = services.collect::<std::result::Result<_, ManifestError>>()?;
-    let bundle = Bundle { kind: BundleKind::Archive, name: "none".to_owned(), services };
+    let (name, includes) = ("none".to_owned(), Vec::new());
+    let bundle = Bundle { kind: BundleKind::Archive, name, services, includes };
     deliver(session, "archive", args, &manifest::to_xml(&bundle).map_err(ManifestError::from)?)
 }
 

@@ -13,7 +13,7 @@ use xen::abi::Plain;
 use xen::abi::start_info::{MAX_GUEST_CMDLINE, SIF_MOD_START_PFN, StartInfo};
 
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
-use crate::arch::memory;
+use crate::arch::{memory, processor};
 use crate::domain::{Domain, MAX_VCPUS, Spec};
 use crate::events::PORTS;
 use crate::{frames, granting, log};
@@ -110,7 +110,18 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
         memory.write(page << 12, &hypercall_page());
     }
     start_vcpu(&memory, &layout);
+    // The others are started by the kernel.
+    let count = vcpus(options.dom0_max_vcpus);
+    (1..count).for_each(|number| {
+        memory.domain.add_vcpu(number).expect("memory for a vcpu");
+    });
     memory.domain
+}
+
+/// How many vcpus dom0 has: as many as there are processors, if the administrator doesn't say.
+fn vcpus(asked: Option<u32>) -> usize {
+    let count = asked.map_or(processor::all().count(), |asked| asked as usize);
+    count.clamp(1, MAX_VCPUS)
 }
 
 /// Takes dom0's frames, in large runs as far as there are any.

@@ -8,7 +8,7 @@ use hypervisor::grants::Table;
 use hypervisor::grants::maptrack::Maptrack;
 use hypervisor::paging::Rules;
 use hypervisor::paging::page::Owner;
-use spin::{Mutex, Once};
+use spin::Once;
 use xen::abi::errno::{EEXIST, EINVAL, ENOMEM, Errno};
 use xen::abi::{DOMID_FIRST_RESERVED, DomId};
 
@@ -17,6 +17,7 @@ use crate::events::Channels;
 use crate::frames;
 use crate::granting::{GrantTable, Mappings, Shared};
 use crate::host::{self, Host};
+use crate::lock::Mutex;
 use crate::policy::Features;
 use crate::teardown::Teardown;
 use crate::vcpu::Vcpu;
@@ -82,6 +83,8 @@ pub struct Domain {
     pub assists: AtomicU64,
     /// What it may see of the processor's features.
     pub features: Mutex<Features>,
+    /// How many of its vcpus poll ports.
+    pub pollers: AtomicU32,
     /// How often the toolstack paused it.
     pub pauses: AtomicU32,
     /// It has crashed or ended.
@@ -189,6 +192,7 @@ impl Domain {
             max_frames: AtomicU64::new(0),
             assists: AtomicU64::new(0),
             features: Mutex::default(),
+            pollers: AtomicU32::new(0),
             pauses: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
             reason: AtomicU8::new(0),
@@ -203,9 +207,9 @@ impl Domain {
 
     /// Whether its vcpus may run.
     pub fn may_run(&self) -> bool {
-        self.pauses.load(Ordering::Acquire) == 0
-            && !self.is_over.load(Ordering::Acquire)
-            && !self.is_dying.load(Ordering::Acquire)
+        self.pauses.load(Ordering::SeqCst) == 0
+            && !self.is_over.load(Ordering::SeqCst)
+            && !self.is_dying.load(Ordering::SeqCst)
     }
 
     /// Adds a vcpu.

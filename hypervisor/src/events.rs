@@ -151,8 +151,20 @@ impl Domain {
         if self.pending(word).fetch_or(bit, Ordering::AcqRel) & bit != 0 {
             return;
         }
-        if self.masks(word).load(Ordering::Acquire) & bit == 0 {
+        if self.masks(word).load(Ordering::SeqCst) & bit == 0 {
             self.tell(word, vcpu);
+        }
+        if self.pollers.load(Ordering::SeqCst) != 0 {
+            self.wake_pollers(port);
+        }
+    }
+
+    /// Has the vcpus go on that wait for a port without being told of it.
+    fn wake_pollers(&self, port: u32) {
+        for vcpu in self.vcpus() {
+            if [0, port].contains(&vcpu.polled.load(Ordering::SeqCst)) {
+                crate::scheduler::wake(vcpu);
+            }
         }
     }
 
@@ -160,8 +172,9 @@ impl Domain {
         let Some(vcpu) = self.vcpu(vcpu) else { return };
         let info = vcpu.info();
         info.selector().fetch_or(1 << word, Ordering::AcqRel);
-        info.pending().store(1, Ordering::Release);
-        crate::scheduler::wake(vcpu);
+        if info.pending().swap(1, Ordering::SeqCst) == 0 {
+            crate::scheduler::notify(vcpu);
+        }
     }
 
     /// Lets a port be heard, and hears of it if it was raised meanwhile.

@@ -7,11 +7,12 @@ use hypervisor::bitmap::Bitmap;
 use hypervisor::memory_map::{Kind, MemoryMap, Region};
 use hypervisor::paging::Machine;
 use hypervisor::paging::page::{Owner, Page};
-use spin::{Mutex, Once};
+use spin::Once;
 use xen::abi::errno::{ENOMEM, Errno};
 
 use crate::arch::memory;
 use crate::host::{self, Host};
+use crate::lock::Mutex;
 
 /// What no frame's pfn is (INVALID_M2P_ENTRY, arch-x86/xen.h).
 pub const NO_PFN: u64 = !0;

@@ -8,12 +8,12 @@ use hypervisor::grants::{Memory, Table};
 use hypervisor::paging::Error;
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::{Owner, Use};
-use spin::Mutex;
 use xen::abi::errno::{EINVAL, Errno};
 
 use crate::arch::memory;
 use crate::domain::Domain;
 use crate::frames;
+use crate::lock::Mutex;
 
 /// A table has so many frames at most if nobody says otherwise, as on Xen.
 pub const DEFAULT_FRAMES: usize = 64;

@@ -3,7 +3,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::null_mut;
 
-use spin::Mutex;
+use crate::lock::Mutex;
 
 use crate::arch::memory;
 use crate::frames;

@@ -7,7 +7,8 @@ use hypervisor::paging::entry::Entry;
 use hypervisor::paging::epoch::{Epoch, Epochs, Flushes};
 use hypervisor::paging::page::{Owner, Page};
 
-use crate::arch::{memory, platform, processor};
+use crate::arch::processor::{self, Processor};
+use crate::arch::{memory, platform, shootdown};
 use crate::{domain, frames, interrupts};
 
 /// All frames and processors.
@@ -127,12 +128,23 @@ pub fn has_frames(owner: Owner) -> bool {
 
 /// Has no processor remember a translation of a domain.
 pub fn flush(owner: Owner) {
-    FACTS[usize::from(owner)].flushes.during(|| processor::this().flush());
+    let is_meant = |processor: &Processor| processor.remembers(owner);
+    FACTS[usize::from(owner)].flushes.during(|| shootdown::flush(is_meant));
+}
+
+/// Has this processor forget the translations of a domain; if no other remembers any, none does.
+pub fn flush_here(owner: Owner) {
+    let this = processor::this();
+    let mut others = processor::all().filter(|other| other.number != this.number);
+    match others.any(|other| other.remembers(owner)) {
+        true => this.flush(),
+        false => flush(owner),
+    }
 }
 
 /// Has no processor remember any translation.
 pub fn flush_all() {
-    ALL.during(|| processor::this().flush());
+    ALL.during(|| shootdown::flush(Processor::remembers_any));
 }
 
 /// How far flushes of all processors are.

@@ -12,6 +12,8 @@ pub mod bitmap;
 mod bytes;
 pub mod calibration;
 pub mod clock;
+pub mod credit;
+pub mod fifo;
 pub mod grants;
 pub mod ioapic;
 pub mod memory_map;

@@ -16,6 +16,7 @@ mod host;
 mod hypercall;
 mod interrupts;
 mod keys;
+mod lock;
 mod pirqs;
 mod policy;
 mod ports;

@@ -6,10 +6,10 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use crate::lock::Mutex;
 use hypervisor::acpi::madt::Line;
 use hypervisor::pci::Address;
 use hypervisor::vectors::Vectors;
-use spin::Mutex;
 use xen::abi::errno::{EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC, Errno};
 
 use crate::arch::pci::Interrupt;

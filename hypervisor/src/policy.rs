@@ -8,6 +8,7 @@ use xen::abi::errno::{EINVAL, EPERM, Errno};
 
 use crate::arch::cpu;
 use crate::arch::memory;
+use crate::arch::state;
 use crate::domain::Domain;
 use crate::vcpu::Guest;
 
@@ -24,7 +25,8 @@ const PAT: u32 = 0x277;
 const TSC: u32 = 0x10;
 const MISC_ENABLE: u32 = 0x1a0;
 
-const CR4_OSXSAVE: u64 = 1 << 18;
+/// The guest uses XSAVE.
+pub const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// Features that a domain may see: words of CPUID that what the processor has is limited to.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +122,16 @@ pub fn visible(is_privileged: bool, leaf: u32, subleaf: u32) -> [u32; 4] {
             answer = [0, if subleaf == 0 { answer[1] & keep } else { 0 }, 0, 0];
         }
         0xa | 0xb | 0x1f => answer = [0; 4],
+        // State for which the processor has none of what guests may use, and xsaves, are hidden.
+        0xd if subleaf == 0 => {
+            // How much is turned on now is what the processor says.
+            answer[0] &= state::components() as u32;
+            (answer[2], answer[3]) = (state::size() as u32, 0);
+        }
+        0xd if subleaf == 1 => answer = [answer[0] & 7, 0, 0, 0],
+        0xd if state::components() & 1_u64.checked_shl(subleaf).unwrap_or(0) == 0 => {
+            answer = [0; 4]
+        }
         0x8000_0001 => {
             // svm, extapic, osvw, ibs, skinit, wdt, lwp, node id, topology, perf counters
             hide(&mut answer[2], &[2, 3, 9, 10, 12, 13, 15, 19, 22, 23, 24]);
@@ -227,6 +239,10 @@ pub fn debug(number: u8, value: u64) -> Result<u64, Errno> {
 
 /// Writes a debug register.
 pub fn write_debug(guest: &mut Guest<'_>, number: u8, value: u64) -> Result<(), Errno> {
+    let watched = state::watches(&guest.own.debug);
     guest.own.debug[usize::from(number & 7)] = debug(number, value)?;
+    if watched || state::watches(&guest.own.debug) {
+        state::load_debug(&guest.own.debug);
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use core::panic::PanicInfo;
 use x86_64::registers::control::{Cr0, Cr2, Cr3, Cr4};
 
 use crate::arch::entry::Registers;
-use crate::arch::{backtrace, console, cpu, processor};
+use crate::arch::{backtrace, console, cpu, power, processor};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{log, shutdown};
@@ -15,6 +15,7 @@ const STARS: &str = "****************************************";
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    power::stop_others();
     console::break_lock();
     header();
     backtrace::show(None, backtrace::frame_pointer());
@@ -26,6 +27,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// The hypervisor's own instruction faulted, and nobody knows what to do about it.
 pub fn trapped(registers: &Registers, what: Arguments<'_>) -> ! {
+    power::stop_others();
     console::break_lock();
     header();
     show_registers(registers);

@@ -34,6 +34,7 @@ pub fn domain_is_over(domain: &Domain, reason: u8) {
     match reason {
         SHUTDOWN_POWEROFF => {
             crate::log!("Hardware Dom0 halted: halting machine");
+            power::stop_others();
             cpu::halt()
         }
         SHUTDOWN_CRASH => {
@@ -49,6 +50,7 @@ pub fn domain_is_over(domain: &Domain, reason: u8) {
 
 /// Resets, or stays if the administrator wants to see what was printed.
 pub fn end_after_crash() -> ! {
+    power::stop_others();
     if NO_REBOOT.load(Ordering::Relaxed) {
         crate::print!("'noreboot' set - not rebooting.\n");
         cpu::halt()

@@ -79,8 +79,8 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
         frames::free() * 4
     );
     time::show_wall_clock(&domain);
-    time::rearm();
-    scheduler::start(&domain)
+    scheduler::go_on(&domain);
+    scheduler::run()
 }
 
 /// Takes all memory over but what is in use.

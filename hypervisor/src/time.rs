@@ -1,16 +1,18 @@
 //! Time since boot, and what each vcpu wants to be woken at.
 
+use alloc::collections::BTreeSet;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::lock::Mutex;
 use hypervisor::clock::SECOND;
-use spin::Mutex;
+use hypervisor::paging::page::Owner;
 
-use crate::arch::{memory, time};
+use crate::arch::{memory, processor, time};
 use crate::domain::{self, Domain};
+use crate::scheduler;
 use crate::vcpu::Vcpu;
 
-const VIRQ_TIMER: u32 = 0;
-/// The processor wakes at least so often, for what is typed at the serial line.
+/// The first processor wakes at least so often, for what is typed at the serial line.
 const LONGEST: u64 = 50_000_000;
 /// Words of the wall clock in a shared page (`wc_version`, `wc_sec`, `wc_nsec`, `wc_sec_hi`).
 const WALL_CLOCK: usize = 3072 / 8;
@@ -65,32 +67,80 @@ pub fn show_clock(vcpu: &Vcpu) {
     info.time(0).store(version.wrapping_add(1).into(), Ordering::SeqCst);
 }
 
-/// Sets the processor's timer to the next thing that any vcpu waits for.
-pub fn rearm() {
-    let mut next = u64::MAX;
-    domain::for_each(|domain| {
-        for vcpu in domain.vcpus() {
-            next =
-                next.min(vcpu.timer.load(Ordering::Relaxed)).min(vcpu.poll.load(Ordering::Relaxed));
-        }
-    });
-    time::wake_at(Some(next.min(now() + LONGEST)));
+/// Of a processor: the vcpus that run nowhere and wait for a time, by that time, their domain's place
+/// and their number. They ran there last.
+static KEPT: [Mutex<BTreeSet<(u64, Owner, usize)>>; processor::MAX] =
+    [const { Mutex::new(BTreeSet::new()) }; processor::MAX];
+
+/// Wakes a vcpu in time, which ran on this processor until just now; the scheduler is locked.
+pub fn keep(vcpu: &Vcpu) {
+    let next = vcpu.next_time(false);
+    if next != u64::MAX {
+        let number = processor::this().number;
+        vcpu.kept.store(next, Ordering::Relaxed);
+        vcpu.kept_by.store(number, Ordering::Relaxed);
+        KEPT[number].lock().insert((next, vcpu.domain().owner, vcpu.number));
+    }
 }
 
-/// Does what is due.
+/// The processor that runs a vcpu from now on looks after its times itself.
+pub fn take_back(vcpu: &Vcpu) {
+    let next = vcpu.kept.swap(u64::MAX, Ordering::Relaxed);
+    if next != u64::MAX {
+        let number = vcpu.kept_by.load(Ordering::Relaxed);
+        KEPT[number].lock().remove(&(next, vcpu.domain().owner, vcpu.number));
+    }
+}
+
+/// Has this processor's timer interrupt when something is to be done.
+pub fn rearm() {
+    let processor = processor::this();
+    let own = processor.vcpu().map_or(u64::MAX, |vcpu| vcpu.next_time(true));
+    let kept = KEPT[processor.number].lock().first().map_or(u64::MAX, |(time, ..)| *time);
+    let mut next = own.min(kept).min(processor.slice_end.load(Ordering::Relaxed));
+    if processor.number == 0 {
+        next = next.min(now() + LONGEST);
+    }
+    if processor.alarm.swap(next, Ordering::Relaxed) != next {
+        time::wake_at((next != u64::MAX).then_some(next));
+    }
+}
+
+/// The timer interrupted.
+pub fn rang() {
+    let processor = processor::this();
+    processor.alarm.store(u64::MAX, Ordering::Relaxed);
+    processor.add_work(processor::TIMER);
+}
+
+/// Does what is due on this processor.
 pub fn expire() {
-    let now = now();
-    domain::for_each(|domain| {
-        for vcpu in domain.vcpus() {
-            if vcpu.timer.load(Ordering::Relaxed) <= now {
-                vcpu.timer.store(u64::MAX, Ordering::Relaxed);
-                vcpu.raise_virq(VIRQ_TIMER);
-            }
-            if vcpu.poll.load(Ordering::Relaxed) <= now {
-                vcpu.poll.store(u64::MAX, Ordering::Relaxed);
-                crate::scheduler::wake(vcpu);
+    let (processor, now) = (processor::this(), now());
+    if let Some(vcpu) = processor.vcpu() {
+        vcpu.expire(now);
+    }
+    while let Some((owner, number)) = take_due(processor.number, now) {
+        if let Some(domain) = domain::at(owner)
+            && let Some(vcpu) = domain.vcpu(number)
+        {
+            vcpu.expire(now);
+            // What is due later, if it still waits.
+            if vcpu.next_time(false) != u64::MAX {
+                scheduler::retime(vcpu);
             }
         }
-    });
+    }
+    if processor.slice_end.load(Ordering::Relaxed) <= now {
+        processor.slice_end.store(u64::MAX, Ordering::Relaxed);
+        processor.add_work(processor::CHOOSE);
+    }
     rearm();
+}
+
+/// Takes a vcpu out that is to be woken; its domain's place, and its number.
+fn take_due(processor: usize, now: u64) -> Option<(Owner, usize)> {
+    let mut kept = KEPT[processor].lock();
+    let (time, owner, number) = *kept.first().filter(|(time, ..)| *time <= now)?;
+    kept.remove(&(time, owner, number));
+    Some((owner, number))
 }

@@ -2,15 +2,22 @@
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use hypervisor::paging::Walk;
 use hypervisor::paging::entry::Entry;
 use xen::abi::vcpu::TrapInfo;
 
 use crate::arch::entry::{self, Frame, Registers};
-use crate::arch::{memory, processor};
+use crate::arch::processor::{self, Processor};
+use crate::arch::state::{self, State};
+use crate::arch::{cpu, memory};
 use crate::domain::Domain;
+use crate::lock::Mutex;
+use crate::scheduler;
+
+/// Of CR0: the next use of the FPU traps.
+const TASK_SWITCHED: u64 = 1 << 3;
 
 /// Where a guest wants to be called.
 #[repr(C)]
@@ -64,6 +71,18 @@ pub struct Own {
     pub ldt: [u64; 16],
     /// Where the LDT is and how many entries it has.
     pub ldt_place: (u64, u32),
+    /// It handles an NMI, and gets no other before it returns.
+    pub in_nmi: bool,
+    /// What the processor had for it when it ran last.
+    pub state: State,
+}
+
+impl Own {
+    /// Whose own this is.
+    pub fn vcpu(&self) -> &Vcpu {
+        // SAFETY: the vcpu owns this.
+        unsafe { &*self.vcpu }
+    }
 }
 
 impl Own {
@@ -81,17 +100,41 @@ pub struct Vcpu {
     info: AtomicU64,
     /// It has its first registers.
     pub is_initialised: AtomicBool,
+    /// Held while it gets its first registers, or is brought up.
+    pub starting: Mutex<()>,
     /// It is up.
     pub online: AtomicBool,
+    /// It is to get an NMI.
+    pub nmi: AtomicBool,
     /// It waits for an event.
     pub blocked: AtomicBool,
     /// When its one-shot timer fires, in nanoseconds since boot; `u64::MAX` is never.
     pub timer: AtomicU64,
+    /// How often its periodic timer fires, in nanoseconds; 0 is never.
+    pub period: AtomicU64,
+    /// When it fires next, in nanoseconds since boot.
+    pub tick: AtomicU64,
     /// When it goes on even if no event came, in nanoseconds since boot; `u64::MAX` is never.
     pub poll: AtomicU64,
-    /// How long it waited so far, in nanoseconds.
-    pub waited: AtomicU64,
+    /// The port whose event it goes on for, even a masked one; 0 is any, [`NO_PORT`] none.
+    pub polled: AtomicU32,
+    /// The time that it is to be woken at, and which processor does; the scheduler's lock guards it.
+    pub kept: AtomicU64,
+    /// See [`Vcpu::kept`].
+    pub kept_by: AtomicUsize,
+    /// Where its kernel wants to be told how long it ran and waited; 0 is nowhere.
+    pub runstate: AtomicU64,
+    /// The processor that it runs on; [`NOWHERE`].
+    runs_on: AtomicUsize,
+    /// Its place in the scheduler.
+    place: usize,
 }
+
+/// No processor.
+const NOWHERE: usize = usize::MAX;
+/// No port is polled.
+pub const NO_PORT: u32 = u32::MAX;
+const VIRQ_TIMER: u32 = 0;
 
 // SAFETY: `own` is reached by the processor that runs the vcpu only; the pointer to the domain is
 // to who owns the vcpu and lives longer.
@@ -180,6 +223,8 @@ impl Vcpu {
             gdt_frames: 0,
             ldt: [0; 16],
             ldt_place: (0, 0),
+            in_nmi: false,
+            state: State::default(),
         };
         let mut vcpu = Box::new(Self {
             number,
@@ -187,14 +232,25 @@ impl Vcpu {
             own: UnsafeCell::new(own),
             info: AtomicU64::new(own_info(domain, number)),
             is_initialised: AtomicBool::new(false),
+            starting: Mutex::new(()),
             online: AtomicBool::new(false),
+            nmi: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             timer: AtomicU64::new(u64::MAX),
+            period: AtomicU64::new(0),
+            tick: AtomicU64::new(u64::MAX),
             poll: AtomicU64::new(u64::MAX),
-            waited: AtomicU64::new(0),
+            polled: AtomicU32::new(NO_PORT),
+            kept: AtomicU64::new(u64::MAX),
+            kept_by: AtomicUsize::new(0),
+            runstate: AtomicU64::new(0),
+            runs_on: AtomicUsize::new(NOWHERE),
+            place: 0,
         });
         let address = core::ptr::from_ref(&*vcpu);
         vcpu.own.get_mut().vcpu = address;
+        vcpu.place = scheduler::add(address, vcpu.domain().owner);
+        crate::time::show_clock(&vcpu);
         vcpu
     }
 
@@ -228,9 +284,82 @@ impl Vcpu {
         }
     }
 
-    /// How long it ran, in nanoseconds: always, but for when it waited.
+    /// Its place in the scheduler.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// Whether nothing keeps it from running.
+    pub fn may_run(&self) -> bool {
+        self.online.load(Ordering::SeqCst)
+            && !self.blocked.load(Ordering::SeqCst)
+            && self.domain().may_run()
+    }
+
+    /// Whether an event waits that it lets us deliver.
+    pub fn has_event(&self) -> bool {
+        let info = self.info();
+        info.pending().load(Ordering::SeqCst) != 0 && info.mask().load(Ordering::SeqCst) == 0
+    }
+
+    /// The processor that it runs on.
+    pub fn runs_on(&self) -> Option<usize> {
+        let processor = self.runs_on.load(Ordering::SeqCst);
+        (processor != NOWHERE).then_some(processor)
+    }
+
+    /// Whether it runs on this processor.
+    pub fn runs_here(&self) -> bool {
+        self.runs_on() == Some(processor::this().number)
+    }
+
+    /// It waits for a port to be raised, even a masked one; port 0 is any. Whoever raises one sees it.
+    pub fn start_polling(&self, port: u32) {
+        self.polled.store(port, Ordering::SeqCst);
+        self.domain().pollers.fetch_add(1, Ordering::SeqCst);
+        self.blocked.store(true, Ordering::SeqCst);
+    }
+
+    /// It waits for nothing any more.
+    pub fn end_polling(&self) {
+        self.poll.store(u64::MAX, Ordering::Relaxed);
+        if self.polled.swap(NO_PORT, Ordering::SeqCst) != NO_PORT {
+            self.domain().pollers.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// How long it ran so far, in nanoseconds.
     pub fn run_time(&self) -> u64 {
-        crate::time::now().saturating_sub(self.waited.load(Ordering::Relaxed))
+        scheduler::account(self).times[0]
+    }
+
+    /// When something is due, in nanoseconds since boot. Only one that runs has its periodic timer
+    /// fire.
+    pub fn next_time(&self, runs: bool) -> u64 {
+        let tick = if runs { self.tick.load(Ordering::Relaxed) } else { u64::MAX };
+        let next = self.timer.load(Ordering::Relaxed).min(tick);
+        next.min(self.poll.load(Ordering::Relaxed))
+    }
+
+    /// Does what is due.
+    pub fn expire(&self, now: u64) {
+        let is_due = |time: &AtomicU64, next: u64| {
+            let due = time.load(Ordering::Relaxed);
+            let take = |due| time.compare_exchange(due, next, Ordering::AcqRel, Ordering::Relaxed);
+            due <= now && take(due).is_ok()
+        };
+        let period = self.period.load(Ordering::Relaxed);
+        let tick = self.tick.load(Ordering::Relaxed);
+        let next = match period {
+            0 => u64::MAX,
+            _ => now + period - now.saturating_sub(tick) % period,
+        };
+        if is_due(&self.timer, u64::MAX) | (self.runs_here() && is_due(&self.tick, next)) {
+            self.raise_virq(VIRQ_TIMER);
+        }
+        if is_due(&self.poll, u64::MAX) {
+            scheduler::wake(self);
+        }
     }
 
     /// What is the processor's that runs it.
@@ -249,24 +378,67 @@ impl Vcpu {
     }
 }
 
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        scheduler::remove(self);
+    }
+}
+
+/// On and off a processor.
 impl Vcpu {
-    /// Runs it on this processor.
-    pub fn enter(&self) -> ! {
-        let processor = processor::this();
-        // SAFETY: it runs nowhere yet.
+    /// Has this processor use its page tables; it runs nowhere yet.
+    pub fn load_tables(&self, processor: &Processor) {
+        self.runs_on.store(processor.number, Ordering::SeqCst);
+        processor.set_running(self.own_pointer());
+        // SAFETY: the scheduler chose it for this processor, so that it is this processor's.
         let own = unsafe { self.own() };
-        own.frame.stack = processor.stack();
-        processor.descriptors.set_trap_stack(own.frame.end());
-        entry::set_syscall_stack(processor.number, own.frame.end());
         let domain = self.domain();
         let page = memory::physical(processor.descriptors.page()) >> 12;
         domain.set_window(self.number, 14, Some(page));
-        processor.set_running(self.own_pointer());
-        let table = if own.in_kernel { own.kernel_table } else { own.user_table };
-        processor.load(table << 12);
-        processor.descriptors.use_window(domain.window(self.number));
-        crate::time::show_clock(self);
-        entry::leave(&raw mut own.frame.registers)
+        processor.load_for(domain.owner, own.kernel_table << 12);
+    }
+
+    /// Has this processor, which uses its page tables, go on with it.
+    pub fn load(&'static self) -> Guest<'static> {
+        let processor = processor::this();
+        // SAFETY: the scheduler chose it for this processor.
+        let mut guest = unsafe { Guest::new(self) };
+        let own = &mut *guest.own;
+        own.frame.stack = processor.stack();
+        processor.descriptors.set_trap_stack(own.frame.end());
+        entry::set_syscall_stack(processor.number, own.frame.end());
+        let window = self.domain().window(self.number);
+        processor.descriptors.use_window(window);
+        processor.descriptors.load_ldt(window + (16 << 12), own.ldt_place.1);
+        let good = own.state.load();
+        cpu::set_task_switched(own.cr0 & TASK_SWITCHED != 0);
+        if state::watches(&own.debug) {
+            state::load_debug(&own.debug);
+        }
+        guest.show_runstate();
+        if !guest.own.in_kernel {
+            processor.load(guest.own.user_table << 12);
+        }
+        if !good {
+            let selectors = guest.own.state.selectors.map(u64::from);
+            let to = guest.own.failsafe;
+            guest.call(to, selectors);
+        }
+        guest
+    }
+
+    /// Saves what this processor, where it ran, has of it.
+    pub fn save(&self) {
+        let processor = processor::this();
+        // SAFETY: it runs here, and the hypervisor works for it no more.
+        let own = unsafe { self.own() };
+        own.state.save();
+        if state::watches(&own.debug) {
+            state::load_debug(&[0; 8]);
+        }
+        processor.descriptors.use_own();
+        processor.set_running(core::ptr::null_mut());
+        self.runs_on.store(NOWHERE, Ordering::SeqCst);
     }
 }
 
@@ -279,6 +451,15 @@ pub struct Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
+    /// A vcpu that this processor goes on with.
+    ///
+    /// # Safety
+    /// It was chosen for this processor, and nobody else uses what is its own.
+    pub unsafe fn new(vcpu: &'a Vcpu) -> Self {
+        // SAFETY: the caller says so.
+        Self { vcpu, own: unsafe { vcpu.own() } }
+    }
+
     /// Whose registers these are.
     ///
     /// # Safety
@@ -289,7 +470,7 @@ impl<'a> Guest<'a> {
         // vcpu runs here; the vcpu lives as long as it is current.
         unsafe {
             let own = &mut *registers.byte_sub(offset).cast::<Own>();
-            Self { vcpu: &*own.vcpu, own }
+            Self { vcpu: &*core::ptr::from_ref(own.vcpu()), own }
         }
     }
 

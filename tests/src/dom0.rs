@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub struct Boot {
     /// The machine's memory in MiB.
     pub memory: u32,
+    /// The machine's processors.
+    pub cpus: u32,
     /// A disk that outlives the machine; made if it isn't there.
     pub kept_disk: Option<PathBuf>,
     /// Boot dom0's kernel without a hypervisor.
@@ -42,6 +44,7 @@ impl Default for Boot {
     fn default() -> Self {
         Self {
             memory: 2048,
+            cpus: 1,
             kept_disk: None,
             bare: false,
             hypervisor: Hypervisor::Xen,
@@ -94,7 +97,7 @@ impl Dom0 {
         }
         let mut options = Options {
             memory: boot.memory,
-            cpus: 1,
+            cpus: boot.cpus,
             console: Console::Typed,
             bare: boot.bare,
             kept_disk: boot.kept_disk.clone(),

@@ -198,6 +198,7 @@ fn control_numbers() {
         "XEN_DOMINF_shutdownmask" => domctl::DOMINF_SHUTDOWN_MASK,
         "XEN_INVALID_MAX_VCPU_ID" => domctl::INVALID_MAX_VCPU_ID,
         "XEN_VCPUAFFINITY_HARD" => domctl::VCPU_AFFINITY_HARD,
+        "XEN_VCPUAFFINITY_SOFT" => domctl::VCPU_AFFINITY_SOFT,
         "XEN_DOMCTL_settimeoffset" => domctl::SET_TIME_OFFSET,
         "XEN_DOMCTL_resumedomain" => domctl::RESUME_DOMAIN,
         "XEN_DOMCTL_irq_permission" => domctl::IRQ_PERMISSION,

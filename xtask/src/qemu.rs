@@ -39,7 +39,7 @@ pub struct Model {
     /// Chipset: `pc` or `q35`.
     pub chipset: &'static str,
     /// The processors' model.
-    pub cpu: &'static str,
+    pub cpu: String,
     /// What the disk is connected to.
     pub disk: Disk,
     /// The network card, if there is one: a device's name.
@@ -51,8 +51,13 @@ pub struct Model {
 
 impl Default for Model {
     fn default() -> Self {
-        let (chipset, cpu) = ("pc", "qemu64");
-        Self { chipset, cpu, disk: Disk::Virtio, network: None, cd: None }
+        Self {
+            chipset: "pc",
+            cpu: "qemu64".to_owned(),
+            disk: Disk::Virtio,
+            network: None,
+            cd: None,
+        }
     }
 }
 
@@ -190,7 +195,7 @@ impl Drop for Machine {
 fn command(options: &Options) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     let model = &options.model;
-    command.args(["-accel", "tcg", "-machine", model.chipset, "-cpu", model.cpu]);
+    command.args(["-accel", "tcg", "-machine", model.chipset, "-cpu", &model.cpu]);
     command.args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]);
     command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
     if let Some(cd) = &model.cd {

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// The machine's processors
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
     cpus: u32,
+    /// The processors' model, as the emulator names it
+    #[arg(long, value_name = "MODEL", default_value = "qemu64")]
+    cpu: String,
     /// What is under dom0
     #[arg(long, value_enum, default_value = "xen")]
     hypervisor: Hypervisor,
@@ -53,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         console: if arguments.exec.is_some() { Console::Log } else { Console::Terminal },
         bare: false,
         kept_disk: arguments.keep_disk.then(|| kept_disk(&images)).transpose()?,
-        model: Model::default(),
+        model: Model { cpu: arguments.cpu.clone(), ..Model::default() },
     };
     if arguments.exec.is_none() {
         eprintln!("  boot: leave with `poweroff`; Ctrl-a x ends the emulator at once\n");

@@ -1,7 +1,7 @@
 //! The real-time clock's registers (Motorola MC146818A data sheet).
 
+use crate::lock::Mutex;
 use hypervisor::rtc::Date;
-use spin::Mutex;
 use x86_64::instructions::port::Port;
 
 use super::platform::firmware;

@@ -2,8 +2,8 @@
 
 use core::fmt::{self, Write};
 
+use crate::lock::Mutex;
 use hypervisor::options::Serial;
-use spin::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::instructions::port::Port;
 

@@ -42,6 +42,10 @@ pub fn way_out(rip: u64) -> Option<u64> {
         (&raw const copy_words, &raw const copy_words_failed),
         (&raw const copy_rest, &raw const copy_end),
         (&raw const load_selector, &raw const load_selector_failed),
+        (&raw const load_ds, &raw const load_ds_failed),
+        (&raw const load_es, &raw const load_es_failed),
+        (&raw const load_fs, &raw const load_fs_failed),
+        (&raw const load_the_gs, &raw const load_the_gs_failed),
     ];
     let way = ways.iter().find(|(from, _)| *from as u64 == rip).map(|(_, to)| *to as u64);
     let (mut next, end) = (&raw const __ways_out, &raw const __ways_out_end);
@@ -139,12 +143,58 @@ load_selector:
 load_selector_failed:
     xor edi, edi
     jmp load_selector
+
+    // edi, esi, edx, ecx: ds, es, fs, gs. Leaves how many were bad, and are 0, in eax.
+    .globl load_all, load_ds, load_es, load_fs, load_the_gs
+    .globl load_ds_failed, load_es_failed, load_fs_failed, load_the_gs_failed
+load_all:
+    xor eax, eax
+load_ds:
+    mov ds, edi
+load_es:
+    mov es, esi
+load_fs:
+    mov fs, edx
+load_the_gs:
+    mov gs, ecx
+    ret
+load_ds_failed:
+    inc eax
+    xor edi, edi
+    jmp load_ds
+load_es_failed:
+    inc eax
+    xor esi, esi
+    jmp load_es
+load_fs_failed:
+    inc eax
+    xor edx, edx
+    jmp load_fs
+load_the_gs_failed:
+    inc eax
+    xor ecx, ecx
+    jmp load_the_gs
     "#
 );
 
 unsafe extern "C" {
     /// Loads the selector of GS that is used after the next exchange of bases; a bad one is 0.
     pub safe fn load_gs(selector: u32);
+    safe fn load_all(ds: u32, es: u32, fs: u32, gs: u32) -> u32;
     static load_selector: u8;
     static load_selector_failed: u8;
+    static load_ds: u8;
+    static load_es: u8;
+    static load_fs: u8;
+    static load_the_gs: u8;
+    static load_ds_failed: u8;
+    static load_es_failed: u8;
+    static load_fs_failed: u8;
+    static load_the_gs_failed: u8;
+}
+
+/// Loads ds, es, fs and gs; bad ones are 0. Whether all were good.
+pub fn load_selectors(selectors: [u16; 4]) -> bool {
+    let [ds, es, fs, gs] = selectors.map(u32::from);
+    load_all(ds, es, fs, gs) == 0
 }

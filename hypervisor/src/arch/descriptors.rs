@@ -151,6 +151,12 @@ impl Descriptors {
         unsafe { asm!("lgdt [{}]", in(reg) &raw const pointer, options(nostack)) }
     }
 
+    /// Has the processor use no guest's segments.
+    pub fn use_own(&self) {
+        self.load_ldt(0, 0);
+        self.use_window(self.page() - FIRST);
+    }
+
     /// Has traps from ring 3 push to this address.
     pub fn set_trap_stack(&self, end: u64) {
         // SAFETY: only the processor itself writes here, and reads it at the next trap.

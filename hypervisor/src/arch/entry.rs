@@ -234,7 +234,7 @@ syscall_entry:
     mov rdx, rsp
     mov rsp, [rdx + {own_stack}]
     mov rcx, [rdx + {own_vcpu}]
-    cmp byte ptr [rsp - {area} + {arrived}], 0
+    cmp dword ptr [rsp - {area} + {work}], 0
     jne any_syscall
     mov r11, [rcx + {vcpu_domain}]
     test byte ptr [r11 + {domain_assists}], {iopl_assist}
@@ -378,7 +378,7 @@ syscall_data: .skip 16 * {processors}
     code_selector = const GUEST_CODE,
     syscall = const SYSCALL,
     area = const processor::AREA,
-    arrived = const processor::ARRIVED,
+    work = const processor::WORK,
     loaded = const processor::LOADED,
     own_stack = const own(offset_of!(Own, frame.stack)),
     own_vcpu = const own(Own::VCPU),

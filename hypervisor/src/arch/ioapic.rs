@@ -2,11 +2,12 @@
 
 use hypervisor::acpi::madt::{Line, MAX_IO_APICS};
 use hypervisor::ioapic::{Entry, IoApic, Refused, Registers};
-use spin::{Mutex, Once};
+use spin::Once;
 use x86_64::instructions::interrupts::without_interrupts;
 
 use super::mmio::Mmio;
 use super::platform::firmware;
+use crate::lock::Mutex;
 use crate::log;
 
 /// The index is written here, the register's contents are there.

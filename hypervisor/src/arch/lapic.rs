@@ -150,6 +150,18 @@ pub unsafe fn send_any(to: u32, message: Message) {
     });
 }
 
+/// Interrupts the processor with that local APIC.
+pub fn interrupt(to: u32, vector: u8) {
+    // SAFETY: an interrupt is taken where nothing is half done.
+    unsafe { send_any(to, Message::Interrupt(vector)) }
+}
+
+/// Stops the processor with that local APIC for good, whatever it does.
+pub fn stop(to: u32) {
+    // SAFETY: the handler does nothing but stand still.
+    unsafe { send_any(to, Message::Nmi) }
+}
+
 fn wait_until_sent(registers: &Mmio) {
     for _ in 0..PATIENCE {
         if registers.read(Register::CommandLow as u64) & apic::PENDING == 0 {

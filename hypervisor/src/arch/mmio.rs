@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::__cpuid;
 
-use spin::Mutex;
+use crate::lock::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 
 use super::memory::{self, DEVICES, DIRECT_MAP, LARGE_PAGE};

@@ -18,7 +18,9 @@ mod pic;
 pub mod platform;
 pub mod power;
 pub mod processor;
+pub mod shootdown;
 mod smp;
+pub mod state;
 pub mod time;
 mod traps;
 
@@ -33,6 +35,7 @@ pub fn init(options: &Options) {
     let processor = processor::prepare_first();
     processor.descriptors.load();
     entry::load(processor.number);
+    state::init();
 }
 
 /// Finds out what the machine has beside processors and memory, and sets it up.
@@ -41,22 +44,25 @@ pub fn init_platform(memory: &dyn Memory, info: &BootInfo) {
     pic::silence();
     ioapic::init();
     lapic::init();
+    processor::this().set_apic_id(lapic::id());
     let mode = if lapic::is_x2apic() { "x2APIC" } else { "xAPIC" };
     log!("Local APIC {}, {mode}", lapic::id());
     time::init();
     pci::report();
 }
 
-/// Starts the other processors, and says how many there are then. Each is ready for interrupts and
-/// guests, and stands still: the scheduler uses the first only.
+/// Starts the other processors, and says how many there are then. Each runs vcpus as soon
+/// as there are any.
 pub fn start_processors() -> usize {
     let stack = |number| processor::prepare_other(number).map(|(_, stack)| stack);
     smp::start(stack, |number| {
         processor::this().descriptors.load();
         entry::load(number);
+        state::init();
         lapic::init();
+        processor::this().set_apic_id(lapic::id());
         time::start_timer();
         log!("Processor {number}: local APIC {}", lapic::id());
-        cpu::halt()
+        crate::scheduler::run()
     })
 }

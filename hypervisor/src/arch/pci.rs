@@ -6,12 +6,13 @@ use hypervisor::acpi::firmware::MAX_ECAMS;
 use hypervisor::pci::msi::{Message, Msi};
 use hypervisor::pci::msix::{MsiX, Words};
 use hypervisor::pci::{Address, Config, Devices, PciError};
-use spin::{Mutex, Once};
+use spin::Once;
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::instructions::port::Port;
 
 use super::mmio::Mmio;
 use super::platform::{self, firmware};
+use crate::lock::Mutex;
 use crate::log;
 
 /// The ports (PCI Local Bus Specification 3.0, section 3.2.2.3.2).

@@ -1,6 +1,7 @@
 //! Resetting the machine and turning it off.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use hypervisor::acpi::fadt::Register;
 use hypervisor::pci::{Address, Config};
@@ -8,7 +9,26 @@ use hypervisor::power::{Sleep, SleepError, to_write};
 use x86_64::instructions::port::Port;
 
 use super::mmio::Mmio;
-use super::{cpu, pci, platform};
+use super::{cpu, lapic, pci, platform, processor};
+
+/// The machine is ending: whoever gets an NMI stands still.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the machine is ending.
+pub fn is_ending() -> bool {
+    IS_ENDING.load(Ordering::Acquire)
+}
+
+/// Has all other processors stand still for good, whatever they do. They don't act on requests to
+/// forget translations any more.
+pub fn stop_others() {
+    if !IS_ENDING.swap(true, Ordering::AcqRel) {
+        let own = processor::this().number;
+        processor::all()
+            .filter(|other| other.number != own)
+            .for_each(|other| lapic::stop(other.apic_id()));
+    }
+}
 
 /// How often nothing is done while the machine gets around to it.
 const PATIENCE: u32 = 50_000_000;
@@ -21,6 +41,7 @@ fn wait() {
 /// and by a fault without a handler.
 pub fn reset() -> ! {
     x86_64::instructions::interrupts::disable();
+    stop_others();
     let fadt = platform::known_firmware().and_then(|firmware| firmware.fadt.as_ref());
     if let Some((register, value)) = fadt.and_then(|fadt| fadt.reset) {
         write_byte(register, value);

@@ -7,15 +7,19 @@
 //! ```
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+
+use hypervisor::paging::page::Owner;
+use hypervisor::vectors::CALL;
 
 use spin::Once;
 
 use super::boot;
 use super::descriptors::Descriptors;
-use super::memory;
+use super::shootdown::Requests;
+use super::{lapic, memory};
 use crate::frames;
-use crate::vcpu::Own;
+use crate::vcpu::{Own, Vcpu};
 
 /// Size and alignment of an area in bytes.
 pub const AREA: u64 = 128 << 10;
@@ -36,16 +40,35 @@ pub struct Processor {
     running: AtomicPtr<Own>,
     /// The page tables that are loaded.
     loaded: AtomicU64,
+    /// Whose translations may be remembered here: a domain's place in the table, or [`NOBODY`].
+    remembers: AtomicU32,
+    /// As above, of the domain that is being left.
+    leaves: AtomicU32,
     /// How often all translations were forgotten here.
     pub flushes: AtomicU64,
-    /// Something arrived here that is to be acted on before a guest goes on.
-    pub arrived: AtomicBool,
+    /// What others want it to forget.
+    pub requests: Requests,
+    /// What is to be done before a guest goes on: [`TIMER`] and others.
+    work: AtomicU32,
+    /// When the timer is set to interrupt.
+    pub alarm: AtomicU64,
+    /// When the vcpu that runs has to let others run.
+    pub slice_end: AtomicU64,
+    apic_id: AtomicU32,
 }
 
 /// Places of its fields that the entry code knows.
 pub const LOADED: usize = core::mem::offset_of!(Processor, loaded);
-/// As above.
-pub const ARRIVED: usize = core::mem::offset_of!(Processor, arrived);
+/// As above: 32 bits.
+pub const WORK: usize = core::mem::offset_of!(Processor, work);
+
+const NOBODY: u32 = u32::MAX;
+/// Work: the timer's time has come.
+pub const TIMER: u32 = 1 << 0;
+/// Work: devices' interrupts came.
+pub const DEVICES: u32 = 1 << 1;
+/// Work: it has to be chosen who runs.
+pub const CHOOSE: u32 = 1 << 2;
 
 static ALL: [Once<&'static Processor>; MAX] = [const { Once::new() }; MAX];
 
@@ -60,8 +83,14 @@ fn prepare(number: usize, area: *mut u8) -> &'static Processor {
             descriptors: Descriptors::new(area as u64),
             running: AtomicPtr::new(core::ptr::null_mut()),
             loaded: AtomicU64::new(0),
+            remembers: AtomicU32::new(NOBODY),
+            leaves: AtomicU32::new(NOBODY),
             flushes: AtomicU64::new(0),
-            arrived: AtomicBool::new(false),
+            requests: Requests::default(),
+            work: AtomicU32::new(0),
+            alarm: AtomicU64::new(u64::MAX),
+            slice_end: AtomicU64::new(u64::MAX),
+            apic_id: AtomicU32::new(0),
         });
         &*place
     };
@@ -86,6 +115,11 @@ pub fn all() -> impl Iterator<Item = &'static Processor> {
     ALL.iter().filter_map(|processor| processor.get().copied())
 }
 
+/// A processor by its number.
+pub fn get(number: usize) -> Option<&'static Processor> {
+    ALL.get(number)?.get().copied()
+}
+
 /// The processor that this runs on.
 pub fn this() -> &'static Processor {
     let stack: u64;
@@ -106,20 +140,95 @@ impl Processor {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// The vcpu that runs here, if this is the processor that it is asked on.
+    pub fn vcpu(&self) -> Option<&Vcpu> {
+        // SAFETY: it runs here until this processor chooses another, and lives as long as it runs.
+        unsafe { self.running().as_ref().map(Own::vcpu) }
+    }
+
     /// Says which vcpu runs here from now on.
     pub fn set_running(&self, own: *mut Own) {
         self.running.store(own, Ordering::Relaxed);
     }
 
-    /// Loads page tables: the physical address of a complete table of level 4.
+    /// Loads other page tables of the domain that runs here: the physical address of a complete table
+    /// of level 4.
     pub fn load(&self, cr3: u64) {
         self.loaded.store(cr3, Ordering::Relaxed);
         memory::load(cr3);
+    }
+
+    /// Loads page tables of a domain that did not run here, and forgets all others'.
+    pub fn load_for(&self, owner: Owner, cr3: u64) {
+        self.leaves.store(self.remembers.load(Ordering::Relaxed), Ordering::SeqCst);
+        self.remembers.store(owner.into(), Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.load(cr3);
+        self.flush();
+        self.leaves.store(NOBODY, Ordering::SeqCst);
+    }
+
+    /// Loads the hypervisor's own page tables, and forgets all translations of domains.
+    pub fn load_none(&self) {
+        self.load(memory::root() << 12);
+        self.flush();
+        self.remembers.store(NOBODY, Ordering::SeqCst);
+    }
+
+    /// Whether translations of a domain may be remembered here.
+    pub fn remembers(&self, owner: Owner) -> bool {
+        let is_meant = |of: &AtomicU32| of.load(Ordering::SeqCst) == u32::from(owner);
+        is_meant(&self.leaves) || is_meant(&self.remembers)
+    }
+
+    /// Whether translations of any domain may be remembered here.
+    pub fn remembers_any(&self) -> bool {
+        [&self.leaves, &self.remembers].iter().any(|of| of.load(Ordering::SeqCst) != NOBODY)
     }
 
     /// Forgets all translations, the global ones too.
     pub fn flush(&self) {
         self.flushes.fetch_add(1, Ordering::Relaxed);
         memory::flush_all();
+    }
+
+    /// The number by which messages reach it.
+    pub fn apic_id(&self) -> u32 {
+        self.apic_id.load(Ordering::Relaxed)
+    }
+
+    /// Says by which number messages reach it.
+    pub fn set_apic_id(&self, id: u32) {
+        self.apic_id.store(id, Ordering::Relaxed);
+    }
+
+    /// Whether anything is to be done before a guest goes on.
+    pub fn has_work(&self) -> bool {
+        self.work.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes some work, if it is there.
+    pub fn take_work(&self, kind: u32) -> bool {
+        self.work.load(Ordering::Relaxed) & kind != 0
+            && self.work.fetch_and(!kind, Ordering::AcqRel) & kind != 0
+    }
+
+    /// Gives it work, without telling it: it is this one, or is told.
+    pub fn add_work(&self, kind: u32) -> bool {
+        self.work.fetch_or(kind, Ordering::AcqRel) & kind == 0
+    }
+
+    /// Has it look at what is to be done, if it is another than this.
+    pub fn tell(&self) {
+        if self.number != this().number {
+            lapic::interrupt(self.apic_id(), CALL);
+        }
+    }
+
+    /// Has it choose who runs.
+    pub fn ask_to_choose(&self) {
+        if self.add_work(CHOOSE) {
+            self.tell();
+        }
     }
 }

@@ -3,7 +3,7 @@
 use x86_64::registers::control::Cr2;
 
 use super::entry::Registers;
-use super::{copy, processor};
+use super::{copy, cpu, power, processor};
 
 /// The names of the processor's exceptions.
 pub const NAMES: [&str; 22] = [
@@ -32,6 +32,7 @@ pub const NAMES: [&str; 22] = [
 ];
 
 const DEBUG: u32 = 1;
+const NMI: u32 = 2;
 
 /// A trap in the hypervisor: a guest's pointer that leads nowhere, an interrupt while waiting, or
 /// the end.
@@ -47,6 +48,9 @@ pub extern "C" fn trap(registers: &mut Registers) {
 
 /// A trap on a stack of its own. Gives a vcpu's registers if they are to go on as from a guest.
 pub extern "C" fn exception(registers: &mut Registers) -> *mut Registers {
+    if registers.vector == NMI && power::is_ending() {
+        cpu::halt();
+    }
     let own = processor::this().running();
     if registers.cs & 3 == 3 && matches!(registers.vector, 1 | 2) && !own.is_null() {
         // SAFETY: the vcpu runs on this processor, in ring 3 until just now, so that nobody else

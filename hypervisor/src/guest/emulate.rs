@@ -176,6 +176,13 @@ fn kernel(guest: &mut Guest<'_>, code: &[u8], rex: u8) -> Option<u64> {
             cpu::set_task_switched(false);
             Some(2)
         }
+        // xsetbv, for XCR0, the only one there is
+        [0x0f, 0x01, 0xd1, ..] => {
+            let registers = guest.registers();
+            let value = registers.rdx << 32 | registers.rax & 0xffff_ffff;
+            let is_known = registers.rcx as u32 == 0 && guest.own.cr4 & policy::CR4_OSXSAVE != 0;
+            (is_known && guest.own.state.set_components(value)).then_some(3)
+        }
         // invd, wbinvd
         [0x0f, 0x08 | 0x09, ..] => Some(2),
         [0x0f, 0x30, ..] => {

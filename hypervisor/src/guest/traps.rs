@@ -7,7 +7,8 @@ use x86_64::registers::control::Cr2;
 use super::{emulate, writes};
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::entry::{Registers, SYSCALL};
-use crate::arch::{cpu, memory};
+use crate::arch::processor::{self, CHOOSE};
+use crate::arch::{cpu, memory, state};
 use crate::vcpu::{Callback, Guest};
 use crate::{hypercall, interrupts, scheduler};
 
@@ -84,12 +85,11 @@ pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) ->
     leave(guest)
 }
 
-/// What is to be done before the guest goes on.
+/// What is to be done before the guest goes on, or another one does.
 #[inline(always)]
-fn leave(mut guest: Guest<'_>) -> *mut Registers {
-    interrupts::settle();
-    if guest.domain().is_over.load(Ordering::Relaxed) || scheduler::wants_another(guest.vcpu) {
-        scheduler::switch(guest.vcpu);
+pub fn leave(mut guest: Guest<'_>) -> *mut Registers {
+    if processor::this().has_work() {
+        guest = work(guest);
     }
     deliver(&mut guest);
     let registers = guest.registers();
@@ -100,18 +100,34 @@ fn leave(mut guest: Guest<'_>) -> *mut Registers {
     registers
 }
 
-/// Calls the guest for its events, if any wait and it lets us.
+/// Acts on what arrived; another vcpu may go on then.
+#[cold]
+fn work(mut guest: Guest<'_>) -> Guest<'_> {
+    let processor = processor::this();
+    while processor.has_work() {
+        interrupts::settle();
+        if processor.take_work(CHOOSE) {
+            guest = scheduler::switch(guest);
+        }
+    }
+    guest
+}
+
+/// Calls the guest for an NMI or its events, if any wait and it lets us.
 pub fn deliver(guest: &mut Guest<'_>) {
-    let info = guest.vcpu.info();
-    if info.pending().load(Ordering::Acquire) != 0 && info.mask().load(Ordering::Relaxed) == 0 {
+    if guest.vcpu.nmi.load(Ordering::Relaxed) && !guest.own.in_nmi {
+        guest.vcpu.nmi.store(false, Ordering::Relaxed);
+        guest.own.in_nmi = true;
+        guest.raise(NMI as u8, None);
+    }
+    if guest.vcpu.has_event() {
         let to = Callback { masks_events: true, ..guest.own.event };
         guest.call(to, []);
     }
 }
 
 fn debug(guest: &mut Guest<'_>) {
-    let status = x86_64::registers::debug::Dr6::read_raw();
-    guest.own.debug[6] = status | 0xffff_0ff0;
+    guest.own.debug[6] = state::take_debug_status();
     guest.raise(1, None);
 }
 

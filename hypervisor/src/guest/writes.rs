@@ -30,6 +30,8 @@ pub fn code(guest: &mut Guest<'_>) -> ([u8; MAX_LENGTH], usize) {
 /// is not allowed: it is the guest's own fault then.
 pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let domain = guest.domain();
+    // Another vcpu may change the tables on the way.
+    let _lock = domain.tables.lock();
     let Some((_, _, leaf)) = tables::lookup(guest.own.kernel_table, address) else { return false };
     let mfn = leaf.mfn();
     let is_table = |page: &hypervisor::paging::page::Page| {
@@ -54,7 +56,6 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
         let part = write.apply(old.0 >> shift & mask, source, accumulator);
         Entry(old.0 & !(mask << shift) | part << shift)
     };
-    let _lock = domain.tables.lock();
     let index = (address & 4095) as usize / 8;
     let Ok(old) = domain.rules().update_mapping(mfn, index, domain.owner, change) else {
         return false;

@@ -8,6 +8,7 @@ use xen::abi::plain_structs;
 use xen::abi::vcpu::TrapInfo;
 
 use super::Answer;
+use crate::arch::descriptors::GUEST_CODE;
 use crate::arch::{copy, cpu};
 use crate::guest::memory;
 use crate::policy;
@@ -86,7 +87,12 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
         0 => guest.own.event = callback,
         1 => guest.own.failsafe = callback,
         2 => guest.own.syscall = callback,
-        4 => (),
+        // An NMI is masked by itself, not with events.
+        4 => {
+            let trap = &mut guest.own.traps[2];
+            (trap.vector, trap.flags, trap.cs) = (2, 0, GUEST_CODE);
+            trap.address = register.address;
+        }
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)

@@ -25,6 +25,7 @@ pub fn iret(guest: &mut Guest<'_>) {
     if guest.domain().assists(ARCHITECTURAL_IOPL) {
         guest.own.iopl = rflags & IOPL;
     }
+    guest.own.in_nmi = false;
     let registers = guest.registers();
     registers.rip = rip;
     registers.cs = cs & 0xffff | 3;

@@ -71,7 +71,6 @@ pub fn update(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
         }
     };
     let mut result = Ok(());
-    let mut flush = false;
     let mut done = 0;
     while done < count {
         if done > 0 && interrupts::are_waiting() {
@@ -80,14 +79,11 @@ pub fn update(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
         }
         result = memory::read(list + 16 * done)
             .map_err(Some)
-            .and_then(|update| update_one(guest, tables_of, from, update, &mut flush));
+            .and_then(|update| update_one(guest, tables_of, from, update));
         if result.is_err() {
             break;
         }
         done += 1;
-    }
-    if flush {
-        host::flush(tables_of.owner);
     }
     let _ = count_done(done_place, before, done);
     match result {
@@ -121,7 +117,6 @@ fn update_one(
     tables_of: &Domain,
     from: Owner,
     update: MmuUpdate,
-    flush: &mut bool,
 ) -> Result<(), Option<Errno>> {
     let mfn = update.ptr >> 12;
     match update.ptr & KIND {
@@ -135,7 +130,7 @@ fn update_one(
         kind @ (NORMAL | PRESERVE | NO_TRANSLATE) => {
             let index = (update.ptr & 4095) as usize / 8;
             let new = Entry(update.val);
-            set_entry(guest, tables_of, (mfn, index), from, new, kind == PRESERVE, flush)
+            set_entry(guest, tables_of, (mfn, index), from, new, kind == PRESERVE)
         }
         _ => Err(Some(ENOSYS)),
     }
@@ -149,7 +144,6 @@ fn set_entry(
     from: Owner,
     new: Entry,
     preserve: bool,
-    flush: &mut bool,
 ) -> Result<(), Option<Errno>> {
     let rules = domain.rules();
     let page = frames::page(mfn).ok_or(EINVAL)?;
@@ -168,7 +162,6 @@ fn set_entry(
     page.get(domain.owner).map_err(|_| EINVAL)?;
     let outcome = match kind.level() {
         Some(level @ 2..) if count > 0 && page.is_valid() && from == domain.owner => {
-            *flush = true;
             rules.update_table((mfn, level), index, new, &mut guest.own.walk)
         }
         _ => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
@@ -225,9 +218,11 @@ pub fn flush(guest: &Guest<'_>, which: u64, address: Option<u64>) -> Result<(), 
     if !matches!(which, LOCAL | ALL) {
         let _: u64 = memory::read(which).map_err(|_| EFAULT)?;
     }
-    match address {
-        Some(address) => crate::arch::memory::flush_one(address),
-        None => host::flush(guest.domain().owner),
+    match (which, address) {
+        (LOCAL, Some(address)) => crate::arch::memory::flush_one(address),
+        (LOCAL, None) => host::flush_here(guest.domain().owner),
+        // Those that were not meant lose nothing but time.
+        _ => host::flush(guest.domain().owner),
     }
     Ok(())
 }

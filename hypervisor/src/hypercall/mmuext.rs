@@ -66,7 +66,7 @@ fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), O
         _ if matches!(operation.cmd, 5..=14 | 15 | 18) && !is_own => Err(Some(EPERM)),
         5 => new_base(guest, mfn),
         6 => {
-            host::flush(owner);
+            host::flush_here(owner);
             Ok(())
         }
         7 => {
@@ -140,7 +140,7 @@ pub fn new_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     let _lock = domain.tables.lock();
     let rules = domain.rules();
     if mfn == guest.own.kernel_table {
-        processor::this().load(mfn << 12);
+        host::flush_here(domain.owner);
         return Ok(());
     }
     outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
@@ -148,6 +148,8 @@ pub fn new_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     if guest.own.in_kernel {
         processor::this().load(mfn << 12);
     }
+    // What programs see is global: it outlives the tables.
+    host::flush_here(domain.owner);
     rules.put_table(old, 4, &mut guest.own.walk);
     Ok(())
 }

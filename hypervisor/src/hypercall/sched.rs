@@ -21,11 +21,8 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
     match command {
         0 => scheduler::give_way(guest.vcpu),
         1 => {
-            let info = guest.vcpu.info();
-            info.mask().store(0, Ordering::Relaxed);
-            if info.pending().load(Ordering::Acquire) == 0 {
-                scheduler::block(guest.vcpu);
-            }
+            guest.vcpu.info().mask().store(0, Ordering::SeqCst);
+            scheduler::block(guest.vcpu);
         }
         2 => {
             let reason: u32 = memory::read(place)?;
@@ -58,22 +55,35 @@ fn poll(guest: &mut Guest<'_>, place: u64) -> Answer {
     if poll.count > MOST {
         return Err(EINVAL.into());
     }
-    let domain = guest.domain();
-    for index in 0..u64::from(poll.count) {
-        let port: u32 = memory::read(poll.ports + 4 * index)?;
-        if port as usize >= crate::events::PORTS {
-            return Err(EINVAL.into());
-        }
-        if domain.is_pending(port) {
-            return Ok(0);
-        }
-    }
-    if poll.timeout != 0 && poll.timeout <= time::now() {
-        return Ok(0);
-    }
+    let (domain, vcpu) = (guest.domain(), guest.vcpu);
     let until = if poll.timeout == 0 { u64::MAX } else { poll.timeout };
-    guest.vcpu.poll.store(until, Ordering::Relaxed);
-    scheduler::block(guest.vcpu);
+    let polled = if poll.count == 1 { memory::read(poll.ports)? } else { 0 };
+    if polled as usize >= crate::events::PORTS {
+        return Err(EINVAL.into());
+    }
+    // Who raises a port from here on has the vcpu go on.
+    vcpu.poll.store(until, Ordering::Relaxed);
+    vcpu.start_polling(polled);
+    let mut goes_on = until <= time::now();
+    for index in 0..u64::from(poll.count) {
+        let is_pending = memory::read(poll.ports.wrapping_add(4 * index)).and_then(|port: u32| {
+            match (port as usize) < crate::events::PORTS {
+                true => Ok(domain.is_pending(port)),
+                false => Err(EINVAL),
+            }
+        });
+        match is_pending {
+            Ok(is_pending) => goes_on |= is_pending,
+            Err(error) => {
+                scheduler::wake(vcpu);
+                return Err(error.into());
+            }
+        }
+    }
+    match goes_on {
+        true => scheduler::wake(vcpu),
+        false => scheduler::update(vcpu),
+    }
     Ok(0)
 }
 
@@ -81,6 +91,6 @@ fn poll(guest: &mut Guest<'_>, place: u64) -> Answer {
 pub fn set_timer(guest: &mut Guest<'_>, at: u64) -> Answer {
     let at = if at == 0 { u64::MAX } else { at };
     guest.vcpu.timer.store(at, Ordering::Relaxed);
-    time::rearm();
+    scheduler::retime(guest.vcpu);
     Ok(0)
 }

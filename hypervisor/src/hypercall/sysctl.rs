@@ -1,7 +1,7 @@
 //! sysctl: what dom0's tools ask of the host as a whole (sysctl.h).
 
 use xen::abi::domctl::Bitmap;
-use xen::abi::errno::{EACCES, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
+use xen::abi::errno::{EACCES, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::sysctl::{
     DEBUG_KEYS, GET_CPU_INFO, GET_DOMAIN_INFO_LIST, GetCpuInfo, GetDomainInfoList,
     INTERFACE_VERSION, PHYSCAP_GRANTS_V1, PHYSCAP_GRANTS_V2, PHYSCAP_PV, PHYSINFO, Physinfo,
@@ -20,6 +20,7 @@ const CREDIT: u32 = 5;
 const CPU_TOPOLOGY: u32 = 16;
 const NUMA: u32 = 17;
 const CPU_POOL: u32 = 18;
+const SCHEDULER: u32 = 19;
 const CPU_FEATURES: u32 = 26;
 const CPU_POLICY: u32 = 29;
 
@@ -30,6 +31,11 @@ plain_structs! {
     struct Pool {
         operation: u32, number: u32, scheduler: u32, domain: u32, processor: u32, domains: u32,
         processors: u64, bits: u32, pad: u32,
+    }
+    /// `struct xen_sysctl_scheduler_op`, for the credit scheduler
+    struct Schedule {
+        pool: u32, scheduler: u32, operation: u32,
+        slice_ms: u32, least_us: u32, migration_delay_us: u32,
     }
     /// `struct xen_sysctl_numainfo`
     struct Nodes { count: u32, pad: u32, memory: u64, distance: u64 }
@@ -61,13 +67,14 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             let mut info: GetCpuInfo = memory::read(place)?;
             let count = (processor::all().count() as u32).min(info.max_cpus);
             for index in 0..u64::from(count) {
-                memory::write(info.info + 8 * index, &scheduler::idle_time())?;
+                memory::write(info.info + 8 * index, &scheduler::idle_time(index as usize))?;
             }
             info.nr_cpus = count;
             memory::write(place, &info)?;
         }
         CPU_TOPOLOGY => topology(place)?,
         CPU_POOL => pool(place)?,
+        SCHEDULER => schedule(place)?,
         CPU_FEATURES => cpuid::features_of_host(place)?,
         CPU_POLICY => cpuid::of_host(place)?,
         NUMA => nodes(place)?,
@@ -136,6 +143,35 @@ fn list_domains(place: u64) -> Result<(), Errno> {
     memory::write(place, &list)
 }
 
+/// How long vcpus run in a row, in or out.
+fn schedule(place: u64) -> Result<(), Errno> {
+    const PUT: u32 = 0;
+    const GET: u32 = 1;
+    let mut asked: Schedule = memory::read(place)?;
+    if asked.pool != 0 {
+        return Err(ESRCH);
+    }
+    if asked.scheduler != CREDIT || !matches!(asked.operation, PUT | GET) {
+        return Err(EINVAL);
+    }
+    if asked.operation == PUT {
+        // Vcpus have no processor that they are kept on for a while.
+        let is_least = asked.least_us == 0 || (100..=500_000).contains(&asked.least_us);
+        if !(1..=1000).contains(&asked.slice_ms) || !is_least || asked.migration_delay_us != 0 {
+            return Err(EINVAL);
+        }
+        let (slice, least) = (asked.slice_ms * 1000, asked.least_us);
+        if least > slice {
+            return Err(EINVAL);
+        }
+        scheduler::set_slices(u64::from(slice) * 1000, u64::from(least) * 1000);
+    }
+    let (slice, least) = scheduler::slices();
+    (asked.slice_ms, asked.least_us) = ((slice / 1_000_000) as u32, (least / 1000) as u32);
+    asked.migration_delay_us = 0;
+    memory::write(place, &asked)
+}
+
 /// One socket, one node, as far as anybody needs to know.
 fn topology(place: u64) -> Result<(), Errno> {
     let mut topology: Topology = memory::read(place)?;
@@ -162,7 +198,7 @@ fn pool(place: u64) -> Result<(), Errno> {
         INFO if pool.number == 0 => {
             (pool.scheduler, pool.domains) = (CREDIT, 0);
             domain::for_each(|_| pool.domains += 1);
-            domctl::write_all_processors(map)?;
+            domctl::write_set(map, scheduler::online())?;
             memory::write(place, &pool)
         }
         INFO => Err(ENOENT),

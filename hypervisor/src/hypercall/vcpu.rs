@@ -2,13 +2,19 @@
 
 use core::sync::atomic::Ordering;
 
-use xen::abi::errno::{EINVAL, ENOENT, ENOSYS, Errno};
+use hypervisor::credit::Account;
+use hypervisor::paging::Outcome;
+use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOSYS, Errno};
 use xen::abi::plain_structs;
+use xen::abi::sched::SHUTDOWN_POWEROFF;
+use xen::abi::vcpu::{GuestContext, ONLINE};
 
-use super::Answer;
+use super::domctl::set_context;
+use super::{Answer, Stop};
+use crate::arch::{platform, processor};
 use crate::guest::memory;
 use crate::vcpu::{Guest, Vcpu};
-use crate::{frames, time};
+use crate::{frames, scheduler, shutdown, time};
 
 plain_structs! {
     /// `struct vcpu_set_singleshot_timer`
@@ -24,13 +30,20 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
     const ETIME: Errno = Errno(62);
     let vcpu = guest.domain().vcpu(number as usize).ok_or(ENOENT)?;
     match command {
+        0 => return initialise(guest, vcpu, place),
+        1 => up(vcpu)?,
+        2 => down(guest, vcpu)?,
         3 => return Ok(u64::from(vcpu.online.load(Ordering::Relaxed))),
-        4 | 5 => {
-            let state = runstate(vcpu);
-            let place = if command == 4 { place } else { memory::read(place)? };
-            memory::write(place, &state)?;
+        4 => {
+            memory::write(place, &runstate(scheduler::account(vcpu)))?;
         }
-        7 if core::ptr::eq(vcpu, guest.vcpu) => (),
+        5 => {
+            let area: u64 = memory::read(place)?;
+            memory::write(area, &runstate(scheduler::account(vcpu)))?;
+            vcpu.runstate.store(area, Ordering::Relaxed);
+        }
+        6 => set_period(vcpu, memory::read(place)?)?,
+        7 => set_period(vcpu, 0)?,
         8 => {
             let timer: Singleshot = memory::read(place)?;
             // VCPU_SSHOTTMR_future: a time that has passed is an error.
@@ -38,24 +51,116 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
                 return Err(ETIME.into());
             }
             vcpu.timer.store(timer.at, Ordering::Relaxed);
-            time::rearm();
+            scheduler::retime(vcpu);
         }
         9 => {
             vcpu.timer.store(u64::MAX, Ordering::Relaxed);
-            time::rearm();
+            scheduler::retime(vcpu);
         }
         10 => register_info(guest, vcpu, memory::read(place)?)?,
+        11 => {
+            vcpu.nmi.store(true, Ordering::SeqCst);
+            scheduler::notify(vcpu);
+        }
+        12 => memory::write(place, &physical(vcpu)?)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
 }
 
-fn runstate(vcpu: &Vcpu) -> Runstate {
-    let blocked = vcpu.blocked.load(Ordering::Relaxed);
-    let waited = vcpu.waited.load(Ordering::Relaxed);
-    // Running, runnable, blocked, offline.
-    let times = [vcpu.run_time(), 0, waited, 0];
-    Runstate { state: if blocked { 2 } else { 0 }, pad: 0, since: time::now(), times }
+/// Sets the registers of a vcpu that never ran; the call is made again until its page tables are
+/// checked.
+fn initialise(guest: &mut Guest<'_>, vcpu: &Vcpu, place: u64) -> Answer {
+    let again = Err(Stop::Again([0, vcpu.number as u64, place, 0, 0, 0]));
+    // Whoever else is at it is done soon.
+    let Some(_lock) = vcpu.starting.try_lock() else { return again };
+    if vcpu.is_initialised.load(Ordering::SeqCst) {
+        return Err(EEXIST.into());
+    }
+    let context: GuestContext = memory::read(place)?;
+    let context = GuestContext { flags: context.flags & !ONLINE, ..context };
+    match set_context(vcpu, &context, &mut guest.own.walk)? {
+        Outcome::Done => Ok(0),
+        Outcome::Again => again,
+    }
+}
+
+fn up(vcpu: &Vcpu) -> Result<(), Errno> {
+    let _lock = vcpu.starting.lock();
+    if !vcpu.is_initialised.load(Ordering::SeqCst) {
+        return Err(EINVAL);
+    }
+    vcpu.online.store(true, Ordering::SeqCst);
+    scheduler::update(vcpu);
+    Ok(())
+}
+
+/// A domain whose last vcpu goes down has ended.
+fn down(guest: &Guest<'_>, vcpu: &Vcpu) -> Result<(), Errno> {
+    let domain = guest.domain();
+    vcpu.online.store(false, Ordering::SeqCst);
+    scheduler::update(vcpu);
+    if !domain.vcpus().any(|vcpu| vcpu.online.load(Ordering::SeqCst)) {
+        shutdown::domain_is_over(domain, SHUTDOWN_POWEROFF);
+    }
+    Ok(())
+}
+
+/// The local APIC's and ACPI's numbers of the only processor that a vcpu of dom0 may run on.
+fn physical(vcpu: &Vcpu) -> Result<u64, Errno> {
+    let allowed = scheduler::affinity(vcpu).hard.and(scheduler::online());
+    let only = allowed.first().filter(|first| allowed.iter().eq([*first]));
+    let only = only.filter(|_| vcpu.domain().is_privileged).ok_or(EINVAL)?;
+    let apic_id = processor::get(only).ok_or(EINVAL)?.apic_id();
+    let mut all = platform::firmware().madt.processors().iter();
+    let acpi_id = all.find(|it| it.apic_id == apic_id).map_or(0xff, |it| it.acpi_id);
+    Ok(u64::from(apic_id) | u64::from(acpi_id) << 32)
+}
+
+/// Has VIRQ_TIMER raised every so many nanoseconds while the vcpu runs; 0 is never.
+fn set_period(vcpu: &Vcpu, period: u64) -> Result<(), Errno> {
+    const SHORTEST: u64 = 1_000_000;
+    if period != 0 && period < SHORTEST || period > i64::MAX as u64 {
+        return Err(EINVAL);
+    }
+    vcpu.period.store(period, Ordering::Relaxed);
+    let tick = if period == 0 { u64::MAX } else { time::now() + period };
+    vcpu.tick.store(tick, Ordering::Relaxed);
+    scheduler::retime(vcpu);
+    Ok(())
+}
+
+fn runstate(account: Account) -> Runstate {
+    let Account { state, since, times, .. } = account;
+    Runstate { state: state as u32, pad: 0, since, times }
+}
+
+impl Guest<'_> {
+    /// Writes how long the vcpu ran and waited to where it wants it, if anywhere. It runs from now on
+    /// and its kernel's page tables are in use.
+    pub fn show_runstate(&mut self) {
+        const UPDATE_FLAG: u32 = 5;
+        const SINCE: u64 = core::mem::offset_of!(Runstate, since) as u64;
+        const BEING_WRITTEN: u64 = 1 << 63;
+        let area = self.vcpu.runstate.load(Ordering::Relaxed);
+        if area == 0 {
+            return;
+        }
+        let mut account = scheduler::account(self.vcpu);
+        // What passed since it began to run is for the guest to add.
+        account.times[account.state as usize] -= account.current;
+        let state = runstate(account);
+        // It may have taken its area away: nobody is told then.
+        let _ = match self.domain().assists(UPDATE_FLAG) {
+            false => memory::write(area, &state),
+            true => {
+                let since = state.since | BEING_WRITTEN;
+                memory::write(area + SINCE, &since)
+                    .and_then(|()| memory::write(area, &Runstate { since, ..state }))
+                    .and_then(|()| memory::write(area + SINCE, &state.since))
+            }
+        };
+    }
 }
 
 /// Moves a vcpu's shared part into a page of the guest, which stays the hypervisor's to write to.

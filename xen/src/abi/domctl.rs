@@ -88,6 +88,8 @@ pub const INVALID_MAX_VCPU_ID: u32 = u32::MAX;
 
 /// Use `cpumap_hard`.
 pub const VCPU_AFFINITY_HARD: u32 = 1 << 0;
+/// Use `cpumap_soft`.
+pub const VCPU_AFFINITY_SOFT: u32 = 1 << 1;
 
 /// `XEN_SCHEDULER_CREDIT`
 pub const SCHEDULER_CREDIT: u32 = 5;

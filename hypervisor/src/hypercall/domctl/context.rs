@@ -21,6 +21,8 @@ const IF: u64 = 1 << 9;
 const IOPL: u64 = 3 << 12;
 const NT: u64 = 1 << 14;
 const VM: u64 = 1 << 17;
+/// The FPU's state is there (VGCF_I387_VALID).
+const FPU_VALID: u64 = 1 << 0;
 /// Events are masked in a callback (VGCF_failsafe_disables_events, VGCF_syscall_disables_events).
 const FAILSAFE_MASKS: u64 = 1 << 3;
 const SYSCALL_MASKS: u64 = 1 << 4;
@@ -93,6 +95,7 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     own.kernel_ss = context.kernel_ss & 0xffff | 3;
     own.kernel_sp = context.kernel_sp;
     own.in_kernel = context.flags & IN_KERNEL != 0 || own.user_table == 0;
+    set_state(own, context);
     for (number, value) in (0..).zip(context.debugreg) {
         // What may not be set stays as it is after a reset.
         if let Ok(value) = policy::debug(number, value) {
@@ -101,6 +104,19 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     }
     vcpu.online.store(context.flags & ONLINE != 0, Ordering::Release);
     Ok(Outcome::Done)
+}
+
+/// Sets segments, their bases, and the FPU's state.
+fn set_state(own: &mut Own, context: &GuestContext) {
+    let user = &context.user_regs;
+    let (kernel_gs, user_gs) = (context.gs_base_kernel, context.gs_base_user);
+    let gs = if own.in_kernel { [kernel_gs, user_gs] } else { [user_gs, kernel_gs] };
+    let canonical = |base: u64| ((base as i64) << 16 >> 16) as u64;
+    own.state.selectors = [user.ds, user.es, user.fs, user.gs];
+    own.state.bases = [context.fs_base, gs[0], gs[1]].map(canonical);
+    if context.flags & FPU_VALID != 0 {
+        own.state.set_legacy(&context.fpu_ctxt);
+    }
 }
 
 /// Loads the two tables of level 4, one after the other.
@@ -192,6 +208,13 @@ fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {
     (to.rsi, to.rdi, to.rbp) = (from.rsi, from.rdi, from.rbp);
     (to.rip, to.rsp, to.rflags) = (from.rip, from.rsp, from.rflags);
     (to.cs, to.ss) = (from.cs as u16, from.ss as u16);
+    [to.ds, to.es, to.fs, to.gs] = own.state.selectors;
+    let [fs, gs, other_gs] = own.state.bases;
+    context.fs_base = fs;
+    (context.gs_base_kernel, context.gs_base_user) =
+        if own.in_kernel { (gs, other_gs) } else { (other_gs, gs) };
+    context.flags |= FPU_VALID;
+    context.fpu_ctxt = own.state.legacy();
     to.saved_upcall_mask = vcpu.info().mask().load(Ordering::Relaxed);
     context.trap_ctxt = *own.traps;
     (context.ldt_base, context.ldt_ents) = (own.ldt_place.0, own.ldt_place.1.into());

@@ -3,6 +3,7 @@
 mod context;
 mod life;
 mod pages;
+mod scheduling;
 mod settings;
 mod vcpus;
 
@@ -15,7 +16,8 @@ use xen::abi::domctl::{
 use xen::abi::errno::{EACCES, EPERM, ESRCH};
 use xen::abi::{DomId, Plain};
 
-pub use vcpus::write_all_processors;
+pub use context::set_context;
+pub use scheduling::write_set;
 
 use super::{Answer, cpuid};
 use crate::domain::{self, Domain};
@@ -65,7 +67,9 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
         domctl::GET_CPU_POLICY => cpuid::of_domain(&domain, body)?,
         domctl::SET_CPU_POLICY => cpuid::set(&domain, body)?,
         domctl::GET_VCPU_INFO => vcpus::info(&domain, body)?,
-        domctl::GET_VCPU_AFFINITY => vcpus::affinity(&domain, body)?,
+        domctl::GET_VCPU_AFFINITY => scheduling::affinity(&domain, body)?,
+        domctl::SET_VCPU_AFFINITY => scheduling::set_affinity(&domain, body)?,
+        domctl::SCHEDULER_OP => scheduling::credit(&domain, body)?,
         _ => settings::operation(&domain, command, body)?,
     }
     Ok(0)

@@ -1,0 +1,152 @@
+//! dom0 on several processors of our own hypervisor: they come and go, and all work comes out right.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tests::{Boot, Case, Dom0, Outcome, run_boots};
+use xtask::images::Hypervisor;
+use xtask::qemu::Model;
+
+const LONG: Duration = Duration::from_secs(600);
+
+const ON_TWO: &[Case] = &[
+    ("two::every_processor_runs_a_vcpu", every_processor_runs_a_vcpu),
+    ("two::all_interrupts_and_calls_arrive", all_interrupts_and_calls_arrive),
+    ("two::much_at_once_comes_out_right", much_at_once_comes_out_right),
+    ("two::vcpus_go_and_come_back", vcpus_go_and_come_back),
+    ("two::vcpus_stay_where_they_are_put", vcpus_stay_where_they_are_put),
+    ("two::weights_and_caps_are_kept", weights_and_caps_are_kept),
+];
+
+const ON_FOUR: &[Case] = &[
+    ("four::every_processor_runs_a_vcpu", every_processor_runs_a_vcpu),
+    ("four::much_at_once_comes_out_right", much_at_once_comes_out_right),
+    ("four::vcpus_go_and_come_back", vcpus_go_and_come_back),
+    ("four::wide_registers_are_each_programs_own", wide_registers_are_each_programs_own),
+];
+
+fn main() -> ExitCode {
+    let two = Boot { hypervisor: Hypervisor::Escalus, cpus: 2, ..Boot::default() };
+    let model = Model { cpu: "max".to_owned(), ..Model::default() };
+    let four = Boot { cpus: 4, memory: 4096, model, ..two.clone() };
+    run_boots("smp", &[(&two, ON_TWO), (&four, ON_FOUR)])
+}
+
+/// How many processors the machine has.
+fn count(dom0: &mut Dom0) -> anyhow::Result<usize> {
+    let info = dom0.ok("xm info | sed -n 's/^nr_cpus *: //p'")?;
+    info.trim().parse().context(info)
+}
+
+fn every_processor_runs_a_vcpu(dom0: &mut Dom0) -> Outcome {
+    let count = count(dom0)?;
+    ensure!(count >= 2, "{count} processors");
+    ensure!(dom0.ok("nproc")? == format!("{count}\n"));
+    // As many busy programs: each vcpu is seen to run, each on a processor of its own.
+    dom0.ok("for i in $(seq $(nproc)); do (while :; do :; done) & echo $! >> /tmp/busy; done")?;
+    let list = dom0.ok("sleep 2; xm vcpu-list 0; kill $(cat /tmp/busy); rm /tmp/busy")?;
+    let mut processors: Vec<&str> = list
+        .lines()
+        .skip(1)
+        .filter(|line| line.contains("r--"))
+        .filter_map(|line| line.split_whitespace().nth(3))
+        .collect();
+    processors.sort_unstable();
+    processors.dedup();
+    ensure!(processors.len() == count, "{list}");
+    Ok(())
+}
+
+/// Kernels have each other's processors forget translations, reschedule, and run functions.
+fn all_interrupts_and_calls_arrive(dom0: &mut Dom0) -> Outcome {
+    let counts = |dom0: &mut Dom0| dom0.ok("grep -E 'timer0|resched|callfunc' /proc/interrupts");
+    let before = counts(dom0)?;
+    // A pipe between two processors, and mappings that change under threads.
+    dom0.ok("taskset 1 yes | taskset 2 head -c 20000000 | taskset 1 md5sum")?;
+    let after = counts(dom0)?;
+    for (before, after) in before.lines().zip(after.lines()) {
+        ensure!(!before.contains("resched0") || before != after, "{before}\n{after}");
+    }
+    Ok(())
+}
+
+fn much_at_once_comes_out_right(dom0: &mut Dom0) -> Outcome {
+    let output = dom0.run_within(
+        "one() { f=/tmp/w.$1; yes $1 | head -c 4194304 > $f; s=$(md5sum < $f); \
+         for i in 1 2 3 4 5 6 7 8; do /bin/true || exit 1; \
+         [ \"$(cat $f | gzip -1 | gzip -d | md5sum)\" = \"$s\" ] || exit 1; done; \
+         [ $(tr -d \"$1\\n\" < $f | wc -c) = 0 ] || exit 1; rm $f; echo good; }; \
+         for n in 1 2 3 4 5 6; do one $n & done; wait",
+        LONG,
+    )?;
+    ensure!(output.stdout == "good\n".repeat(6), "{output}");
+    let forks = "for n in 1 2 3 4; do ( i=0; while [ $i -lt 300 ]; do /bin/true || exit 1; \
+                 i=$((i+1)); done; echo $i ) & done; wait";
+    let output = dom0.run_within(forks, LONG)?;
+    ensure!(output.stdout == "300\n".repeat(4), "{output}");
+    Ok(())
+}
+
+fn vcpus_go_and_come_back(dom0: &mut Dom0) -> Outcome {
+    let count = count(dom0)?;
+    let last = count - 1;
+    for _ in 0..3 {
+        dom0.ok(&format!("echo 0 > /sys/devices/system/cpu/cpu{last}/online"))?;
+        ensure!(dom0.ok("nproc")? == format!("{last}\n"));
+        let list = dom0.ok("xm vcpu-list 0")?;
+        ensure!(list.lines().filter(|line| line.contains("--p")).count() == 1, "{list}");
+        dom0.ok(&format!("echo 1 > /sys/devices/system/cpu/cpu{last}/online"))?;
+        ensure!(dom0.ok("nproc")? == format!("{count}\n"));
+    }
+    dom0.ok(&format!("taskset -c {last} md5sum /bin/busybox"))?;
+    Ok(())
+}
+
+fn vcpus_stay_where_they_are_put(dom0: &mut Dom0) -> Outcome {
+    dom0.ok("xm vcpu-pin 0 0 1 && xm vcpu-pin 0 1 0")?;
+    dom0.ok("for i in 1 2; do (while :; do :; done) & echo $! >> /tmp/busy; done; sleep 1")?;
+    for _ in 0..5 {
+        let list = dom0.ok("xm vcpu-list 0")?;
+        let mut vcpus =
+            list.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        ensure!(vcpus.all(|words| words[2] != words[3]), "{list}");
+    }
+    dom0.ok("kill $(cat /tmp/busy); rm /tmp/busy; xm vcpu-pin 0 all all")?;
+    ensure!(dom0.ok("xm vcpu-list 0")?.contains("any cpu"));
+    Ok(())
+}
+
+fn weights_and_caps_are_kept(dom0: &mut Dom0) -> Outcome {
+    let usual = dom0.ok("xm sched-credit -d 0")?;
+    ensure!(usual.contains("256"), "{usual}");
+    dom0.ok("xm sched-credit -d 0 -w 512 -c 150")?;
+    let changed = dom0.ok("xm sched-credit -d 0")?;
+    ensure!(changed.contains("512") && changed.contains("150"), "{changed}");
+    dom0.ok("xm sched-credit -d 0 -w 256 -c 0")?;
+    ensure!(dom0.run("xm sched-credit -d 0 -w 0")?.status != 0);
+    Ok(())
+}
+
+/// Programs that use the same wide registers at the same time, more than there are processors.
+fn wide_registers_are_each_programs_own(dom0: &mut Dom0) -> Outcome {
+    let flags = dom0.ok("sed -n 's/^flags.*: //p' /proc/cpuinfo | head -n 1")?;
+    ensure!(flags.split_whitespace().any(|flag| flag == "avx2"), "{flags}");
+    ensure!(flags.split_whitespace().any(|flag| flag == "xsave"), "{flags}");
+    let output = dom0.run_within(
+        "for n in 1 2 3 4 5 6 7 8; do ( yes $n | head -c 8000000 | sha256sum ) & done; wait",
+        LONG,
+    )?;
+    let mut sums: Vec<&str> = output.stdout.lines().collect();
+    sums.sort_unstable();
+    sums.dedup();
+    ensure!(sums.len() == 8, "{output}");
+    let again = dom0.run_within(
+        "for n in 1 2 3 4 5 6 7 8; do yes $n | head -c 8000000 | sha256sum; done",
+        LONG,
+    )?;
+    let mut expected: Vec<&str> = again.stdout.lines().collect();
+    expected.sort_unstable();
+    ensure!(sums == expected, "{output}{again}");
+    Ok(())
+}

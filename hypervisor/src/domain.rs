@@ -75,10 +75,10 @@ pub struct Domain {
     pub grants: GrantTable,
     /// What it maps of others.
     pub mappings: Mappings,
-    /// How many frames it has.
-    pub frames: AtomicU64,
     /// How many it may have.
     pub max_frames: AtomicU64,
+    /// How many more it was promised.
+    pub claim: AtomicU64,
     /// What it asked the hypervisor to do for it (VMASST_TYPE_*, xen.h).
     pub assists: AtomicU64,
     /// What it may see of the processor's features.
@@ -188,8 +188,8 @@ impl Domain {
                 spec.grant_versions,
             ))),
             mappings: Mutex::new(Maptrack::new(spec.max_mappings)),
-            frames: AtomicU64::new(0),
             max_frames: AtomicU64::new(0),
+            claim: AtomicU64::new(0),
             assists: AtomicU64::new(0),
             features: Mutex::default(),
             pollers: AtomicU32::new(0),
@@ -265,11 +265,13 @@ impl Domain {
 
     /// Gives the domain frames in a row, cleared; `pfn` is where it wants the first.
     pub fn take_frames(&self, count: u64, pfn: Option<u64>) -> Result<u64, Errno> {
-        let has = self.frames.load(Ordering::Relaxed);
-        if has + count > self.max_frames.load(Ordering::Relaxed) {
+        if !host::count_frames(self.owner, count, self.max_frames.load(Ordering::Relaxed)) {
             return Err(ENOMEM);
         }
-        let first = frames::take_for_domain(count).ok_or(ENOMEM)?;
+        let Some(first) = frames::take_for_domain(count, &self.claim) else {
+            host::uncount_frames(self.owner, count);
+            return Err(ENOMEM);
+        };
         for offset in 0..count {
             memory::clear(first + offset);
             self.adopt(first + offset, pfn.map(|pfn| pfn.wrapping_add(offset)));
@@ -284,13 +286,16 @@ impl Domain {
         Ok(first)
     }
 
-    /// Makes a free frame the domain's.
+    /// How many frames it has, those included that it gave back and still maps.
+    pub fn frames(&self) -> u64 {
+        host::frames_of(self.owner)
+    }
+
+    /// Makes a free frame, which was counted, the domain's.
     pub fn adopt(&self, mfn: u64, pfn: Option<u64>) {
         if let Some(page) = frames::page(mfn) {
-            host::count_frame(self.owner);
             page.allocate(self.owner);
             frames::set_pfn(mfn, pfn.unwrap_or(frames::NO_PFN));
-            self.frames.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -304,7 +309,6 @@ impl Domain {
             return Err(EINVAL);
         }
         frames::set_pfn(mfn, frames::NO_PFN);
-        self.frames.fetch_sub(1, Ordering::Relaxed);
         rules.put_reference(mfn);
         rules.put_reference(mfn);
         Ok(())

@@ -66,6 +66,11 @@ impl Channels {
         Self { ports: Vec::new(), limit: limit.min(PORTS) }
     }
 
+    /// No port can be made any more.
+    pub fn seal(&mut self) {
+        self.limit = 0;
+    }
+
     /// A port.
     pub fn port(&mut self, number: u32) -> Option<&mut Port> {
         self.ports.get_mut(number as usize).filter(|port| port.kind != Kind::Free)

@@ -138,22 +138,54 @@ pub fn take_run(count: u64, align: u64) -> Option<u64> {
     taken
 }
 
-/// Frames that domains leave for the hypervisor's own needs.
+/// Frames that are left for the hypervisor's own needs when domains, or much at once, are wanted.
 const KEPT: u64 = 256;
 
-/// Takes frames for a domain, in a row, the first a multiple of how many.
-pub fn take_for_domain(count: u64) -> Option<u64> {
-    if free() < count + KEPT {
-        return None;
+/// Whether so many frames can be had and enough are left.
+pub fn can_spare(count: u64) -> bool {
+    free() >= count + KEPT
+}
+
+/// Frames that domains were promised and have not taken yet, all together.
+static CLAIMED: Mutex<u64> = Mutex::new(0);
+
+/// How many frames are promised.
+pub fn claimed() -> u64 {
+    *CLAIMED.lock()
+}
+
+/// Promises a domain so many frames instead of those that it was promised before; false if there
+/// are not as many.
+pub fn claim(own: &AtomicU64, count: u64) -> bool {
+    let mut claimed = CLAIMED.lock();
+    let others = *claimed - own.load(Ordering::Relaxed);
+    if count > 0 && !can_spare(others + count) {
+        return false;
     }
-    take_run(count, count)
+    own.store(count, Ordering::Relaxed);
+    *claimed = others + count;
+    true
+}
+
+/// Takes frames for a domain, in a row, the first a multiple of how many. `own` is how many it was
+/// promised.
+pub fn take_for_domain(count: u64, own: &AtomicU64) -> Option<u64> {
+    let mut claimed = CLAIMED.lock();
+    let promised = own.load(Ordering::Relaxed);
+    let others = *claimed - promised;
+    let taken = if can_spare(others + count) { take_run(count, count) } else { None };
+    if taken.is_some() {
+        own.store(promised.saturating_sub(count), Ordering::Relaxed);
+        *claimed = others + promised.saturating_sub(count);
+    }
+    taken
 }
 
 /// Takes a frame of zeros that the hypervisor shares with a domain.
 pub fn take_shared(owner: Owner) -> Option<u64> {
     let mfn = take()?;
     memory::clear(mfn);
-    host::count_frame(owner);
+    host::count_shared(owner);
     frames().pages[mfn as usize].share(owner);
     Some(mfn)
 }
@@ -187,6 +219,7 @@ pub fn machine_to_physical() -> u64 {
 pub fn take_run_below(count: u64, runs: u64, bits: u32) -> Result<Vec<u64>, Errno> {
     let limit = if bits == 0 || bits > 52 { u64::MAX } else { 1 << bits.max(12) >> 12 };
     let mut taken = Vec::new();
+    taken.try_reserve_exact(runs as usize).map_err(|_| ENOMEM)?;
     for _ in 0..runs {
         // The lowest are taken first, so that one above the limit says there is none below.
         let first = take_run(count, count.next_power_of_two());

@@ -11,6 +11,8 @@ use crate::frames;
 /// 16 bytes to 2 KiB.
 const CLASSES: usize = 8;
 const SMALLEST: usize = 16;
+/// Pages that can always be had.
+const FEW: u64 = 2;
 
 /// The first free piece of each size; a free piece holds the address of the next.
 struct Lists([*mut u8; CLASSES]);
@@ -67,6 +69,8 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match place(layout) {
             Place::Piece(class) => self.0.lock().take(class),
+            // Lists that guests make longer leave room for what can't do without.
+            Place::Pages { count, .. } if count > FEW && !frames::can_spare(count) => null_mut(),
             Place::Pages { count, align } => {
                 frames::take_run(count, align).map_or(null_mut(), |mfn| memory::direct(mfn << 12))
             }

@@ -20,8 +20,11 @@ struct Facts {
     flushes: Flushes,
     /// It has devices.
     is_privileged: AtomicBool,
-    /// Frames that name it as their owner. Some may outlive it, as long as others map them.
+    /// Frames that it was given and that are not free again. Some may outlive it, as long as others
+    /// map them.
     frames: AtomicU64,
+    /// Frames that the hypervisor shares with it.
+    shared: AtomicU64,
 }
 
 static FACTS: [Facts; 256] = [const {
@@ -29,6 +32,7 @@ static FACTS: [Facts; 256] = [const {
         flushes: Flushes::new(),
         is_privileged: AtomicBool::new(false),
         frames: AtomicU64::new(0),
+        shared: AtomicU64::new(0),
     }
 }; 256];
 /// Complete TLB flushes of all processors.
@@ -103,12 +107,12 @@ impl Machine for Host {
     }
 
     fn free(&self, mfn: u64) {
-        let owner = frames::page(mfn).map(Page::last_owner);
+        let Some(page) = frames::page(mfn) else { return };
+        let facts = &FACTS[usize::from(page.last_owner())];
+        let count = if page.is_shared() { &facts.shared } else { &facts.frames };
         // A processor may remember where it was mapped, if only to be read.
         frames::give_used(mfn);
-        if let Some(owner) = owner {
-            FACTS[usize::from(owner)].frames.fetch_sub(1, Ordering::AcqRel);
-        }
+        count.fetch_sub(1, Ordering::AcqRel);
     }
 
     fn should_yield(&self) -> bool {
@@ -116,14 +120,31 @@ impl Machine for Host {
     }
 }
 
-/// A frame names that domain as its owner from now on.
-pub fn count_frame(owner: Owner) {
-    FACTS[usize::from(owner)].frames.fetch_add(1, Ordering::AcqRel);
+/// Counts frames that a domain is given; false if it would have more than it may.
+pub fn count_frames(owner: Owner, count: u64, most: u64) -> bool {
+    let frames = &FACTS[usize::from(owner)].frames;
+    let more = |has: u64| has.checked_add(count).filter(|has| *has <= most);
+    frames.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+}
+
+/// Takes that back: they are not given.
+pub fn uncount_frames(owner: Owner, count: u64) {
+    FACTS[usize::from(owner)].frames.fetch_sub(count, Ordering::AcqRel);
+}
+
+/// Counts a frame that the hypervisor shares with a domain.
+pub fn count_shared(owner: Owner) {
+    FACTS[usize::from(owner)].shared.fetch_add(1, Ordering::AcqRel);
+}
+
+/// How many frames a domain has.
+pub fn frames_of(owner: Owner) -> u64 {
+    FACTS[usize::from(owner)].frames.load(Ordering::Acquire)
 }
 
 /// Whether any frame names a domain at that place of the table as its owner.
 pub fn has_frames(owner: Owner) -> bool {
-    FACTS[usize::from(owner)].frames.load(Ordering::Acquire) != 0
+    frames_of(owner) != 0 || FACTS[usize::from(owner)].shared.load(Ordering::Acquire) != 0
 }
 
 /// Has no processor remember a translation of a domain.

@@ -33,7 +33,7 @@ fn help() {
 fn show_memory() {
     log!("{} KiB of {} KiB free", frames::free() * 4, frames::total() * 4);
     domain::for_each(|domain| {
-        log!("d{}: {} KiB", domain.number, domain.frames.load(Ordering::Relaxed) * 4);
+        log!("d{}: {} KiB", domain.number, domain.frames() * 4);
     });
 }
 
@@ -43,8 +43,7 @@ fn show_time() {
 
 fn show_domains() {
     domain::for_each(|domain| {
-        let (frames, most) = (&domain.frames, &domain.max_frames);
-        let (frames, most) = (frames.load(Ordering::Relaxed), most.load(Ordering::Relaxed));
+        let (frames, most) = (domain.frames(), domain.max_frames.load(Ordering::Relaxed));
         log!("Domain {}: {frames} of {most} frames", domain.number);
         for vcpu in domain.vcpus() {
             let info = vcpu.info();

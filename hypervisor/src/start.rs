@@ -73,11 +73,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     for module in info.modules() {
         (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);
     }
-    log!(
-        "{} MiB for domain 0, {} KiB free",
-        domain.frames.load(Ordering::Relaxed) >> 8,
-        frames::free() * 4
-    );
+    log!("{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
     time::show_wall_clock(&domain);
     scheduler::go_on(&domain);
     scheduler::run()

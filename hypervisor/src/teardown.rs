@@ -59,7 +59,9 @@ fn step(domain: &Domain, teardown: &mut Teardown) -> Outcome {
     }
     teardown.stage = match teardown.stage {
         Stage::Channels => {
+            domain.channels.lock().seal();
             events::close_all(domain);
+            frames::claim(&domain.claim, 0);
             Stage::Grants
         }
         Stage::Grants if granting::end_some(domain) => Stage::Grants,

@@ -55,6 +55,25 @@ impl Default for Boot {
     }
 }
 
+impl Boot {
+    /// The same on our own hypervisor and on stock Xen.
+    pub fn on_each(&self) -> [Self; 2] {
+        [Hypervisor::Escalus, Hypervisor::Xen].map(|hypervisor| Self { hypervisor, ..self.clone() })
+    }
+
+    /// What is under the guests, for reports: the hypervisor, and whose toolstack if not ours.
+    pub fn name(&self) -> &'static str {
+        match (self.hypervisor, self.toolstack) {
+            (Hypervisor::Escalus, Toolstack::Escalus) => "escalus",
+            (Hypervisor::Escalus, Toolstack::Xl) => "escalus_xl",
+            (Hypervisor::Escalus, Toolstack::Stock) => "escalus_stock",
+            (Hypervisor::Xen, Toolstack::Escalus) => "xen",
+            (Hypervisor::Xen, Toolstack::Xl) => "xen_xl",
+            (Hypervisor::Xen, Toolstack::Stock) => "xen_stock",
+        }
+    }
+}
+
 /// What a command in dom0 did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {

@@ -1,5 +1,6 @@
 //! Runs the cases of a group in one dom0 and reports as libtest does.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -30,9 +31,14 @@ pub fn run_group(group: &str, boot: &Boot, cases: &[Case]) -> ExitCode {
 pub fn run_boots(group: &str, boots: &[(&Boot, &[Case])]) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
-    let mut tally = Tally { group, passed: 0, failed: 0 };
+    let names: BTreeSet<&str> = boots.iter().map(|(boot, _)| boot.name()).collect();
+    let mut tally = Tally { group: group.to_owned(), passed: 0, failed: 0 };
     for (boot, cases) in boots {
-        let cases: Vec<Case> = cases.iter().copied().filter(|(name, _)| chosen(name)).collect();
+        if names.len() > 1 {
+            tally.group = format!("{group}::{}", boot.name());
+        }
+        let is_chosen = |name: &str| chosen(&format!("{}::{name}", boot.name()));
+        let cases: Vec<Case> = cases.iter().copied().filter(|(name, _)| is_chosen(name)).collect();
         if !cases.is_empty() {
             tally.boot(boot, &cases);
         }
@@ -42,13 +48,14 @@ pub fn run_boots(group: &str, boots: &[(&Boot, &[Case])]) -> ExitCode {
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-struct Tally<'a> {
-    group: &'a str,
+struct Tally {
+    /// The group, and what is under the guests if that differs.
+    group: String,
     passed: usize,
     failed: usize,
 }
 
-impl Tally<'_> {
+impl Tally {
     fn boot(&mut self, boot: &Boot, cases: &[Case]) {
         let mut dom0 = None;
         self.case("boot", || {
@@ -64,7 +71,7 @@ impl Tally<'_> {
             self.case(name, || case(&mut dom0));
         }
         if self.failed > failed_before {
-            show_evidence(self.group, &mut dom0);
+            show_evidence(&self.group, &mut dom0);
         }
         self.case("power_off", || dom0.power_off());
     }
@@ -100,7 +107,7 @@ fn show_evidence(group: &str, dom0: &mut Dom0) {
         Ok(output) => println!("--- dom0 after the failures\n{}", output.stdout),
         Err(error) => println!("--- dom0 does not answer: {error:#}"),
     }
-    let kept = project::build().join(format!("console-{group}.log"));
+    let kept = project::build().join(format!("console-{}.log", group.replace("::", "-")));
     match dom0.console().and_then(|text| Ok(std::fs::write(&kept, text)?)) {
         Ok(()) => println!("--- the console's log: {}", kept.display()),
         Err(error) => println!("--- no console log: {error:#}"),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::ensure;
-use tests::{Boot, Case, Dom0, Outcome, run_group};
+use tests::{Boot, Case, Dom0, Outcome, run_boots};
 
 const CASES: &[Case] = &[
     ("listprop_shows_the_settings_of_xend", listprop_shows_the_settings_of_xend),
@@ -17,7 +17,8 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    run_group("chapter", &Boot::default(), CASES)
+    let [ours, stock] = Boot::default().on_each();
+    run_boots("chapter", &[(&ours, CASES), (&stock, CASES)])
 }
 
 fn listprop_shows_the_settings_of_xend(dom0: &mut Dom0) -> Outcome {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::{Boot, Case, Dom0, Outcome, run_group};
+use tests::{Boot, Case, Dom0, Outcome, run_boots};
 
 const CASES: &[Case] = &[
     ("the_guest_in_auto_was_started", the_guest_in_auto_was_started),
@@ -26,7 +26,8 @@ const CASES: &[Case] = &[
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    run_group("guest", &Boot::default(), CASES)
+    let [ours, stock] = Boot::default().on_each();
+    run_boots("guest", &[(&ours, CASES), (&stock, CASES)])
 }
 
 fn domid(dom0: &mut Dom0, name: &str) -> Result<u32> {

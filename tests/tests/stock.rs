@@ -1,5 +1,5 @@
 //! The stock toolstack as a peer: xl on C xenstored, and xl on our store and console, both under
-//! our supervisor and with the same guest.
+//! our supervisor, on our hypervisor and on stock Xen, and with the same guest.
 
 use std::process::ExitCode;
 
@@ -16,9 +16,10 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    let boot = |toolstack| Boot { toolstack, ..Boot::default() };
-    let boots = [boot(Toolstack::Stock), boot(Toolstack::Xl)];
-    run_boots("stock", &[(&boots[0], CASES), (&boots[1], CASES)])
+    let boots = [Toolstack::Stock, Toolstack::Xl]
+        .map(|toolstack| Boot { toolstack, ..Boot::default() }.on_each());
+    let boots: Vec<_> = boots.as_flattened().iter().map(|boot| (boot, CASES)).collect();
+    run_boots("stock", &boots)
 }
 
 fn services_are_online(dom0: &mut Dom0) -> Outcome {

@@ -7,7 +7,7 @@ use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
 use crate::domain::{self, Domain};
-use crate::events::{Kind, bind, close};
+use crate::events::{Kind, bind, close, close_all};
 use crate::guest::memory;
 use crate::pirqs;
 use crate::vcpu::Guest;
@@ -79,6 +79,14 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             let number: u32 = memory::read(place)?;
             let vcpu = domain.channels.lock().port(number).ok_or(EINVAL)?.vcpu;
             domain.unmask(number, vcpu);
+        }
+        10 => {
+            let number: DomId = memory::read(place)?;
+            let other = named(guest, number)?;
+            if other.is_some() && !domain.is_privileged {
+                return Err(EPERM.into());
+            }
+            close_all(other.as_deref().unwrap_or(domain));
         }
         _ => return Err(ENOSYS.into()),
     }

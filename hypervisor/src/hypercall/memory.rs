@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::Kind;
-use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
+use xen::abi::errno::{EFAULT, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::memory::Reservation;
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
@@ -13,7 +13,7 @@ use crate::arch::memory::{self as machine, MACHINE_TO_PHYSICAL};
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{frames, granting, interrupts};
+use crate::{frames, granting, host, interrupts};
 
 /// In the command: how much was done before (MEMOP_EXTENT_SHIFT).
 const DONE_SHIFT: u32 = 6;
@@ -68,8 +68,10 @@ pub fn operation(guest: &mut Guest<'_>, command: u64, place: u64) -> Answer {
         kind @ (3 | 4) => {
             let number: DomId = memory::read(place)?;
             let domain = whom(guest, number)?;
-            let frames = if kind == 3 { &domain.frames } else { &domain.max_frames };
-            Ok(frames.load(Ordering::Relaxed))
+            match kind {
+                3 => Ok(domain.frames()),
+                _ => Ok(domain.max_frames.load(Ordering::Relaxed)),
+            }
         }
         5 => list_of_tables(place),
         9 => memory_map(guest, place),
@@ -86,6 +88,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u64, place: u64) -> Answer {
         }
         // Pages are never shared behind a domain's back.
         18 | 19 => Ok(0),
+        24 => claim(guest, memory::read(place)?),
         28 => acquire_resource(guest, place),
         // No region of memory is wanted by devices.
         27 => Err(ENOSYS.into()),
@@ -121,6 +124,28 @@ fn reservation(guest: &mut Guest<'_>, kind: u64, start: u64, place: u64) -> Answ
         done += 1;
     }
     Ok(done)
+}
+
+/// Promises a domain memory, as much as it shall have all together; 0 takes the promise back.
+fn claim(guest: &Guest<'_>, claim: Reservation) -> Answer {
+    if !guest.domain().is_privileged {
+        return Err(EPERM.into());
+    }
+    if claim.extent_order != 0 || claim.mem_flags != 0 {
+        return Err(EINVAL.into());
+    }
+    let domain = whom(guest, claim.domid)?;
+    let is_promised = domain.claim.load(Ordering::Relaxed) != 0;
+    let more = match claim.nr_extents.checked_sub(domain.frames()) {
+        _ if claim.nr_extents == 0 => 0,
+        Some(more @ 1..) if !is_promised => more,
+        _ => return Err(EINVAL.into()),
+    };
+    let most = domain.max_frames.load(Ordering::Relaxed);
+    if claim.nr_extents > most || domain.is_dying.load(Ordering::SeqCst) {
+        return Err(EINVAL.into());
+    }
+    if frames::claim(&domain.claim, more) { Ok(0) } else { Err(ENOMEM.into()) }
 }
 
 /// Takes frames back.
@@ -267,7 +292,8 @@ fn exchange_frames(
             }
         }
     }
-    let mut pfns = alloc::vec::Vec::with_capacity(total as usize >> out_order);
+    let mut pfns = alloc::vec::Vec::new();
+    pfns.try_reserve_exact(runs.len()).map_err(|_| ENOMEM)?;
     for index in 0..runs.len() as u64 {
         pfns.push(memory::read::<u64>(output + 8 * index)?);
     }
@@ -277,6 +303,7 @@ fn exchange_frames(
             domain.give_back(mfn)?;
         }
     }
+    host::count_frames(domain.owner, total, u64::MAX);
     for (index, (first, pfn)) in runs.iter().zip(pfns).enumerate() {
         for offset in 0..1 << out_order {
             machine::clear(first + offset);

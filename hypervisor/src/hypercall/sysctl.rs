@@ -96,6 +96,7 @@ fn physinfo() -> Physinfo {
         capabilities: PHYSCAP_PV | PHYSCAP_GRANTS_V1 | PHYSCAP_GRANTS_V2,
         total_pages: frames::total(),
         free_pages: frames::free(),
+        outstanding_pages: frames::claimed(),
         max_mfn: frames::end() - 1,
         hw_cap: crate::policy::capabilities(),
         ..Physinfo::zeroed()

@@ -19,12 +19,10 @@ use crate::vcpu::Guest;
 /// The highest layout of a grant table (XEN_DOMCTL_GRANT_version_mask).
 const GRANT_VERSIONS: u32 = 15;
 
-/// Makes a domain, paused once; `number` 0 asks for any. Its number is written at `answer`.
+/// Makes a domain, paused once. A `number` that no domain can have asks for any; what it is, is
+/// written at `answer`.
 pub fn create(number: DomId, answer: u64, body: u64) -> Result<(), Errno> {
     let asked: CreateDomain = memory::read(body)?;
-    if number >= DOMID_FIRST_RESERVED {
-        return Err(EINVAL);
-    }
     // Only PV guests; memory of devices isn't translated, so that permission to do so is harmless.
     if asked.flags & !CREATE_IOMMU != 0 || asked.arch.emulation_flags != 0 {
         return Err(EINVAL);
@@ -44,7 +42,7 @@ pub fn create(number: DomId, answer: u64, body: u64) -> Result<(), Errno> {
     }
     let or_usual = |count: i32, usual| usize::try_from(count).unwrap_or(usual);
     let domain = Domain::create(&Spec {
-        number: (number != 0).then_some(number),
+        number: Some(number).filter(|number| (1..DOMID_FIRST_RESERVED).contains(number)),
         is_privileged: false,
         handle: asked.handle,
         max_vcpus: asked.max_vcpus as usize,

@@ -97,8 +97,9 @@ pub fn info(domain: &Domain) -> GetDomainInfo {
     GetDomainInfo {
         domain: domain.number,
         flags,
-        tot_pages: domain.frames.load(Ordering::Relaxed),
+        tot_pages: domain.frames(),
         max_pages: domain.max_frames.load(Ordering::Relaxed),
+        outstanding_pages: domain.claim.load(Ordering::Relaxed),
         shared_info_frame: domain.shared_info,
         cpu_time: domain.vcpus().map(Vcpu::run_time).sum(),
         nr_online_vcpus: domain.vcpus().filter(online).count() as u32,

@@ -21,6 +21,7 @@ use crate::lock::Mutex;
 use crate::policy::Features;
 use crate::teardown::Teardown;
 use crate::vcpu::Vcpu;
+use crate::watchdogs::Watchdogs;
 
 /// The most vcpus of a domain; more need no other structure, only larger windows.
 pub const MAX_VCPUS: usize = 32;
@@ -91,6 +92,8 @@ pub struct Domain {
     pub is_over: AtomicBool,
     /// Why (SHUTDOWN_*, sched.h).
     pub reason: AtomicU8,
+    /// What ends it if it stops.
+    pub watchdogs: Watchdogs,
     /// It is being destroyed.
     pub is_dying: AtomicBool,
     /// How far that is.
@@ -196,6 +199,7 @@ impl Domain {
             pauses: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
             reason: AtomicU8::new(0),
+            watchdogs: Watchdogs::default(),
             is_dying: AtomicBool::new(false),
             teardown: Mutex::default(),
             time_offset: AtomicI64::new(0),

@@ -3,7 +3,7 @@
 use hypervisor::vectors::{self, CALL, DEVICES, ERROR, LEGACY, SPURIOUS};
 
 use crate::arch::{console, cpu, lapic, processor, shootdown};
-use crate::{domain, keys, pirqs, time};
+use crate::{domain, keys, pirqs, time, watchdogs};
 
 const VIRQ_CONSOLE: u32 = 2;
 
@@ -42,6 +42,9 @@ pub fn settle() {
         pirqs::deliver();
     }
     if processor.take_work(processor::TIMER) {
+        if processor.number == 0 {
+            watchdogs::check();
+        }
         if processor.number == 0
             && console::poll(keys::press)
             && let Some(domain) = domain::find(0)

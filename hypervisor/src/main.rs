@@ -28,3 +28,4 @@ mod tables;
 mod teardown;
 mod time;
 mod vcpu;
+mod watchdogs;

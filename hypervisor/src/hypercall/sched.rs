@@ -9,7 +9,7 @@ use xen::abi::sched::RemoteShutdown;
 use super::Answer;
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{domain, scheduler, shutdown, time};
+use crate::{domain, scheduler, shutdown, time, watchdogs};
 
 plain_structs! {
     /// `struct sched_poll`
@@ -30,6 +30,10 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         }
         3 => return poll(guest, place),
         4 => remote_shutdown(guest, memory::read(place)?)?,
+        6 => {
+            let [number, seconds]: [u32; 2] = memory::read(place)?;
+            return Ok(watchdogs::set(guest.domain(), number, seconds)?);
+        }
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)

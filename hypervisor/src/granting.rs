@@ -54,6 +54,8 @@ pub struct Mapping {
     pub is_writable: bool,
     /// For what it was mapped and not yet unmapped: GNTMAP_device_map, GNTMAP_host_map.
     pub parts: u32,
+    /// It was mapped at the machine address of an entry (GNTMAP_contains_pte).
+    pub names_entry: bool,
 }
 
 /// A domain's mappings.

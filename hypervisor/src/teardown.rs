@@ -54,6 +54,8 @@ pub fn go_on(domain: &Domain) -> Outcome {
 /// Does one stage, or a part of one.
 fn step(domain: &Domain, teardown: &mut Teardown) -> Outcome {
     let rules = domain.rules();
+    // The toolstack, on another processor, may be at its tables, too.
+    let tables = domain.tables.lock();
     if rules.settle(&mut teardown.walk) == Outcome::Again {
         return Outcome::Again;
     }
@@ -92,6 +94,7 @@ fn step(domain: &Domain, teardown: &mut Teardown) -> Outcome {
             Found::Nothing => Stage::Rest,
         },
         Stage::Rest => {
+            drop(tables);
             domain::forget(domain);
             shutdown::tell_of_domains();
             Stage::Over

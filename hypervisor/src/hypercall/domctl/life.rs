@@ -14,6 +14,7 @@ use crate::guest::memory;
 use crate::hypercall::{Answer, Stop};
 use crate::scheduler;
 use crate::teardown;
+use crate::time;
 use crate::vcpu::Guest;
 
 /// The highest layout of a grant table (XEN_DOMCTL_GRANT_version_mask).
@@ -69,8 +70,11 @@ pub fn pause(guest: &Guest<'_>, domain: &Domain) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Takes one pause back.
+/// Takes one pause back. Who builds a domain clears what it shares with the hypervisor, so that it is
+/// shown the clock before it runs.
 pub fn unpause(domain: &Domain) -> Result<(), Errno> {
+    time::show_wall_clock(domain);
+    domain.vcpus().for_each(time::show_clock);
     let count = domain
         .pauses
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1));

@@ -91,6 +91,7 @@ fn map_one(guest: &Guest<'_>, map: &mut Map) -> Result<(), Status> {
         frame,
         is_writable,
         parts: flags & (FOR_DEVICES | IN_TABLES),
+        names_entry: flags & NAMES_ENTRY != 0,
     };
     let handle = match own.mappings.lock().insert(mapping) {
         Ok(handle) => handle,
@@ -203,7 +204,7 @@ fn unmap_one(guest: &Guest<'_>, unmap: &Unmap) -> Result<(), Status> {
         parts &= !FOR_DEVICES;
     }
     if unmap.address != 0 && parts & IN_TABLES != 0 {
-        hide(guest, unmap.address, frame)?;
+        hide(guest, unmap.address, mapping)?;
         parts &= !IN_TABLES;
     }
     mapping.parts = parts;
@@ -215,13 +216,11 @@ fn unmap_one(guest: &Guest<'_>, unmap: &Unmap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Has a page table show a frame no more. The address may be that of a page, or of the entry: only
-/// one of both is an entry for the frame.
-fn hide(guest: &Guest<'_>, address: u64, frame: u64) -> Result<(), Status> {
-    let shows = |entry: Entry| entry.is_present() && entry.mfn() == frame;
-    show(guest, address, NAMES_ENTRY, None, shows)
-        .or_else(|_| show(guest, address, 0, None, shows))
-        .map_err(|_| BAD_ADDRESS)
+/// Has a page table show a frame no more.
+fn hide(guest: &Guest<'_>, address: u64, mapping: &Mapping) -> Result<(), Status> {
+    let flags = if mapping.names_entry { NAMES_ENTRY } else { 0 };
+    let shows = |entry: Entry| entry.is_present() && entry.mfn() == mapping.frame;
+    show(guest, address, flags, None, shows).map_err(|_| BAD_ADDRESS)
 }
 
 impl Operation for Replace {

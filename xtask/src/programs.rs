@@ -14,6 +14,7 @@ const PLACES: &[(&str, &str)] = &[
     ("execd", "/usr/lib/escalus/execd"),
     ("init", "/sbin/init"),
     ("lsvcrun", "/lib/svc/bin/lsvcrun"),
+    ("probe", "/usr/lib/escalus/probe"),
     ("rc-run", "/lib/svc/bin/rc-run"),
     ("rcorder", "/sbin/rcorder"),
     ("svc-configd", "/lib/svc/bin/svc.configd"),

@@ -14,6 +14,8 @@ use crate::{cpio, project};
 /// Packages that dom0 has only with the stock toolstack.
 pub const PACKAGES: &[&str] = &[
     "liblzma5",
+    "libncurses6",
+    "libtinfo6",
     "libuuid1",
     "libyajl2",
     "libzstd1",
@@ -24,7 +26,8 @@ pub const PACKAGES: &[&str] = &[
 ];
 
 const BIN: &str = "usr/lib/xen-4.17/bin";
-const PROGRAMS: &[&str] = &["xen-init-dom0", "xenconsole", "xenconsoled", "xenstored", "xl"];
+const PROGRAMS: &[&str] =
+    &["xen-init-dom0", "xenconsole", "xenconsoled", "xenstored", "xentop", "xl"];
 
 /// Makes the archive; the kernel unpacks it over the one of [`crate::dom0`]. With `daemons` the
 /// store and the console daemon are stock as well, not only xl.

@@ -1,0 +1,96 @@
+//! Domains on both hypervisors, one after the other and many at a time: what they have, what they
+//! are given and what they leave.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::{Boot, Case, Dom0, Outcome, Output, run_boots};
+
+const CASES: &[Case] = &[
+    ("two_hundred_leave_nothing", two_hundred_leave_nothing),
+    ("memory_is_empty_at_first", memory_is_empty_at_first),
+    ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
+    ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
+    ("memory_goes_to_and_fro", memory_goes_to_and_fro),
+    ("a_guest_that_crashes_is_destroyed", a_guest_that_crashes_is_destroyed),
+    ("guests_that_are_destroyed_at_any_moment_leave_nothing", destroyed_at_any_moment),
+];
+
+const LONG: Duration = Duration::from_secs(300);
+
+fn main() -> ExitCode {
+    let [ours, stock] = Boot::default().on_each();
+    run_boots("domains", &[(&ours, CASES), (&stock, CASES)])
+}
+
+fn probe(dom0: &mut Dom0, words: &str) -> Outcome {
+    let output = dom0.run_within(&format!("/usr/lib/escalus/probe {words}"), LONG)?;
+    ensure!(output.status == 0 && output.stderr.is_empty(), "{output}");
+    Ok(())
+}
+
+fn two_hundred_leave_nothing(dom0: &mut Dom0) -> Outcome {
+    // The guest from /etc/xen/auto must not come and go meanwhile.
+    dom0.ok("svcadm disable -s domains")?;
+    probe(dom0, "cycles 200")
+}
+
+fn memory_is_empty_at_first(dom0: &mut Dom0) -> Outcome {
+    probe(dom0, "scrub")
+}
+
+fn what_is_mapped_outlives_its_domain(dom0: &mut Dom0) -> Outcome {
+    probe(dom0, "held")
+}
+
+fn nobody_gets_more_than_there_is(dom0: &mut Dom0) -> Outcome {
+    probe(dom0, "limits")
+}
+
+fn memory_of(dom0: &mut Dom0, guest: &str) -> Result<u64> {
+    let listed = dom0.ok(&format!("xm list {guest}"))?;
+    let word = listed.lines().nth(1).and_then(|line| line.split_whitespace().nth(2));
+    word.and_then(|word| word.parse().ok()).with_context(|| listed.clone())
+}
+
+/// A guest gives memory back when it is told to, and takes it again.
+fn memory_goes_to_and_fro(dom0: &mut Dom0) -> Outcome {
+    dom0.ok("xm create escalus")?;
+    dom0.log_in("escalus", 1)?;
+    for (wanted, is_there) in [(112, 112..=113), (128, 127..=128)] {
+        let kib = wanted * 1024;
+        dom0.ok(&format!("xenstore-write /local/domain/$(xm domid escalus)/memory/target {kib}"))?;
+        let listed = |output: &Output| {
+            let word = output.stdout.split_whitespace().nth(8);
+            word.and_then(|word| word.parse().ok()).is_some_and(|has: u64| is_there.contains(&has))
+        };
+        dom0.wait_for("xm list escalus", LONG, listed)?;
+        let used = dom0.in_guest("escalus", "seq 1 200000 | md5sum")?;
+        ensure!(used == dom0.ok("seq 1 200000 | md5sum")?.trim_end(), "{used}");
+    }
+    ensure!(memory_of(dom0, "escalus")? >= 127);
+    Ok(())
+}
+
+fn a_guest_that_crashes_is_destroyed(dom0: &mut Dom0) -> Outcome {
+    let crash = "echo 1 >/proc/sys/kernel/sysrq; (sleep 1; echo c >/proc/sysrq-trigger) &";
+    dom0.in_guest("escalus", crash)?;
+    let gone = |output: &Output| output.status != 0;
+    dom0.wait_for("xm domid escalus", LONG, gone)?;
+    let log = dom0.ok("cat /var/log/xen/xend.log")?;
+    ensure!(log.contains("crash"), "xend has not noticed:\n{log}");
+    Ok(())
+}
+
+/// Each time a little further on its way to its login.
+fn destroyed_at_any_moment(dom0: &mut Dom0) -> Outcome {
+    let before = dom0.occupied()?;
+    for tenths in (0..60).step_by(6) {
+        dom0.ok(&format!("xm create escalus && sleep {}.{}", tenths / 10, tenths % 10))?;
+        dom0.ok("xm destroy escalus")?;
+    }
+    let after = dom0.occupied()?;
+    ensure!(after == before, "left behind:\n{after}\nbefore it was:\n{before}");
+    Ok(())
+}

@@ -78,7 +78,7 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
 /// What there is to say of a domain.
 pub fn info(domain: &Domain) -> GetDomainInfo {
     let online = |vcpu: &&Vcpu| vcpu.online.load(Ordering::Relaxed);
-    let is_awake = domain.vcpus().any(|vcpu| !vcpu.blocked.load(Ordering::Relaxed));
+    let is_awake = domain.vcpus().any(Vcpu::may_run);
     let is_paused = domain.pauses.load(Ordering::Relaxed) != 0;
     let is_over = domain.is_over.load(Ordering::Relaxed);
     let mut flags = match () {

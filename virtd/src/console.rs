@@ -3,17 +3,20 @@
 //! The console daemon offers each guest's console as a terminal, and its name is in the store;
 //! so this works with any console daemon. One thread reads the terminal for the client.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use uuid::Uuid;
 
+use crate::error::{Code, Error, Result};
 use crate::outbox::Outbox;
 use crate::packet::{self, Header, status};
 
@@ -25,7 +28,8 @@ const PATIENCE: u16 = 2000;
 pub struct Console {
     terminal: File,
     over: AtomicBool,
-    /// Closed to wake the thread that reads.
+    hung_up: AtomicBool,
+    /// Written to wake the thread that reads.
     wake: OwnedFd,
 }
 
@@ -42,7 +46,12 @@ impl Console {
             return Err(io::Error::other("is not a terminal"));
         }
         let (woken, wake) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let console = Arc::new(Self { terminal, over: AtomicBool::new(false), wake });
+        let console = Arc::new(Self {
+            terminal,
+            over: AtomicBool::new(false),
+            hung_up: AtomicBool::new(false),
+            wake,
+        });
         let reader = Arc::clone(&console);
         let read = move || {
             reader.read(&woken, &client, call);
@@ -60,6 +69,12 @@ impl Console {
     /// Ends it.
     pub fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
+        let _ = nix::unistd::write(&self.wake, b"x");
+    }
+
+    /// Ends it from this side: the client is told.
+    fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::SeqCst);
         let _ = nix::unistd::write(&self.wake, b"x");
     }
 
@@ -86,7 +101,8 @@ impl Console {
             client.push(packet::message(call.stream(status::CONTINUE), |out| out.extend(bytes)))
         };
         let mut bytes = vec![0; 16 << 10];
-        while client.wait_for_room() && !self.is_over() {
+        let ended = || self.is_over() || self.hung_up.load(Ordering::SeqCst);
+        while client.wait_for_room() && !ended() {
             match (&self.terminal).read(&mut bytes) {
                 Ok(0) => break,
                 Ok(length) => {
@@ -106,6 +122,34 @@ impl Console {
         if !self.is_over() {
             send(&[]);
         }
+    }
+}
+
+/// Who is attached to which guest's console: one at a time.
+#[derive(Debug, Default)]
+pub struct Consoles(Mutex<HashMap<Uuid, Arc<Console>>>);
+
+impl Consoles {
+    /// Attaches somebody to a guest's console by `open`; who is attached already goes away if
+    /// `force`, else it is refused.
+    pub fn open(
+        &self,
+        guest: Uuid,
+        force: bool,
+        open: impl FnOnce() -> io::Result<Arc<Console>>,
+    ) -> Result<Arc<Console>> {
+        let mut consoles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        consoles.retain(|_, console| !console.is_over());
+        if let Some(old) = consoles.get(&guest) {
+            if !force {
+                let reason = "Active console session exists for this domain";
+                return Err(Error::new(Code::OperationFailed, reason));
+            }
+            old.hang_up();
+        }
+        let console = open().map_err(|error| Error::internal(format!("the console: {error}")))?;
+        consoles.insert(guest, Arc::clone(&console));
+        Ok(console)
     }
 }
 

@@ -14,7 +14,7 @@ use svc_daemon::{LogTo, Options, Ready, Signals};
 use crate::server::Server;
 use crate::session::Host;
 use crate::settings::Settings;
-use crate::xend::Xend;
+use crate::watch;
 
 /// Where the process id is kept.
 const PID_FILE: &str = "/run/virtd.pid";
@@ -23,19 +23,32 @@ const TERM: i32 = Signal::SIGTERM as i32;
 const INT: i32 = Signal::SIGINT as i32;
 const HUP: i32 = Signal::SIGHUP as i32;
 
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    /// Stay in the foreground.
+    pub foreground: bool,
+    /// Where the unix sockets and the pid file go, whatever the settings say.
+    pub sockets: Option<PathBuf>,
+    /// Where xend listens, whatever its settings say.
+    pub xend: Option<PathBuf>,
+}
+
 /// Runs the daemon. Returns what it could not start for.
-pub fn run(foreground: bool) -> Result<(), String> {
-    let (settings, notes) = settings();
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let (settings, notes) = settings(arguments);
+    let foreground = arguments.foreground;
+    let pid_file = arguments.sockets.as_ref().map(|folder| folder.join("virtd.pid"));
     let options = Options {
         name: "virtd",
-        pid_file: Some(PID_FILE.into()),
+        pid_file: Some(pid_file.unwrap_or_else(|| PID_FILE.into())),
         foreground,
         log: if foreground { LogTo::Stderr } else { LogTo::File(settings.logfile.clone()) },
         level: settings.loglevel.clone(),
     };
     let ready = svc_daemon::detach(&options).map_err(|error| error.to_string())?;
     notes.iter().for_each(|note| tracing::warn!("{note}"));
-    match start(settings) {
+    match start(arguments, settings) {
         Ok(daemon) => daemon.serve(ready),
         Err(error) => {
             tracing::error!("{error}");
@@ -45,14 +58,18 @@ pub fn run(foreground: bool) -> Result<(), String> {
 }
 
 /// The settings, and what is to be said of them once there is a log.
-fn settings() -> (Settings, Vec<String>) {
-    Settings::load().unwrap_or_else(|error| {
+fn settings(arguments: &Arguments) -> (Settings, Vec<String>) {
+    let (mut settings, notes) = Settings::load().unwrap_or_else(|error| {
         let note = format!("no service repository, defaults are used: {error}");
         (Settings::default(), vec![note])
-    })
+    });
+    settings.unix_folder = arguments.sockets.clone().unwrap_or(settings.unix_folder);
+    settings.xend = arguments.xend.clone().unwrap_or(settings.xend);
+    (settings, notes)
 }
 
 struct Daemon {
+    arguments: Arguments,
     server: Server,
     signals: Signals,
     /// What only a restart changes.
@@ -74,13 +91,13 @@ fn fixed(it: &Settings) -> Fixed {
     )
 }
 
-fn start(settings: Settings) -> Result<Daemon, String> {
-    let host =
-        Arc::new(Host { xend: Xend::new(settings.xend.clone()), events: Default::default() });
+fn start(arguments: &Arguments, settings: Settings) -> Result<Daemon, String> {
+    let host = Arc::new(Host::new(settings.xend.clone()));
     let signals = Signals::new(&[TERM, INT, HUP]).map_err(|error| format!("signals: {error}"))?;
-    let server = Server::bind(&settings, host)?;
+    let server = Server::bind(&settings, Arc::clone(&host))?;
+    watch::start(host).map_err(|error| format!("cannot start a thread: {error}"))?;
     tracing::info!("listening in {}", settings.unix_folder.display());
-    Ok(Daemon { server, signals, fixed: fixed(&settings) })
+    Ok(Daemon { arguments: arguments.clone(), server, signals, fixed: fixed(&settings) })
 }
 
 impl Daemon {
@@ -111,7 +128,7 @@ impl Daemon {
 
     /// Reads the settings again. Clients that are connected stay.
     fn refresh(&mut self) {
-        let (settings, notes) = settings();
+        let (settings, notes) = settings(&self.arguments);
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         if fixed(&settings) != self.fixed {
             tracing::warn!("unix sockets, log and xend's socket change when virtd is restarted");

@@ -124,6 +124,11 @@ impl Hub {
         Ok(())
     }
 
+    /// A number for a wish to hear of what nobody ever tells.
+    pub fn unheard(&self) -> i32 {
+        self.last.fetch_add(1, Ordering::Relaxed) & i32::MAX
+    }
+
     /// A client is gone.
     pub fn forget(&self, client: &Arc<Outbox>) {
         self.lock().retain(|it| !Arc::ptr_eq(&it.client, client));

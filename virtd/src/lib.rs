@@ -10,9 +10,12 @@ pub mod capabilities;
 pub mod client;
 pub mod console;
 pub mod daemon;
+pub mod domain_xml;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod guest;
+pub mod live;
 pub mod outbox;
 pub mod packet;
 pub mod procedures;
@@ -20,5 +23,12 @@ pub mod protocol;
 pub mod server;
 pub mod session;
 pub mod settings;
+pub mod tls;
+pub mod watch;
 pub mod xdr;
 pub mod xend;
+
+/// The identity of something that has none but its name: the same each time.
+pub fn identity(kind: &str, name: &str) -> uuid::Uuid {
+    ::xend::definitions::identity(&format!("{kind}/{name}"))
+}

@@ -9,6 +9,7 @@ use crate::xdr_struct;
 
 xdr_struct! {
     /// A domain as clients name it (`remote_nonnull_domain`).
+    #[derive(Eq)]
     Domain {
         name: String,
         uuid: Uuid,

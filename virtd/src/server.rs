@@ -18,6 +18,7 @@ use nix::unistd::{Group, chown};
 use crate::client;
 use crate::session::{Host, Session};
 use crate::settings::Settings;
+use crate::tls::Tls;
 
 /// Where clients of libvirt's daemons look: the one that can change things, and the one that
 /// can't. The others are the names that clients know a hypervisor's own daemon by.
@@ -63,12 +64,22 @@ struct Listener {
     socket: Socket,
     read_only: bool,
     secure: bool,
+    tls: Option<Tls>,
     counts: Arc<Counts>,
 }
 
 impl Listener {
-    fn new(socket: Socket, read_only: bool, secure: bool) -> Self {
-        Self { socket, read_only, secure, counts: Arc::default() }
+    /// One whose clients come from this host.
+    fn unix(listener: UnixListener, read_only: bool) -> Self {
+        let socket = Socket::Unix(listener);
+        Self { socket, read_only, secure: true, tls: None, counts: Arc::default() }
+    }
+
+    /// One whose clients come from anywhere, by TLS or as they are.
+    fn network(address: SocketAddr, tls: Option<Tls>) -> Result<Self, String> {
+        let socket = Socket::Tcp(bind_tcp(address)?);
+        let secure = tls.is_some();
+        Ok(Self { socket, read_only: false, secure, tls, counts: Arc::default() })
     }
 
     fn accept(&self) -> io::Result<OwnedFd> {
@@ -78,7 +89,10 @@ impl Listener {
                 let (stream, peer) = listener.accept()?;
                 tracing::info!("a client connects from {peer}");
                 stream.set_nodelay(true)?;
-                stream.into()
+                match &self.tls {
+                    Some(tls) => tls.accept(stream)?,
+                    None => stream.into(),
+                }
             }
         })
     }
@@ -106,9 +120,12 @@ impl Server {
     pub fn set(&mut self, settings: &Settings) -> Result<(), String> {
         self.limits = (settings.max_clients, settings.max_anonymous_clients);
         self.network.clear();
+        let at = |port| SocketAddr::new(settings.listen_addr, port);
         if let Some(port) = settings.tcp_port {
-            let listener = bind_tcp(SocketAddr::new(settings.listen_addr, port))?;
-            self.network.push(Listener::new(Socket::Tcp(listener), false, false));
+            self.network.push(Listener::network(at(port), None)?);
+        }
+        if let Some(port) = settings.tls_port {
+            self.network.push(Listener::network(at(port), Some(Tls::load(settings)?))?);
         }
         Ok(())
     }
@@ -165,7 +182,7 @@ fn bind_unix(settings: &Settings) -> Result<Vec<Listener>, String> {
         let listener = bind_at(&path, &settings.unix_group, mode)
             .and_then(|listener| link(name, &folder.join(alias)).map(|()| listener))
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        listeners.push(Listener::new(Socket::Unix(listener), read_only, true));
+        listeners.push(Listener::unix(listener, read_only));
     }
     Ok(listeners)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::console::Console;
+use crate::console::{Console, Consoles};
 use crate::error::{Error, Result};
 use crate::events::Hub;
 use crate::outbox::Outbox;
@@ -26,6 +27,15 @@ pub struct Host {
     pub xend: Xend,
     /// Who wants to hear of what.
     pub events: Hub,
+    /// Who is attached to which guest's console.
+    pub consoles: Consoles,
+}
+
+impl Host {
+    /// A host whose xend listens there.
+    pub fn new(xend: PathBuf) -> Self {
+        Self { xend: Xend::new(xend), events: Hub::default(), consoles: Consoles::default() }
+    }
 }
 
 /// One client.

@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: the manual pages and completions of the commands that `svc::cli` describes.
+//! `cargo xtask docs`: the manual pages and completions of the commands that `svc::cli` describes,
+//! and the list of what virtd has of libvirt's protocol.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ pub fn write() -> Result<ExitCode> {
 
 /// Each file in the project, and what is in it.
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
-    COMMANDS.iter().flat_map(|command| {
+    let procedures = ("docs/libvirt-procedures.md".into(), virtd::procedures::page());
+    let commands = COMMANDS.iter().flat_map(|command| {
         let page = format!("docs/man/{}.{}", command.name, command.section);
         let name = command.name;
         [
@@ -31,7 +33,8 @@ fn all() -> impl Iterator<Item = (PathBuf, String)> {
             (format!("completions/bash/{name}").into(), completion::bash::script(command)),
             (format!("completions/zsh/_{name}").into(), completion::zsh::script(command)),
         ]
-    })
+    });
+    commands.chain([procedures])
 }
 
 #[cfg(test)]

@@ -40,6 +40,10 @@ impl<'a> Installer<'a> {
     /// Copies the program `from` to `place`, with the libraries it needs, and theirs.
     pub fn program(&mut self, tree: &mut Tree, place: &str, from: &Path) -> Result<()> {
         tree.copy(place, from, 0o755);
+        self.needed_by(tree, from)
+    }
+
+    fn needed_by(&mut self, tree: &mut Tree, from: &Path) -> Result<()> {
         let mut open = needed(from)?;
         while let Some(name) = open.pop() {
             if self.installed.contains(&name) {
@@ -55,10 +59,11 @@ impl<'a> Installer<'a> {
         Ok(())
     }
 
-    /// Copies a library that is loaded by name at run time.
+    /// Copies a library that is loaded by name at run time, with the libraries it needs.
     pub fn library(&mut self, tree: &mut Tree, name: &str) -> Result<()> {
         let file = self.find(name).with_context(|| format!("no package has {name}"))?;
-        self.install(tree, name, &file)
+        self.install(tree, name, &file)?;
+        self.needed_by(tree, &file)
     }
 
     fn install(&self, tree: &mut Tree, name: &str, file: &Path) -> Result<()> {

@@ -101,9 +101,3 @@ pub fn supports_feature(call: &Call, feature: i32) -> Result<bool> {
             | feature::REMOTE_CLOSE_CALLBACK
     ))
 }
-
-/// What this host can do, as XML.
-pub fn capabilities(call: &Call, (): ()) -> Result<String> {
-    let node = call.xend().ask("xend.node.info", vec![])?;
-    Ok(crate::capabilities::host(&node))
-}

@@ -70,6 +70,41 @@ pub fn list_all(call: &Call, (results, flags): (i32, u32)) -> Result<(Vec<Domain
     Ok((if results != 0 { domains } else { Vec::new() }, count))
 }
 
+/// The guests that `flags` select.
+pub fn all_wanted(call: &Call, flags: u32) -> Result<Vec<Guest>> {
+    let guests = call.xend().guests()?;
+    Ok(guests.all().iter().filter(|guest| wanted(guest, flags)).cloned().collect())
+}
+
+/// How many domains run.
+pub fn count(call: &Call, (): ()) -> Result<i32> {
+    Ok(all_wanted(call, filter::ACTIVE)?.len() as i32)
+}
+
+/// The numbers of those that run.
+pub fn ids(call: &Call, most: i32) -> Result<Vec<i32>> {
+    let guests = all_wanted(call, filter::ACTIVE)?;
+    let ids = guests.iter().map(|guest| guest.domain().id);
+    Ok(ids.take(usize::try_from(most).unwrap_or(0)).collect())
+}
+
+/// How many domains are defined and don't run.
+pub fn count_defined(call: &Call, (): ()) -> Result<i32> {
+    Ok(all_wanted(call, filter::INACTIVE)?.len() as i32)
+}
+
+/// The names of those that are defined and don't run.
+pub fn names_defined(call: &Call, most: i32) -> Result<Vec<String>> {
+    let guests = all_wanted(call, filter::INACTIVE)?;
+    let names = guests.into_iter().map(|guest| guest.name);
+    Ok(names.take(usize::try_from(most).unwrap_or(0)).collect())
+}
+
+/// Nothing is saved of any domain: no memory image, no snapshot.
+pub fn has_none(call: &Call, (domain, _flags): (Domain, u32)) -> Result<i32> {
+    find(call, &domain).map(|_| 0)
+}
+
 /// The guest that a client names, as it was a moment ago.
 pub fn find(call: &Call, domain: &Domain) -> Result<Guest> {
     let guests = call.xend().guests()?;

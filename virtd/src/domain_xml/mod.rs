@@ -10,4 +10,4 @@ mod tests;
 
 pub use build::Builder;
 pub use read::{Device, device, domain};
-pub use write::{Live, LiveVif, interface_name, write};
+pub use write::{Live, LiveVif, interface_name, write, write_foreign};

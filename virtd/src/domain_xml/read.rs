@@ -15,7 +15,14 @@ const MAX_NODES: u32 = 50_000;
 
 /// Devices that every paravirtualized guest has, or has no use for.
 const PASSED_OVER: [&str; 9] = [
-    "channel", "console", "controller", "emulator", "input", "memballoon", "panic", "parallel",
+    "channel",
+    "console",
+    "controller",
+    "emulator",
+    "input",
+    "memballoon",
+    "panic",
+    "parallel",
     "serial",
 ];
 

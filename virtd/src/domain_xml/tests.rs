@@ -45,7 +45,10 @@ vif=['bridge=xenbr0,mac=00:16:3e:00:00:01,ip=10.0.0.2/24']",
 
 #[test]
 fn what_cannot_be_had_is_refused_by_name() {
-    assert!(refused("<devices><hostdev mode='x' type='pci'/></devices>").contains("<hostdev type='pci'>"));
+    assert!(
+        refused("<devices><hostdev mode='x' type='pci'/></devices>")
+            .contains("<hostdev type='pci'>")
+    );
     assert!(refused("<bootloader>pygrub</bootloader>").contains("<bootloader>"));
     let disk = "<devices><disk type='file'><driver type='qcow2'/></disk></devices>";
     assert!(refused(disk).contains("'qcow2'"));
@@ -58,7 +61,8 @@ fn what_cannot_be_had_is_refused_by_name() {
 
 #[test]
 fn a_guest_that_runs_has_more_to_show() {
-    let config = guest("kernel='/k'; vif=['mac=00:16:3e:00:00:01', 'mac=00:16:3e:00:00:02,vifname=j']");
+    let config =
+        guest("kernel='/k'; vif=['mac=00:16:3e:00:00:01', 'mac=00:16:3e:00:00:02,vifname=j']");
     let live = Live {
         domid: 5,
         tty: Some("/dev/pts/3".to_owned()),

@@ -3,6 +3,7 @@
 use xend::config::{Backing, Disk, GuestConfig, Vif};
 
 use super::build::Builder;
+use crate::guest::Guest;
 
 /// What only a guest that runs has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,6 +68,33 @@ pub fn write(config: &GuestConfig, live: Option<&Live>) -> String {
             console(xml, live);
             xml.empty("memballoon", &[("model", "xen")]);
         });
+    });
+    xml.finish()
+}
+
+/// The XML of a domain of which no more is known than its state.
+pub fn write_foreign(guest: &Guest) -> String {
+    let mut xml = Builder::default();
+    let id = guest.domain().id.to_string();
+    xml.element("domain", &[("type", "xen"), ("id", &id)], |xml| {
+        xml.text("name", &[], &guest.name);
+        xml.text("uuid", &[], &guest.uuid.to_string());
+        let most = guest.max_memory.min(1 << 42).max(guest.memory);
+        xml.text("memory", &[("unit", "KiB")], &most.to_string());
+        xml.text("currentMemory", &[("unit", "KiB")], &guest.memory.to_string());
+        let online = guest.online_vcpus.to_string();
+        let attributes = [("placement", "static"), ("current", online.as_str())];
+        let all = guest.online_vcpus == guest.vcpus;
+        let attributes = if all { &attributes[..1] } else { &attributes[..] };
+        xml.text("vcpu", attributes, &guest.vcpus.to_string());
+        xml.element("os", &[], |xml| {
+            xml.text("type", &[("arch", "x86_64"), ("machine", "xenpv")], "linux");
+        });
+        xml.empty("clock", &[("offset", "utc")]);
+        xml.text("on_poweroff", &[], "destroy");
+        xml.text("on_reboot", &[], "restart");
+        xml.text("on_crash", &[], "destroy");
+        xml.element("devices", &[], |xml| console(xml, None));
     });
     xml.finish()
 }

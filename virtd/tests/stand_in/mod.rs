@@ -9,7 +9,6 @@ use std::time::Duration;
 use virtd::server::Server;
 use virtd::session::Host;
 use virtd::settings::Settings;
-use virtd::xend::Xend;
 use xend::rpc::server::{Handler, Server as Rpc};
 use xend::rpc::{Call, Fault, Value, code};
 use xend::sxp::{list, pair, text};
@@ -70,7 +69,15 @@ pub struct Virtd {
 
 impl Virtd {
     pub fn start(domains: Vec<Value>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(domains, tempfile::tempdir().unwrap(), |_| ())
+    }
+
+    /// As [`start`](Self::start), in `folder`, with what `change` leaves of the settings.
+    pub fn start_with(
+        domains: Vec<Value>,
+        folder: tempfile::TempDir,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let xend = folder.path().join("xmlrpc.sock");
         let rpc = Rpc::bind(&xend).unwrap();
         let stand_in = Arc::new(StandIn { domains });
@@ -80,10 +87,10 @@ impl Virtd {
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
-        let settings =
+        let mut settings =
             Settings { unix_folder: folder.path().to_owned(), xend, ..Settings::default() };
-        let host =
-            Arc::new(Host { xend: Xend::new(settings.xend.clone()), events: Default::default() });
+        change(&mut settings);
+        let host = Arc::new(Host::new(settings.xend.clone()));
         let server = Server::bind(&settings, host).unwrap();
         std::thread::spawn(move || {
             loop {

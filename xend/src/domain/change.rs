@@ -166,8 +166,8 @@ impl Manager {
                 (disk.vdev.name.clone(), devices::vbd(domid, disk))
             }
             None => {
-                check::interfaces(new, &settings, &self.host.net).map_err(OpError::Refused)?;
                 let vif = &new.vifs[old.vifs.len()];
+                check::interface(vif, &settings, &self.host.net).map_err(OpError::Refused)?;
                 let taken = devices::all(&mut *store, domid)?;
                 let taken = taken.iter().filter(|device| device.kind == Kind::Vif);
                 let index = taken.map(|device| device.devid + 1).max().unwrap_or(0);

@@ -67,7 +67,8 @@ pub fn interfaces(config: &GuestConfig, settings: &Settings, net: &Path) -> Resu
     config.vifs.iter().try_for_each(|vif| interface(vif, settings, net))
 }
 
-fn interface(vif: &Vif, settings: &Settings, net: &Path) -> Result<(), String> {
+/// Checks one interface.
+pub fn interface(vif: &Vif, settings: &Settings, net: &Path) -> Result<(), String> {
     let script = vif.script.as_deref().unwrap_or(&settings.vif_script);
     let bridge = bridge_of(vif, settings);
     if script == VIF_BRIDGE && !net.join(bridge).join("bridge").exists() {

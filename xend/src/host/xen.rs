@@ -183,7 +183,8 @@ impl From<DomainInfo> for Info {
             dying: info.dying,
             stopped: info.shutdown_reason.map(Stop::from),
             memory_kib: info.tot_pages * PAGE_KIB,
-            max_memory_kib: info.max_pages.saturating_mul(PAGE_KIB),
+            // Without what a guest has beyond its memory.
+            max_memory_kib: info.max_pages.saturating_mul(PAGE_KIB).saturating_sub(SLACK_KIB),
             online_vcpus: info.nr_online_vcpus,
             max_vcpus: info.max_vcpu_id.map_or(0, |last| last + 1),
             cpu_time_ns: info.cpu_time_ns,

@@ -6,6 +6,7 @@ mod peers;
 mod processes;
 mod svc;
 mod transactions;
+mod virtd;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ enum What {
     Svc(svc::Arguments),
     /// Hypervisors under one kernel, in counted instructions: ours, stock Xen, none
     Hypervisor(hypervisor::Arguments),
+    /// virtd beside stock libvirtd with its test driver
+    Virtd(virtd::Arguments),
 }
 
 /// Measures and prints a table.
@@ -31,6 +34,7 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Svc(arguments) => svc::bench(arguments)?,
         What::Hypervisor(arguments) => hypervisor::bench(arguments)?,
+        What::Virtd(arguments) => virtd::bench(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,186 @@
+//! virtd beside stock libvirtd with its test driver: calls a second, many clients, long lists.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{host, programs, project};
+
+/// What `cargo xtask bench virtd` was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Clients at once
+    #[arg(long, default_value_t = 100)]
+    clients: u32,
+    /// Calls of each measurement
+    #[arg(long, default_value_t = 20_000)]
+    calls: u32,
+    /// Write the table to docs/bench-virtd.md
+    #[arg(long)]
+    write: bool,
+}
+
+const NEEDED: &[host::Needed] = &[
+    host::Needed { file: "virsh", package: "libvirt-clients" },
+    host::Needed { file: "libvirtd", package: "libvirt-daemon" },
+    host::Needed { file: "/usr/lib/python3/dist-packages/libvirt.py", package: "python3-libvirt" },
+];
+
+/// Guests of the long list: defined, and running.
+const MANY: (u32, u32) = (1000, 30);
+const ROUNDS: usize = 15;
+const START: Duration = Duration::from_secs(20);
+
+/// A process that ends with the measurement.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(command: &mut Command, socket: &Path) -> Result<Running> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let running = Running(command.spawn().with_context(|| format!("cannot run {command:?}"))?);
+    let deadline = Instant::now() + START;
+    while !socket.exists() {
+        ensure!(Instant::now() < deadline, "{command:?} does not listen at {}", socket.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(running)
+}
+
+/// Measures and prints a table.
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    host::install_missing(NEEDED)?;
+    let (virtd, stand_in) = build()?;
+    let none = ours(&virtd, &stand_in, (0, 1), arguments)?;
+    let many = ours(&virtd, &stand_in, MANY, arguments)?;
+    let peer = stock(arguments)?;
+    let table = table(arguments, &none, &many, &peer);
+    print!("{table}");
+    if arguments.write {
+        fs::write(project::root().join("docs/bench-virtd.md"), table)?;
+    }
+    Ok(())
+}
+
+fn build() -> Result<(PathBuf, PathBuf)> {
+    let mut cargo = programs::cargo();
+    cargo.args(["build", "--quiet", "--release", "--package", "virtd"]);
+    cargo.args(["--bin", "virtd", "--example", "xend_stand_in"]);
+    let files = programs::executables(cargo)?;
+    let file = |name: &str| {
+        let file = files.iter().find(|file| file.file_name().is_some_and(|it| it == name));
+        file.cloned().with_context(|| format!("cargo made no {name}"))
+    };
+    Ok((file("virtd")?, file("xend_stand_in")?))
+}
+
+/// What was measured of one server.
+struct Measured {
+    one: f64,
+    all: f64,
+    /// The time of `virsh list --all`, the median, in milliseconds.
+    list: f64,
+}
+
+fn ours(
+    virtd: &Path,
+    stand_in: &Path,
+    guests: (u32, u32),
+    arguments: &Arguments,
+) -> Result<Measured> {
+    let folder = tempfile::tempdir()?;
+    let (xend, etc) = (folder.path().join("xmlrpc.sock"), folder.path().join("etc"));
+    fs::create_dir(&etc)?;
+    let mut command = Command::new(stand_in);
+    command.arg(&xend).arg(&etc).args([guests.0.to_string(), guests.1.to_string()]);
+    let _xend = start(&mut command, &xend)?;
+    let socket = folder.path().join("libvirt-sock");
+    let mut command = Command::new(virtd);
+    command.arg("--no-fork").arg("--sockets").arg(folder.path()).arg("--xend").arg(&xend);
+    let _virtd = start(&mut command, &socket)?;
+    measure(&format!("xen+unix:///system?socket={}", socket.display()), arguments)
+}
+
+/// libvirtd with the driver that has one domain of its own making, and no hypervisor.
+fn stock(arguments: &Arguments) -> Result<Measured> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("libvirtd.conf");
+    let at = folder.path().display();
+    let clients = arguments.clients + 10;
+    fs::write(
+        &config,
+        format!(
+            "unix_sock_dir = '{at}'\nauth_unix_rw = 'none'\nauth_unix_ro = 'none'\n\
+             max_clients = {clients}\nmax_anonymous_clients = {clients}\n"
+        )
+        .replace('\'', "\""),
+    )?;
+    let socket = folder.path().join("libvirt-sock");
+    let mut command = Command::new("libvirtd");
+    command.arg("--config").arg(&config).arg("--pid-file").arg(folder.path().join("pid"));
+    let _libvirtd = start(&mut command, &socket)?;
+    measure(&format!("test+unix:///default?socket={}", socket.display()), arguments)
+}
+
+fn measure(uri: &str, arguments: &Arguments) -> Result<Measured> {
+    let mut lists = Vec::new();
+    for _ in 0..ROUNDS {
+        let begin = Instant::now();
+        host::output(Command::new("virsh").args(["-c", uri, "list", "--all"]))?;
+        lists.push(begin.elapsed().as_secs_f64() * 1000.0);
+    }
+    lists.sort_by(f64::total_cmp);
+    let script = project::root().join("xtask/src/bench/calls.py");
+    let mut python = Command::new("/usr/bin/python3");
+    python.arg(script).arg(uri);
+    python.args([arguments.clients.to_string(), arguments.calls.to_string()]);
+    let answer = host::output(&mut python)?;
+    let rates: Vec<f64> = answer
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context(answer.clone())?;
+    let [one, all] = rates[..] else { bail!("not two numbers: {answer}") };
+    Ok(Measured { one, all, list: lists[ROUNDS / 2] })
+}
+
+fn table(arguments: &Arguments, none: &Measured, many: &Measured, peer: &Measured) -> String {
+    let clients = arguments.clients;
+    let mut text = format!(
+        "# virtd beside libvirtd\n\n\
+         Written by `cargo xtask bench virtd --write`. Debian's libvirtd serves its test driver, \
+         which has one\ndomain and no hypervisor; below virtd is a stand-in for xend, whose \
+         definitions are real files. The\nclients are the same for both: libvirt's Python binding \
+         asks for a domain's state, and virsh lists.\nOne machine, one server after the other.\n\n\
+         | server | guests | calls a second, one client | {clients} clients at once | \
+         `virsh list --all` |\n| --- | --- | --- | --- | --- |\n"
+    );
+    let rows = [
+        ("virtd", "1".to_owned(), none),
+        ("virtd", format!("{} defined, {} running", MANY.0, MANY.1), many),
+        ("libvirtd, test driver", "1".to_owned(), peer),
+    ];
+    for (name, guests, it) in rows {
+        let _ = writeln!(
+            text,
+            "| {name} | {guests} | {:.0} | {:.0} | {:.0} ms |",
+            it.one, it.all, it.list
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nThe long list takes {:.0} ms more than the short one; most of that is the client, which \
+         asks for the\nstate of each guest by a call of its own.",
+        many.list - none.list
+    );
+    text
+}

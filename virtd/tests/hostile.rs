@@ -1,0 +1,133 @@
+//! Whatever bytes a client sends, others are served, and so is it if it may still be understood.
+
+mod stand_in;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use virtd::packet::{self, Header, kind, program, status};
+use virtd::procedures;
+use virtd::protocol::{Domain, Param};
+use virtd::xdr::to_bytes;
+
+use stand_in::{Virtd, guest};
+
+/// `CONNECT_OPEN`, and a call without arguments that asks nobody.
+const OPEN: i32 = 1;
+const HOSTNAME: i32 = 59;
+
+fn header(procedure: i32, serial: u32) -> Header {
+    Header {
+        program: program::REMOTE,
+        version: program::REMOTE_VERSION,
+        procedure,
+        kind: kind::CALL,
+        serial,
+        status: status::OK,
+    }
+}
+
+struct Client(UnixStream);
+
+impl Client {
+    /// A client that has opened the connection.
+    fn open(virtd: &Virtd) -> Self {
+        let stream = UnixStream::connect(virtd.socket("libvirt-sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut client = Self(stream);
+        let opened = client.call(header(OPEN, 1), &to_bytes(&(None::<String>, 0u32)));
+        assert_eq!(opened.status, status::OK);
+        client
+    }
+
+    fn call(&mut self, header: Header, payload: &[u8]) -> Header {
+        let message = packet::message(header, |out| out.extend_from_slice(payload));
+        self.0.write_all(&message).unwrap();
+        self.answer(header.serial)
+    }
+
+    /// The header of the answer to the call with that number. Notices may come before it.
+    fn answer(&mut self, serial: u32) -> Header {
+        loop {
+            let packet = packet::read(&mut self.0).unwrap().expect("it hung up");
+            if packet.header.serial == serial && packet.header.kind == kind::REPLY {
+                return packet.header;
+            }
+        }
+    }
+}
+
+/// Arguments that begin as a call's do, and go on anyhow.
+fn any_payload() -> impl Strategy<Value = Vec<u8>> {
+    let uuid = prop_oneof![Just(uuid::Uuid::from_u128(1)), Just(uuid::Uuid::from_u128(99))];
+    let domain = (uuid, any::<i32>()).prop_map(|(uuid, id)| {
+        to_bytes(&Domain { name: "rosaline".to_owned(), uuid, id })
+    });
+    let text = "[a-z</>='0-9 ]{0,60}".prop_map(|text| to_bytes(&text));
+    let number = prop_oneof![0u32..9, Just(u32::MAX), any::<u32>()].prop_map(|it| to_bytes(&it));
+    let params = "[a-z]{0,9}".prop_map(|name| to_bytes(&vec![Param::new(name, 5u32)]));
+    let noise = prop::collection::vec(any::<u8>(), 0..40);
+    let part = prop_oneof![3 => domain, 2 => text, 4 => number, 1 => params, 1 => noise];
+    prop::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
+}
+
+#[test]
+fn every_procedure_bears_any_arguments() {
+    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5)), guest("juliet", 2, None)]);
+    let mut client = Client::open(&virtd);
+    let mut serial = 1;
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    let procedure = prop_oneof![
+        8 => prop::sample::select(procedures::ALL).prop_map(|it| it.number),
+        1 => any::<i32>(),
+    ];
+    let client = std::cell::RefCell::new((&mut client, &mut serial));
+    runner
+        .run(&(procedure, any_payload()), |(procedure, payload)| {
+            // The connection is closed by a call of its own.
+            prop_assume!(procedure != 2);
+            let mut client = client.borrow_mut();
+            *client.1 += 1;
+            let serial = *client.1;
+            client.0.call(header(procedure, serial), &payload);
+            Ok(())
+        })
+        .unwrap();
+    let (client, serial) = client.into_inner();
+    assert_eq!(client.call(header(HOSTNAME, *serial + 1), &[]).status, status::OK);
+}
+
+#[test]
+fn bytes_that_are_no_messages_are_hung_up_on() {
+    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5))]);
+    let mut other = Client::open(&virtd);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(100));
+    runner
+        .run(&prop::collection::vec(any::<u8>(), 0..200), |bytes| {
+            let mut rude = UnixStream::connect(virtd.socket("libvirt-sock-ro")).unwrap();
+            rude.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            let _ = rude.write_all(&bytes);
+            let _ = rude.shutdown(std::net::Shutdown::Write);
+            let mut rest = Vec::new();
+            let _ = rude.read_to_end(&mut rest);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(other.call(header(HOSTNAME, 2), &[]).status, status::OK);
+}
+
+#[test]
+fn who_sends_many_calls_and_reads_late_gets_all_answers() {
+    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5))]);
+    let mut client = Client::open(&virtd);
+    let calls: Vec<u8> =
+        (2..502).flat_map(|serial| packet::message(header(HOSTNAME, serial), |_| ())).collect();
+    client.0.write_all(&calls).unwrap();
+    let mut serials: Vec<u32> = (2..502)
+        .map(|_| packet::read(&mut client.0).unwrap().expect("it hung up").header.serial)
+        .collect();
+    serials.sort_unstable();
+    assert_eq!(serials, (2..502).collect::<Vec<u32>>());
+}

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -225,7 +226,10 @@ fn answer(session: &Arc<Session>, header: Header, payload: &[u8]) -> Result<Vec<
             format!("read only access prevents {}", procedures::function(procedure.number));
         return Err(Error::new(Code::OperationDenied, reason));
     }
-    let result = (procedure.run)(&Call { session, header }, payload);
+    let run = || (procedure.run)(&Call { session, header }, payload);
+    // A defect costs the call that meets it. No lock of ours is of use to nobody afterwards.
+    let result = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(Error::internal(format!("{} panicked", procedure.name()))));
     match &result {
         Ok(_) => tracing::debug!("{}", procedure.name()),
         Err(error) => tracing::debug!("{}: {error}", procedure.name()),

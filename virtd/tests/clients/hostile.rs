@@ -1,7 +1,5 @@
 //! Whatever bytes a client sends, others are served, and so is it if it may still be understood.
 
-mod stand_in;
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -12,7 +10,7 @@ use virtd::procedures;
 use virtd::protocol::{Domain, Param};
 use virtd::xdr::to_bytes;
 
-use stand_in::{Virtd, guest};
+use crate::stand_in::{Virtd, guest};
 
 /// `CONNECT_OPEN`, and a call without arguments that asks nobody.
 const OPEN: i32 = 1;
@@ -62,9 +60,8 @@ impl Client {
 /// Arguments that begin as a call's do, and go on anyhow.
 fn any_payload() -> impl Strategy<Value = Vec<u8>> {
     let uuid = prop_oneof![Just(uuid::Uuid::from_u128(1)), Just(uuid::Uuid::from_u128(99))];
-    let domain = (uuid, any::<i32>()).prop_map(|(uuid, id)| {
-        to_bytes(&Domain { name: "rosaline".to_owned(), uuid, id })
-    });
+    let domain = (uuid, any::<i32>())
+        .prop_map(|(uuid, id)| to_bytes(&Domain { name: "rosaline".to_owned(), uuid, id }));
     let text = "[a-z</>='0-9 ]{0,60}".prop_map(|text| to_bytes(&text));
     let number = prop_oneof![0u32..9, Just(u32::MAX), any::<u32>()].prop_map(|it| to_bytes(&it));
     let params = "[a-z]{0,9}".prop_map(|name| to_bytes(&vec![Param::new(name, 5u32)]));
@@ -79,8 +76,9 @@ fn every_procedure_bears_any_arguments() {
     let mut client = Client::open(&virtd);
     let mut serial = 1;
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    let numbers: Vec<i32> = procedures::ALL.iter().map(|procedure| procedure.number).collect();
     let procedure = prop_oneof![
-        8 => prop::sample::select(procedures::ALL).prop_map(|it| it.number),
+        8 => prop::sample::select(numbers),
         1 => any::<i32>(),
     ];
     let client = std::cell::RefCell::new((&mut client, &mut serial));

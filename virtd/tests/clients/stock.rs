@@ -1,7 +1,5 @@
 //! Stock virsh against virtd on the host, with a stand-in for xend.
 
-mod stand_in;
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -9,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use stand_in::{Virtd, guest};
+use crate::stand_in::{Virtd, guest};
 
 #[test]
 fn virsh_lists_what_xend_has() {

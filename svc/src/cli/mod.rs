@@ -182,6 +182,25 @@ impl Subcommand {
     }
 }
 
+/// How services are named, below a usage; `call` is what comes before the name.
+pub fn naming(call: &str) -> String {
+    let mut text = "\n\tServices can be specified using an FMRI, abbreviation, or fnmatch(5)\n\
+                    \tpattern, as shown in these examples for svc:/network/smtp:sendmail\n\n"
+        .to_owned();
+    for name in [
+        "svc:/network/smtp:sendmail",
+        "network/smtp:sendmail",
+        "network/*mail",
+        "network/smtp",
+        "smtp:sendmail",
+        "smtp",
+        "sendmail",
+    ] {
+        text += &format!("\t{call} {name}\n");
+    }
+    text
+}
+
 fn spec(options: &[Opt]) -> String {
     let one = |option: &Opt| match option.argument {
         Some(_) => format!("{}:", option.letter),

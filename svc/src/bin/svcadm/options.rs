@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use svc::cli::SVCADM;
+use svc::cli::{self, SVCADM};
 use svc::getopt;
 use svc::state::State;
 
@@ -90,9 +90,9 @@ pub(crate) struct Options {
 /// What was wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Misuse {
-    #[error("{}", SVCADM.usage())]
+    #[error("{}", usage())]
     Usage,
-    #[error("svcadm: {0}\n{usage}", usage = SVCADM.usage())]
+    #[error("svcadm: {0}\n{usage}", usage = usage())]
     Wrong(String),
     #[error("svcadm: {0}")]
     Argument(String),
@@ -100,6 +100,11 @@ pub(crate) enum Misuse {
     Milestone,
     #[error("\"{0}\" is not a valid major milestone.\n{usage}", usage = milestone::usage())]
     UnknownMilestone(String),
+}
+
+fn usage() -> String {
+    let naming = cli::naming("svcadm <cmd>");
+    format!("{}\n{}", SVCADM.usage(), naming.trim_end())
 }
 
 /// Reads the command line.

@@ -1,28 +1,11 @@
 //! The command line of svcs(1).
 
-use svc::cli::SVCS;
+use svc::cli::{self, SVCS};
 use svc::fmri::Fmri;
 use svc::getopt;
 
 use crate::columns::{Column, Key, PLAIN, VERBOSE};
 use crate::graph::Format;
-
-/// What `-?` prints below the options.
-const NAMES: &str = "
-\tServices can be specified using an FMRI, abbreviation, or fnmatch(5)
-\tpattern, as shown in these examples for svc:/network/smtp:sendmail
-
-\tsvcs [opts] svc:/network/smtp:sendmail
-\tsvcs [opts] network/smtp:sendmail
-\tsvcs [opts] network/*mail
-\tsvcs [opts] network/smtp
-\tsvcs [opts] smtp:sendmail
-\tsvcs [opts] smtp
-\tsvcs [opts] sendmail
-
-\tColumns for output or sorting can be specified using these names:
-
-";
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +112,9 @@ impl Misuse {
 /// The usage, as `-?` prints it.
 pub fn help() -> String {
     let names: String = Column::names().map(|name| format!("\t{name}\n")).collect();
-    format!("{}\n\n{}{NAMES}{names}", SVCS.usage(), SVCS.help())
+    let naming = cli::naming("svcs [opts]");
+    let columns = "\tColumns for output or sorting can be specified using these names:";
+    format!("{}\n\n{}{naming}\n{columns}\n\n{names}", SVCS.usage(), SVCS.help())
 }
 
 /// Reads the command line, warning of what has no effect.

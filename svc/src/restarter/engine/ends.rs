@@ -193,10 +193,12 @@ impl Engine {
             }
             _ if vertex.undone > UNDONE => {
                 vertex.not_before = Some(now + SECOND);
-                self.log(
-                    fmri,
-                    "Stopped too often because of dependencies.  Starting again in a second.",
-                );
+                let line =
+                    "Stopped too often because of dependencies.  Starting again in a second.";
+                match undone == UNDONE + 1 {
+                    true => self.actions.push(Action::Warn(fmri.clone(), line.to_owned())),
+                    false => self.log(fmri, line),
+                }
             }
             None if vertex.throttled => {
                 vertex.not_before = vertex.started.map(|at| at + SECOND);

@@ -117,7 +117,7 @@ pub fn read(groups: Groups, enabled: bool) -> Description {
         enabled,
         dependencies,
         model,
-        has_refresh: methods.get(Method::Refresh).is_some_and(|spec| spec.exec != ":true"),
+        has_refresh: methods.get(Method::Refresh).is_some(),
         failure_count: number("critical_failure_count").map_or(FAILURE_COUNT, |n| n as usize),
         failure_period: millis("critical_failure_period", FAILURE_PERIOD),
         manager: engine::Manager::Master,

@@ -63,8 +63,9 @@ impl Machine {
         })
     }
 
+    /// The service's process, which may be a shell for a moment after the start method has ended.
     fn service(&self) -> i32 {
-        self.process("sleep").unwrap()
+        wait_for("the service's process", || self.process("sleep"))
     }
 
     /// Kills one of the daemons, and waits for the next.

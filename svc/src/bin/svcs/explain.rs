@@ -270,7 +270,7 @@ impl<'a, 'n> Search<'a, 'n> {
         for obstacle in self.needs.obstacles(instance) {
             match obstacle {
                 Obstacle::Stopped(next) => self.visit(next),
-                Obstacle::Running(next) if self.waits_for(next, self.path[self.path.len() - 1]) => {
+                Obstacle::Running(next) if self.is_awaited_by(next) => {
                     let line = format!("Excludes {next}, which waits for it.");
                     self.blame(What::Own((line, "HP")));
                 }
@@ -295,24 +295,10 @@ impl<'a, 'n> Search<'a, 'n> {
         }
     }
 
-    /// Whether `start` waits, directly or not, for `end` to come or to go.
-    fn waits_for(&mut self, start: &'a Fmri, end: &Fmri) -> bool {
-        let mut seen = BTreeSet::from([start]);
-        let mut open = vec![start];
-        while let Some(fmri) = open.pop() {
-            let instance = &self.host.instances[fmri];
-            if is_running(instance) || reason::of(self.host, instance).is_some() {
-                continue;
-            }
-            for obstacle in self.needs.obstacles(instance) {
-                if let Obstacle::Stopped(next) | Obstacle::Running(next) = obstacle
-                    && seen.insert(next)
-                {
-                    open.push(next);
-                }
-            }
-        }
-        seen.contains(end)
+    /// Whether `other` waits, directly or not, for the one that is looked at to come or to go.
+    fn is_awaited_by(&mut self, other: &'a Fmri) -> bool {
+        let awaited = blockers(self.host, self.needs, &self.host.instances[other]);
+        self.path.last().is_some_and(|fmri| awaited.contains(fmri))
     }
 
     fn blame(&mut self, what: What<'a>) {

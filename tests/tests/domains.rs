@@ -9,6 +9,7 @@ use tests::{Boot, Case, Dom0, Outcome, Output, run_boots};
 
 const CASES: &[Case] = &[
     ("two_hundred_leave_nothing", two_hundred_leave_nothing),
+    ("numbers_are_in_order", numbers_are_in_order),
     ("memory_is_empty_at_first", memory_is_empty_at_first),
     ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
     ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
@@ -34,6 +35,10 @@ fn two_hundred_leave_nothing(dom0: &mut Dom0) -> Outcome {
     // The guest from /etc/xen/auto must not come and go meanwhile.
     dom0.ok("svcadm disable -s domains")?;
     probe(dom0, "cycles 200")
+}
+
+fn numbers_are_in_order(dom0: &mut Dom0) -> Outcome {
+    probe(dom0, "order")
 }
 
 fn memory_is_empty_at_first(dom0: &mut Dom0) -> Outcome {

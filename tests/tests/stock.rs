@@ -20,9 +20,12 @@ const CASES: &[Case] = &[
     ("xl_shuts_it_down", xl_shuts_it_down),
     ("xl_plugs_vcpus_in_and_out", xl_plugs_vcpus_in_and_out),
     ("grub_boots_a_guest_from_its_disk", grub_boots_a_guest_from_its_disk),
+    ("thirty_small_guests_answer", thirty_small_guests_answer),
     ("xl_destroys_one_that_has_just_begun", xl_destroys_one_that_has_just_begun),
 ];
 
+/// A PV kernel that loads another one from the guest's disk.
+const GRUB: &str = "/usr/lib/grub-xen/grub-x86_64-xen.bin";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -149,11 +152,28 @@ fn grub_boots_a_guest_from_its_disk(dom0: &mut Dom0) -> Outcome {
          'initrd /boot/initrd-guest' boot >/mnt/boot/grub/grub.cfg && umount /mnt",
         arguments.trim_end()
     ))?;
-    let grub = "kernel = \"/usr/lib/grub-xen/grub-x86_64-xen.bin\"";
-    let change = format!("s|^kernel.*|{grub}|; /^ramdisk/d; /^extra/d; /^root/d");
+    let change = format!("s|^kernel.*|kernel = \"{GRUB}\"|; /^ramdisk/d; /^extra/d; /^root/d");
     dom0.ok(&format!("sed '{change}' /etc/xen/escalus >/tmp/grub && xl create /tmp/grub"))?;
     dom0.wait_for_ping("10.0.0.3")?;
     dom0.ok("xl destroy escalus").map(drop)
+}
+
+/// Thirty of 24 MiB, each of which shows the prompt of a PV kernel on its console.
+fn thirty_small_guests_answer(dom0: &mut Dom0) -> Outcome {
+    let free = "xl info | grep free_memory";
+    let before = dom0.ok(free)?;
+    dom0.ok(&format!("printf 'type = \"pv\"\nmemory = 24\nkernel = \"{GRUB}\"\n' >/tmp/small"))?;
+    let mut each = |command: &str| -> Outcome {
+        let command = format!("for n in $(seq 1 30); do {command} || exit 1; done");
+        let output = dom0.run_within(&command, 5 * MINUTE)?;
+        ensure!(output.status == 0, "{output}");
+        Ok(())
+    };
+    each("xl create /tmp/small \"name='small$n'\"")?;
+    each("until grep -q 'grub>' /var/log/xen/console/guest-small$n.log; do sleep 1; done")?;
+    each("xl destroy small$n")?;
+    let same = |output: &Output| output.stdout == before;
+    dom0.wait_for(free, MINUTE, same).map(drop)
 }
 
 fn xl_destroys_one_that_has_just_begun(dom0: &mut Dom0) -> Outcome {

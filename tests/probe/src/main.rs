@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use xen::abi::PAGE_SIZE;
 use xen::sys::{CreateDomain, DomId, Hypervisor};
 
-const USAGE: &str = "usage: probe cycles TIMES | scrub | held | limits";
+const USAGE: &str = "usage: probe cycles TIMES | order | scrub | held | limits";
 /// Pages of a domain that is filled.
 const PAGES: u64 = 8192;
 /// Pages that are mapped at a time.
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["cycles", times] => times.parse().context(USAGE).and_then(cycles),
+        ["order"] => order(),
         ["scrub"] => scrub(),
         ["held"] => held(),
         ["limits"] => limits(),
@@ -105,6 +106,21 @@ fn cycles(times: u32) -> Result<()> {
         let after = free(&hypervisor)?;
         ensure!(after == before, "{before} pages were free, {after} after {} times", time + 1);
     }
+    Ok(())
+}
+
+/// Domains are found by number, and listed in that order, whatever came and went between them.
+fn order() -> Result<()> {
+    let hypervisor = Hypervisor::open()?;
+    let (first, second) = (Domain::new(&hypervisor, 64)?, Domain::new(&hypervisor, 64)?);
+    drop(first);
+    let third = Domain::new(&hypervisor, 64)?;
+    for domain in [&second, &third] {
+        let found = hypervisor.domain_info(domain.id)?;
+        ensure!(found.is_some_and(|info| info.tot_pages == 64), "{}: {found:?}", domain.id);
+    }
+    let numbers: Vec<DomId> = hypervisor.domain_list()?.iter().map(|info| info.domid).collect();
+    ensure!(numbers.is_sorted() && numbers.contains(&second.id), "{numbers:?}");
     Ok(())
 }
 

@@ -37,6 +37,9 @@ pub fn of(host: &Host, instance: &Instance) -> Option<Reason> {
         Some(State::Offline) if instance.auxiliary() == "retry_pending" => {
             say("Failed, and is tried again after a while.", "8Q")
         }
+        Some(State::Offline) if instance.auxiliary() == "dependencies_unsteady" => {
+            say("Stopped by its dependencies too often, and is started again in a second.", "GE")
+        }
         Some(State::Offline) => return None,
         Some(State::Degraded) if instance.auxiliary() == "administrative_request" => {
             say("Degraded by an administrator.", "DX")
@@ -260,6 +263,10 @@ mod tests {
             pending.set("a", "restarter", PropType::Astring, "auxiliary_state", "retry_pending");
         let line = "Failed, and is tried again after a while.";
         assert_eq!(reason(pending), Some(say(line, "8Q")));
+        let unsteady = Sample::default().instance("a", "offline", true);
+        let aux = "dependencies_unsteady";
+        let unsteady = unsteady.set("a", "restarter", PropType::Astring, "auxiliary_state", aux);
+        assert_eq!(reason(unsteady).unwrap().1, "GE");
         assert_eq!(next("broken", "none").unwrap().0, "Not in valid state (broken).");
     }
 

@@ -7,6 +7,8 @@ use crate::state::State;
 
 /// What is tried again after a while.
 const PENDING: &str = "retry_pending";
+/// Why those are offline whom their dependencies have let start and stopped too often.
+const UNSTEADY: &str = "dependencies_unsteady";
 /// A child that fails more often within a second is started once a second.
 const FAST_FAILURES: usize = 5;
 /// What its dependencies let start and have stopped again more often, within a second each time, is
@@ -193,6 +195,7 @@ impl Engine {
             }
             _ if vertex.undone > UNDONE => {
                 vertex.not_before = Some(now + SECOND);
+                auxiliary = UNSTEADY;
                 let line =
                     "Stopped too often because of dependencies.  Starting again in a second.";
                 match undone == UNDONE + 1 {

@@ -433,6 +433,7 @@ fn services_that_undo_each_other_are_slowed_down() {
     world.finish_all();
     assert_eq!((world.state("a"), world.state("b")), (State::Online, State::Offline));
     assert!(world.logs.iter().any(|line| line.starts_with("Stopped too often")));
+    assert_eq!(world.auxiliary("b"), "dependencies_unsteady");
     world.now += 1000;
     world.event(Event::Tick);
     world.now += 1000;

@@ -38,6 +38,10 @@ pub struct Connection {
     pub rights: Rights,
     /// What it waits for, if its latest request was to wait.
     pub waiter: Option<Waiter>,
+    /// The answer to its commit, which isn't durable yet.
+    pub held: Option<Response>,
+    /// A request that waits until commits of others are durable.
+    pub deferred: Option<Request>,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
@@ -64,8 +68,18 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let uid = Uid::from_raw(getsockopt(&stream, PeerCredentials)?.uid());
         let rights = Rights::of(uid);
-        let (input, output) = (Vec::new(), Vec::new());
-        Ok(Self { stream, uid, rights, waiter: None, input, output, written: 0, stalls_at: None })
+        Ok(Self {
+            stream,
+            uid,
+            rights,
+            waiter: None,
+            held: None,
+            deferred: None,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            stalls_at: None,
+        })
     }
 
     /// What poll(2) should look for. A client gets one answer at a time: until it has read that,
@@ -90,7 +104,8 @@ impl Connection {
 
     /// Whether it has all its answers and may ask again.
     pub fn is_idle(&self) -> bool {
-        !self.is_sending() && self.waiter.is_none()
+        let waits = self.waiter.is_some() || self.held.is_some() || self.deferred.is_some();
+        !self.is_sending() && !waits
     }
 
     /// Whether a whole request is among what was read.

@@ -9,6 +9,8 @@ use crate::rights::Rights;
 pub enum Answer {
     /// This, now.
     Now(Response),
+    /// This, as soon as the commits are durable that wait for it.
+    WhenSynced(Response),
     /// The changes after a generation, when there are any.
     Later {
         /// The last generation that the client knows.
@@ -21,6 +23,12 @@ pub enum Answer {
 /// Serves one request of a client with these rights. An error means that the repository
 /// is damaged and can't be served any longer.
 pub fn answer(db: &mut Db, request: Request, rights: &Rights) -> Result<Answer, DbError> {
+    if let Request::Commit { changes } = request {
+        let joined = db.join(changes, rights).map(|generation| Response::Committed { generation });
+        let response = respond(joined)?;
+        let waits = db.is_unsynced();
+        return Ok(if waits { Answer::WhenSynced(response) } else { Answer::Now(response) });
+    }
     if let Request::ChangesSince { generation, timeout_ms } = request {
         let nothing_yet = generation == db.generation() && timeout_ms != Some(0);
         return if nothing_yet {
@@ -41,7 +49,7 @@ pub fn changes(db: &Db, generation: u64) -> Result<Response, DbError> {
 fn respond(result: Result<Response, DbError>) -> Result<Response, DbError> {
     match result {
         Err(error) if error.is_damage() => Err(error),
-        Err(error) => Ok(Response::Failed(error.into_failure())),
+        Err(error) => Ok(Response::Failed(error.failure())),
         ok => ok,
     }
 }
@@ -71,7 +79,9 @@ fn serve(db: &mut Db, request: Request, rights: &Rights) -> Result<Response, DbE
             Response::BackedUp
         }
         Request::Commit { changes } => {
-            Response::Committed { generation: db.commit(&changes, rights)? }
+            let generation = db.join(changes, rights)?;
+            db.sync()?;
+            Response::Committed { generation }
         }
         Request::ChangesSince { generation, .. } => changes(db, generation)?,
     })

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use svc::memory;
+use svc::repo::{Request, Response};
 
 use crate::connection::{Connection, Hangup, Waiter};
 use crate::db::{Db, DbError};
@@ -104,6 +105,9 @@ impl Server {
             }
         }
         self.clients = kept;
+        while self.db.is_unsynced() {
+            self.sync()?;
+        }
         if self.db.generation() != before {
             self.wake_waiters()?;
         }
@@ -165,24 +169,71 @@ impl Server {
                 Ok(Ok(()))
             };
         }
-        if overdue || !flags.is_empty() { self.converse(client) } else { Ok(Ok(())) }
+        if overdue || !flags.is_empty() {
+            let first = client.receive();
+            self.converse(client, first)
+        } else {
+            Ok(Ok(()))
+        }
     }
 
-    /// Reads and answers requests until there is no whole one left.
-    fn converse(&mut self, client: &mut Connection) -> Result<Result<(), Hangup>, ServeError> {
-        let mut next = client.receive();
+    /// Makes the commits of this turn durable, answers those who made them, and goes on with those
+    /// who had to wait for that.
+    fn sync(&mut self) -> Result<(), ServeError> {
+        let failure = match self.db.sync() {
+            Ok(()) => None,
+            Err(error) if error.is_damage() => return Err(error.into()),
+            Err(error) => Some(error.failure()),
+        };
+        let mut kept = Vec::with_capacity(self.clients.len());
+        for mut client in std::mem::take(&mut self.clients) {
+            let outcome = match (client.held.take(), client.deferred.take()) {
+                (None, None) => Ok(()),
+                (Some(held), _) => {
+                    let response = failure.clone().map_or(held, Response::Failed);
+                    match client.send(&response) {
+                        Ok(()) if client.is_idle() => {
+                            let next = client.next_request();
+                            self.converse(&mut client, next)?
+                        }
+                        sent => sent,
+                    }
+                }
+                (None, deferred) => self.converse(&mut client, Ok(deferred))?,
+            };
+            match outcome {
+                Ok(()) => kept.push(client),
+                Err(reason) => report(&client, &reason),
+            }
+        }
+        self.clients = kept;
+        Ok(())
+    }
+
+    /// Answers requests until there is no whole one left. While there are commits that aren't
+    /// durable, only others may join them.
+    fn converse(
+        &mut self,
+        client: &mut Connection,
+        mut next: Result<Option<Request>, Hangup>,
+    ) -> Result<Result<(), Hangup>, ServeError> {
         loop {
             let request = match next {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ok(Ok(())),
                 Err(reason) => return Ok(Err(reason)),
             };
+            if self.db.is_unsynced() && !matches!(request, Request::Commit { .. }) {
+                client.deferred = Some(request);
+                return Ok(Ok(()));
+            }
             match requests::answer(&mut self.db, request, &client.rights)? {
                 Answer::Now(response) => {
                     if let Err(reason) = client.send(&response) {
                         return Ok(Err(reason));
                     }
                 }
+                Answer::WhenSynced(response) => client.held = Some(response),
                 Answer::Later { generation, timeout_ms } => {
                     let deadline = timeout_ms
                         .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));

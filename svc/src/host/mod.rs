@@ -25,6 +25,9 @@ use crate::value::{Groups, PropertyGroup};
 /// The restarter of every instance that names no other.
 pub const RESTARTER: &str = "svc:/system/svc/restarter:default";
 
+/// A property group, and the properties in it that are wanted.
+pub type Wanted = (&'static str, &'static [&'static str]);
+
 /// Everything the commands look at.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
@@ -116,13 +119,15 @@ impl Host {
 
     /// Reads of all instances only these properties of these groups: a few questions, however many
     /// instances there are.
-    pub fn overview(repo: &Repo, wanted: &[(&str, &[&str])]) -> Result<Self, RepoError> {
+    pub fn overview(repo: &Repo, wanted: &[Wanted]) -> Result<Self, RepoError> {
         let mut host = Self::default();
         for fmri in repo.instances()? {
             host.instances.insert(fmri, Instance::default());
         }
         for (pg, props) in wanted {
-            for (fmri, group) in repo.pg_of_all(pg, props, &View::Composed)? {
+            // What the restarter says of an instance is said of nothing else.
+            let view = if *pg == "restarter" { View::Direct } else { View::Composed };
+            for (fmri, group) in repo.pg_of_all(pg, props, &view)? {
                 let instance = host.instances.entry(fmri).or_default();
                 instance.groups.insert((*pg).to_owned(), group);
             }

@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod group;
 mod open;
 mod read;
 mod restore;
@@ -10,15 +11,15 @@ mod schema;
 mod snapshot;
 mod write;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use svc::fmri::Fmri;
 use svc::repo::{Change, Changed, Code, Failure, Snapshot, View};
 use svc::value::{Groups, PropertyGroup};
 
 use crate::files::{FileError, Files};
 use crate::rights::Rights;
+use group::Group;
 pub use read::Part;
-use write::Writer;
 
 /// Why a request to the database failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,10 +47,10 @@ impl DbError {
     }
 
     /// What the client is told.
-    pub fn into_failure(self) -> Failure {
+    pub fn failure(&self) -> Failure {
         match self {
-            Self::Refused(failure) => failure,
-            Self::Sqlite(error) if open::is_no_room(&error) => Failure::new(
+            Self::Refused(failure) => failure.clone(),
+            Self::Sqlite(error) if open::is_no_room(error) => Failure::new(
                 Code::Backend,
                 format!(
                     "The repository can't be written, and nothing was changed: {error}. Is there \
@@ -96,6 +97,7 @@ pub struct Db {
     conn: Connection,
     generation: u64,
     files: Files,
+    group: Option<Group>,
 }
 
 impl Db {
@@ -106,20 +108,10 @@ impl Db {
 
     /// Makes `changes`, all or none, durably. Returns the generation after it, which is a new one
     /// only if something did change.
-    pub fn commit(&mut self, changes: &[Change], rights: &Rights) -> Result<u64> {
-        let generation = self.generation + 1;
-        let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
-        let mut writer = Writer::new(&tx, generation);
-        for change in changes {
-            access::permit(&tx, rights, change)?;
-            writer.apply(change)?;
-        }
-        if !writer.finish(changes)? {
-            return Ok(self.generation);
-        }
-        tx.commit()?;
-        self.generation = generation;
-        Ok(generation)
+    fn commit(&mut self, changes: &[Change], rights: &Rights) -> Result<u64> {
+        let joined = self.join(changes.to_vec(), rights);
+        self.sync()?;
+        joined
     }
 
     /// All services, or all instances, sorted.

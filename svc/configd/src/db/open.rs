@@ -83,7 +83,7 @@ impl Db {
         open_private(&files.volatile)?;
         attach(&conn, &files.volatile, booted.then_some(&boot)).map_err(in_db)?;
         let generation = stored_generation(&conn).map_err(in_db)?;
-        let mut db = Self { generation, conn, files: files.clone() };
+        let mut db = Self { generation, conn, files: files.clone(), group: None };
         if restored && !booted {
             db.announce_everything().map_err(in_db)?;
         }

@@ -158,7 +158,7 @@ pub fn group_of_all(
     let mut all = Vec::new();
     for fmri in entities(conn, true)? {
         let own = edited.remove(&fmri);
-        let inherited = edited.get(&fmri.service()).filter(|_| inherits).cloned();
+        let inherited = if inherits { edited.get(&fmri.service()).cloned() } else { None };
         let found = match (view, compose::group(own, inherited)) {
             (View::Direct | View::Composed, found) | (View::Running, found @ Some(_)) => found,
             (View::Running | View::Snapshot(_), _) => {

@@ -41,7 +41,7 @@ impl Fixture {
     }
 
     fn refusal(&mut self, changes: &[Change]) -> (Code, String) {
-        let failure = self.db.commit(changes, &Rights::All).unwrap_err().into_failure();
+        let failure = self.db.commit(changes, &Rights::All).unwrap_err().failure();
         (failure.code, failure.message)
     }
 }

@@ -82,8 +82,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the record of what changed; returns whether anything did.
-    pub fn finish(self, changes: &[Change]) -> Result<bool> {
+    /// Writes the record of what changed; returns whether anything did in the persistent database,
+    /// and in the other one.
+    pub fn finish(self) -> Result<(bool, bool)> {
         for (layer, changed) in &self.changed {
             let sql = format!(
                 "INSERT OR REPLACE INTO {}.change (service, instance, pg, generation)
@@ -104,21 +105,7 @@ impl<'a> Writer<'a> {
         if let Some(stale) = self.stale.filter(|_| persistent || volatile) {
             return Err(stale.into());
         }
-        if persistent && volatile {
-            let sql = "INSERT OR REPLACE INTO main.redo (id, generation, changes) VALUES (1, ?, ?)";
-            // To complete what was permitted is no second decision: its own half has changed things.
-            let steps = changes.iter().filter(|change| !matches!(change, Change::Unchanged { .. }));
-            let changes = serde_json::to_string(&steps.collect::<Vec<_>>())?;
-            self.conn.execute(sql, params![self.generation.cast_signed(), changes])?;
-        }
-        for (layer, touched) in LAYERS.into_iter().zip([persistent, volatile]) {
-            if touched {
-                let schema = layer.schema();
-                let sql = format!("INSERT OR REPLACE INTO {schema}.meta VALUES ('generation', ?)");
-                self.conn.prepare_cached(&sql)?.execute([self.generation.cast_signed()])?;
-            }
-        }
-        Ok(persistent || volatile)
+        Ok((persistent, volatile))
     }
 
     fn note(&mut self, layer: Layer, fmri: &Fmri, pg: Option<&str>) {

@@ -22,20 +22,26 @@ fn next_random(state: &mut u64) -> u64 {
 /// One commit to both databases: `a`, `b` and the nonpersistent `live` are always equal.
 fn step(value: u64) -> Vec<Change> {
     let mut changes = set(&[("a", value), ("b", value)]);
-    changes.push(Change::AddPg {
+    changes.extend(live("live", value));
+    changes
+}
+
+/// Sets a nonpersistent property.
+fn live(prop: &str, value: u64) -> [Change; 2] {
+    let group = Change::AddPg {
         fmri: fmri("svc:/test:x"),
         pg: "state".into(),
         ty: "framework".into(),
         persistent: false,
-    });
-    changes.push(Change::SetProp {
+    };
+    let property = Change::SetProp {
         fmri: fmri("svc:/test:x"),
         pg: "state".into(),
-        prop: "live".into(),
+        prop: prop.into(),
         ty: PropType::Count,
         values: vec![value.to_string()],
-    });
-    changes
+    };
+    [group, property]
 }
 
 #[test]
@@ -89,4 +95,54 @@ fn a_waiting_client_hears_of_a_change_made_after_a_kill() {
     assert_eq!(seen, after);
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].pg.as_deref(), Some("config"));
+}
+
+/// Commits of several clients at a time are made durable together; each is kept or lost by itself.
+#[test]
+fn of_many_writers_none_loses_what_was_promised() {
+    const WRITERS: usize = 6;
+    let mut configd = Configd::start();
+    configd.repo().commit(set(&[("start", 0)])).unwrap();
+    let promised: Arc<Vec<AtomicU64>> = Arc::new((0..WRITERS).map(|_| AtomicU64::new(0)).collect());
+    let done = Arc::new(AtomicBool::new(false));
+    let write = |number: usize| {
+        let (repo, promised, done) = (configd.repo(), promised.clone(), done.clone());
+        thread::spawn(move || {
+            for value in 1.. {
+                if done.load(Ordering::SeqCst) {
+                    return;
+                }
+                let [a, b] = ["a", "b"].map(|half| format!("{half}{number}"));
+                let mut changes = set(&[(&a, value), (&b, value)]);
+                if number.is_multiple_of(2) {
+                    changes.extend(live(&format!("live{number}"), value));
+                }
+                repo.commit(changes).expect("the client outlives the server");
+                promised[number].store(value, Ordering::SeqCst);
+            }
+        })
+    };
+    let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    let mut random = u64::from(std::process::id()) | 1 << 41;
+    for _ in 0..KILLS / 4 {
+        thread::sleep(Duration::from_micros(next_random(&mut random) % 25_000));
+        let before: Vec<u64> = promised.iter().map(|one| one.load(Ordering::SeqCst)).collect();
+        configd.kill();
+        configd.start_again();
+        let groups = configd.repo().pgs(&fmri("svc:/test:x"), &View::Direct).unwrap();
+        let read = |pg: &str, prop: String| {
+            groups.get(pg).and_then(|group| group.get(&prop)?.as_count()).unwrap_or(0)
+        };
+        for (number, promised) in before.iter().enumerate() {
+            let value = read("config", format!("a{number}"));
+            assert_eq!(read("config", format!("b{number}")), value, "half a commit");
+            if number.is_multiple_of(2) {
+                assert_eq!(read("state", format!("live{number}")), value, "half a commit");
+            }
+            assert!(value >= *promised, "promised {promised}, found {value}");
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert!(promised.iter().all(|one| one.load(Ordering::SeqCst) > 0), "all made progress");
 }

@@ -1,6 +1,7 @@
 //! The columns of a list: their names, their width, what they show, how they sort (svcs(1)).
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use svc::clock;
@@ -172,18 +173,26 @@ impl Column {
         }
     }
 
-    fn compare(self, a: Row, b: Row) -> Ordering {
-        let now = SystemTime::UNIX_EPOCH;
-        let next = || a.next_rank().cmp(&b.next_rank());
+    /// What a row sorts by.
+    fn weight(self, row: Row) -> Weight {
         match self {
-            Self::S | Self::Sta | Self::State => a.rank().cmp(&b.rank()),
-            Self::N | Self::Nsta | Self::Nstate => next(),
-            Self::Sn => a.rank().cmp(&b.rank()).then_with(next),
-            Self::Stime => a.since().cmp(&b.since()),
-            Self::Ctid => a.contracts().cmp(&b.contracts()),
-            _ => self.text(a, "", now).cmp(&self.text(b, "", now)),
+            Self::S | Self::Sta | Self::State => Weight::Rank(row.rank(), 0),
+            Self::N | Self::Nsta | Self::Nstate => Weight::Rank(row.next_rank(), 0),
+            Self::Sn => Weight::Rank(row.rank(), row.next_rank()),
+            Self::Stime => Weight::Time(row.since()),
+            Self::Ctid => Weight::Numbers(row.contracts()),
+            _ => Weight::Text(self.text(row, "", SystemTime::UNIX_EPOCH)),
         }
     }
+}
+
+/// What rows sort by, found out once for each.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Rank(u8, u8),
+    Time(Option<SystemTime>),
+    Numbers(Vec<u64>),
+    Text(String),
 }
 
 fn rank(state: Option<State>) -> u8 {
@@ -200,37 +209,53 @@ fn rank(state: Option<State>) -> u8 {
 
 /// Sorts by the first key, then the next.
 pub fn sort(rows: &mut [Row], keys: &[Key]) {
-    rows.sort_by(|a, b| {
-        let each = keys.iter().map(|(column, descending)| {
-            let order = column.compare(*a, *b);
-            if *descending { order.reverse() } else { order }
-        });
-        each.fold(Ordering::Equal, Ordering::then)
+    rows.sort_by_cached_key(|row| {
+        let order = |(column, descending): &Key| {
+            let weight = column.weight(*row);
+            if *descending { Order::Down(Reverse(weight)) } else { Order::Up(weight) }
+        };
+        keys.iter().map(order).collect::<Vec<_>>()
     });
+}
+
+/// A key's weight, in its direction; rows are compared key by key, which all have the same one.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Up(Weight),
+    Down(Reverse<Weight>),
 }
 
 /// The line of names.
 pub fn header(columns: &[Column]) -> String {
-    line(columns.iter().map(|column| {
+    let mut line = String::new();
+    for column in columns {
         let (name, width) = column.head();
-        format!("{name:width$}")
-    }))
+        let _ = write!(line, "{name:width$} ");
+    }
+    end(line)
 }
 
 /// The line of one instance or script.
 pub fn row(columns: &[Column], row: Row, now: SystemTime) -> String {
     let told = columns.iter().any(|column| column.tells_next());
     let star = if row.is_moving() && !told { "*" } else { "" };
-    line(columns.iter().map(|column| {
+    let mut line = String::with_capacity(80);
+    for column in columns {
         let (_, width) = column.head();
         let text = column.text(row, star, now);
-        if *column == Column::Ctid { format!("{text:>width$}") } else { format!("{text:width$}") }
-    }))
+        let _ = match column {
+            Column::Ctid => write!(line, "{text:>width$} "),
+            _ => write!(line, "{text:width$} "),
+        };
+    }
+    end(line)
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    let line = cells.collect::<Vec<_>>().join(" ");
-    format!("{}\n", line.trim_end())
+/// Ends a line behind its last letter.
+fn end(mut line: String) -> String {
+    line.truncate(line.trim_end().len());
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]

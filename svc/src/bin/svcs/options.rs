@@ -3,6 +3,7 @@
 use svc::cli::{self, SVCS};
 use svc::fmri::Fmri;
 use svc::getopt;
+use svc::host::Wanted;
 
 use crate::columns::{Column, Key, PLAIN, VERBOSE};
 use crate::graph::Format;
@@ -71,22 +72,30 @@ pub struct Options {
 }
 
 /// The properties that tell which instances are shown.
-const ENABLED: [(&str, &[&str]); 2] =
+const ENABLED: [Wanted; 2] =
     [("general", &["enabled", "restarter"]), ("general_ovr", &["enabled"])];
-/// Those that are shown, and those with names for humans.
-const SHOWN: (&str, &[&str]) =
+/// Those that are shown of each, and those that few want to see.
+const SHOWN: Wanted = ("restarter", &["state", "next_state", "state_timestamp"]);
+const WITH_CONTRACT: Wanted =
     ("restarter", &["state", "next_state", "state_timestamp", "contract"]);
-const LOGS: (&str, &[&str]) = ("restarter", &["alt_logfile", "logfile"]);
-const NAME: (&str, &[&str]) = ("tm_common_name", &["C"]);
+const LOGS: Wanted = ("restarter", &["alt_logfile", "logfile"]);
+const NAME: Wanted = ("tm_common_name", &["C"]);
 
 impl Options {
     /// The property groups that a list needs, and the properties.
-    pub fn wanted(&self) -> Vec<(&'static str, &'static [&'static str])> {
+    pub fn wanted(&self) -> Vec<Wanted> {
         let lists_all = self.all && self.restarters.is_empty();
         let mut wanted = if lists_all { Vec::new() } else { ENABLED.to_vec() };
-        wanted.push(if self.mode == Mode::Log { LOGS } else { SHOWN });
-        let mut columns = self.keys.iter().map(|(column, _)| column).chain(&self.columns);
-        wanted.extend(columns.any(|column| *column == Column::Desc).then_some(NAME));
+        let has = |wanted: Column| {
+            let mut columns = self.keys.iter().map(|(column, _)| column).chain(&self.columns);
+            columns.any(|column| *column == wanted)
+        };
+        wanted.push(match self.mode {
+            Mode::Log => LOGS,
+            _ if self.processes || has(Column::Ctid) => WITH_CONTRACT,
+            _ => SHOWN,
+        });
+        wanted.extend(has(Column::Desc).then_some(NAME));
         wanted
     }
 }

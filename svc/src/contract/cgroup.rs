@@ -126,7 +126,8 @@ fn path_of(pid: i32) -> Option<String> {
 /// Cgroups below this one: a service may have made its own.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).collect()
 }
 
 fn members(folder: &Path, pids: &mut Vec<i32>) {
@@ -136,8 +137,11 @@ fn members(folder: &Path, pids: &mut Vec<i32>) {
 }
 
 fn remove(folder: &Path) {
-    below(folder).iter().for_each(|inner| remove(inner));
-    let _ = fs::remove_dir(folder);
+    // Few have any below them.
+    if fs::remove_dir(folder).is_err() {
+        below(folder).iter().for_each(|inner| remove(inner));
+        let _ = fs::remove_dir(folder);
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::import::{import, last_import};
+use super::import::{import, import_with, last_import};
 use super::{Bundle, BundleKind, ManifestError, parse_bundle, parse_xml, words};
 use crate::fmri::Fmri;
 use crate::repo::{Change, Repo, RepoError, View};
@@ -202,12 +202,17 @@ fn import_if_new(
         back_up(repo, report)?;
     }
     let services = bundle.services.iter().map(|manifest| manifest.service.to_string()).collect();
-    for manifest in &bundle.services {
+    // With the last, so that a file is done with only when all of its services are there.
+    let note = note(path, &pg, digest, services);
+    let Some((last, others)) = bundle.services.split_last() else {
+        return Ok(repo.commit(note).map(drop)?);
+    };
+    for manifest in others {
         report.warnings.extend(import(repo, manifest)?);
         report.imported.push(manifest.service.clone());
     }
-    // Last, so that a file is done with only when all of its services are there.
-    repo.commit(note(path, &pg, digest, services))?;
+    report.warnings.extend(import_with(repo, last, &note)?);
+    report.imported.push(last.service.clone());
     Ok(())
 }
 

@@ -14,7 +14,20 @@ use crate::value::{Groups, PropertyGroup};
 /// Imports `manifest`, all or nothing. Returns a line for each thing that was changed both here
 /// and in the manifest, and was left as it is.
 pub fn import(repo: &Repo, manifest: &Manifest) -> Result<Vec<String>, ManifestError> {
-    repo.edit(|| plan(repo, manifest))
+    import_with(repo, manifest, &[])
+}
+
+/// Imports `manifest`, and makes other changes with it.
+pub(super) fn import_with(
+    repo: &Repo,
+    manifest: &Manifest,
+    others: &[Change],
+) -> Result<Vec<String>, ManifestError> {
+    repo.edit(|| {
+        let (mut changes, conflicts) = plan(repo, manifest)?;
+        changes.extend_from_slice(others);
+        Ok((changes, conflicts))
+    })
 }
 
 /// What an import comes to as things are now: its changes, and what it leaves as it is.

@@ -60,9 +60,18 @@ struct Row {
 /// Measures, and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<()> {
     host::install_missing(NEEDED)?;
-    let programs = programs::build()?;
-    let program = programs.iter().find(|program| program.file.ends_with("svc-startd"));
-    let folder = program.and_then(|program| program.file.parent()).context("no svc-startd")?;
+    let mut cargo = programs::cargo();
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--bins",
+        "--package=svc",
+        "--package=svc-configd",
+    ]);
+    let programs = programs::build_static(cargo)?;
+    let startd = programs.iter().find(|file| file.ends_with("svc-startd"));
+    let folder = startd.and_then(|file| file.parent()).context("no svc-startd")?;
     let service = build_service()?;
     processes::adopt_orphans()?;
     processes::allow_files()?;

@@ -48,11 +48,13 @@ pub fn entities(conn: &Connection, instances: bool) -> Result<Vec<Fmri>> {
 }
 
 pub fn changes_since(conn: &Connection, generation: u64) -> Result<Vec<Changed>> {
+    // After a generation that will never be there is nothing: who asks so wants to know the latest.
+    let Ok(generation) = i64::try_from(generation) else { return Ok(Vec::new()) };
     let sql = "SELECT service, instance, pg FROM main.change WHERE generation > ?1
                UNION SELECT service, instance, pg FROM np.change WHERE generation > ?1
                ORDER BY service, instance, pg";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([generation.cast_signed()], |row| {
+    let rows = statement.query_map([generation], |row| {
         let pg: String = row.get(2)?;
         Ok(Changed { fmri: fmri_of(row)?, pg: (!pg.is_empty()).then_some(pg) })
     })?;
@@ -61,13 +63,14 @@ pub fn changes_since(conn: &Connection, generation: u64) -> Result<Vec<Changed>>
 
 /// Whether a group of `fmri`, or `fmri` itself, came, went or changed after `generation`.
 pub fn has_changed(conn: &Connection, fmri: &Fmri, pg: &str, generation: u64) -> Result<bool> {
+    let generation = i64::try_from(generation).unwrap_or(i64::MAX);
     for layer in LAYERS {
         let sql = format!(
             "SELECT 1 FROM {}.change
              WHERE service = ? AND instance = ? AND pg IN ('', ?) AND generation > ?",
             layer.schema()
         );
-        let key = params![fmri.service, instance_key(fmri), pg, generation.cast_signed()];
+        let key = params![fmri.service, instance_key(fmri), pg, generation];
         if conn.prepare_cached(&sql)?.exists(key)? {
             return Ok(true);
         }

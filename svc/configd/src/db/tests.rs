@@ -93,6 +93,14 @@ fn views_show_what_they_should() {
 }
 
 #[test]
+fn who_asks_for_the_latest_generation_is_not_told_all_that_ever_changed() {
+    let mut f = Fixture::new();
+    f.set("svc:/a:x", "config", 1, true);
+    assert_eq!(f.db.changes_since(u64::MAX).unwrap(), []);
+    assert!(!f.db.changes_since(0).unwrap().is_empty());
+}
+
+#[test]
 fn a_commit_is_all_or_nothing() {
     let mut f = Fixture::new();
     f.set("svc:/a:x", "config", 1, true);

@@ -157,14 +157,18 @@ pub fn group_of_all(
     for &layer in layers {
         edited.extend(attached(conn, layer, pg, props)?);
     }
-    let inherits = *view != View::Direct;
+    if *view == View::Direct {
+        let mut all: Vec<_> = edited.into_iter().filter(|(fmri, _)| fmri.is_instance()).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        return Ok(all);
+    }
     let mut all = Vec::new();
     for fmri in entities(conn, true)? {
         let own = edited.remove(&fmri);
-        let inherited = if inherits { edited.get(&fmri.service()).cloned() } else { None };
+        let inherited = edited.get(&fmri.service()).cloned();
         let found = match (view, compose::group(own, inherited)) {
-            (View::Direct | View::Composed, found) | (View::Running, found @ Some(_)) => found,
-            (View::Running | View::Snapshot(_), _) => {
+            (View::Composed, found) | (View::Running, found @ Some(_)) => found,
+            _ => {
                 match group(conn, &fmri, Part::whole(pg), view) {
                     // An instance without that snapshot has nothing to show.
                     Err(DbError::Refused(failure)) if failure.code == Code::NotFound => None,
@@ -210,7 +214,7 @@ fn attached(conn: &Connection, layer: Layer, pg: &str, props: &[String]) -> Resu
         }
         // A group may have no properties.
         if let (Some((.., group)), Some(name)) = (&mut latest, row.get(3)?) {
-            group.props.insert(name, stored(row.get(4)?, row.get(5)?)?);
+            group.props.insert(name, stored(row, 4)?);
         }
     }
     all.extend(latest.map(|(_, fmri, group)| (fmri, group)));
@@ -294,13 +298,16 @@ fn load(
         None => statement.query([id])?,
     };
     while let Some(row) = rows.next()? {
-        group.props.insert(row.get(0)?, stored(row.get(1)?, row.get(2)?)?);
+        group.props.insert(row.get(0)?, stored(row, 1)?);
     }
     Ok(group)
 }
 
-/// A property as it is stored: the type's name and the values as a JSON list.
-fn stored(ty: String, values: String) -> Result<Property> {
-    let ty = serde_json::from_value(ty.into())?;
-    Ok(Property { ty, values: serde_json::from_str(&values)? })
+/// A property as it is stored from column `at` on: the type's name and the values as a JSON list.
+fn stored(row: &Row<'_>, at: usize) -> Result<Property> {
+    let text = |at| Ok::<_, DbError>(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?);
+    let (name, values) = (text(at)?, text(at + 1)?);
+    // What is no type is unreadable as values may be.
+    let ty = name.parse().or_else(|_| serde_json::from_value(name.into()))?;
+    Ok(Property { ty, values: serde_json::from_str(values)? })
 }

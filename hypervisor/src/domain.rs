@@ -19,6 +19,7 @@ use crate::granting::{GrantTable, Mappings, Shared};
 use crate::host::{self, Host};
 use crate::lock::Mutex;
 use crate::policy::Features;
+use crate::queues::Queues;
 use crate::teardown::Teardown;
 use crate::vcpu::Vcpu;
 use crate::watchdogs::Watchdogs;
@@ -72,6 +73,10 @@ pub struct Domain {
     of_domain: u64,
     /// Its event channels.
     pub channels: Mutex<Channels>,
+    /// They are in queues, as its kernel asked for.
+    pub has_queues: AtomicBool,
+    /// The queues.
+    pub queues: Mutex<Queues>,
     /// What it grants to others.
     pub grants: GrantTable,
     /// What it maps of others.
@@ -185,6 +190,8 @@ impl Domain {
             tables: Mutex::new(()),
             of_domain,
             channels: Mutex::new(Channels::new(spec.max_ports)),
+            has_queues: AtomicBool::new(false),
+            queues: Mutex::default(),
             grants: Arc::new(Mutex::new(Table::new(
                 Shared(owner),
                 spec.max_grant_frames,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use hypervisor::fifo::Raised;
 use xen::abi::DomId;
 use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, Errno};
 
@@ -147,20 +148,44 @@ impl Domain {
 
     /// Forgets that a port was raised.
     pub fn clear_pending(&self, port: u32) {
+        if self.has_queues.load(Ordering::Acquire) {
+            return self.queues.lock().close(port);
+        }
         self.pending(port as usize / 64).fetch_and(!(1 << (port % 64)), Ordering::AcqRel);
     }
 
     /// Raises a port.
     pub fn raise_port(&self, port: u32, vcpu: usize) {
-        let (word, bit) = (port as usize / 64, 1 << (port % 64));
-        if self.pending(word).fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+        if self.has_queues.load(Ordering::Acquire) {
+            let raised = self.queues.lock().raise(port, vcpu);
+            self.tell_of_queue(raised);
+        } else if !self.raise_bit(port, vcpu) {
             return;
+        }
+        if self.pollers.load(Ordering::SeqCst) != 0 {
+            self.wake_pollers(port);
+        }
+    }
+
+    /// Raises a port with two levels of bits; false if it was raised already.
+    fn raise_bit(&self, port: u32, vcpu: usize) -> bool {
+        let (word, bit) = (port as usize / 64, 1 << (port % 64));
+        if self.pending(word).fetch_or(bit, Ordering::SeqCst) & bit != 0 {
+            return false;
         }
         if self.masks(word).load(Ordering::SeqCst) & bit == 0 {
             self.tell(word, vcpu);
         }
-        if self.pollers.load(Ordering::SeqCst) != 0 {
-            self.wake_pollers(port);
+        true
+    }
+
+    /// Has a vcpu hear of what is new in its queues. A guest that broke them hears nothing.
+    fn tell_of_queue(&self, raised: Raised) {
+        if let Raised::Tell(vcpu) = raised
+            && let Some(vcpu) = self.vcpu(vcpu)
+            && vcpu.info().pending().swap(1, Ordering::SeqCst) == 0
+        {
+            crate::scheduler::notify(vcpu);
         }
     }
 
@@ -184,6 +209,10 @@ impl Domain {
 
     /// Lets a port be heard, and hears of it if it was raised meanwhile.
     pub fn unmask(&self, port: u32, vcpu: usize) {
+        if self.has_queues.load(Ordering::Acquire) {
+            let raised = self.queues.lock().unmask(port, vcpu);
+            return self.tell_of_queue(raised);
+        }
         let (word, bit) = (port as usize / 64, 1 << (port % 64));
         let was_masked = self.masks(word).fetch_and(!bit, Ordering::AcqRel) & bit != 0;
         if was_masked && self.pending(word).load(Ordering::Acquire) & bit != 0 {
@@ -193,6 +222,9 @@ impl Domain {
 
     /// Whether a port was raised and not yet handled.
     pub fn is_pending(&self, port: u32) -> bool {
+        if self.has_queues.load(Ordering::Acquire) {
+            return self.queues.lock().is_pending(port);
+        }
         self.pending(port as usize / 64).load(Ordering::Acquire) & 1 << (port % 64) != 0
     }
 
@@ -282,10 +314,27 @@ pub fn close(domain: &Domain, port: u32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Gives a vcpu its control block; the first has all of the domain's ports in queues from then on.
+pub fn set_control(domain: &Domain, vcpu: usize, place: (u64, u32)) -> Result<(), Errno> {
+    // Nobody raises a port of the domain meanwhile but by what is known of it already.
+    let channels = domain.channels.lock();
+    let raised = |port: &u32| domain.is_pending(*port);
+    let early: Vec<u32> = channels.all().map(|(port, _)| port).filter(raised).collect();
+    let mut queues = domain.queues.lock();
+    queues.set_control(domain, vcpu, place)?;
+    if !domain.has_queues.load(Ordering::Acquire) {
+        early.into_iter().for_each(|port| queues.note(port));
+        domain.has_queues.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
 /// Closes all ports of a domain.
 pub fn close_all(domain: &Domain) {
     for number in 1..PORTS as u32 {
         // Those that are not open can't be closed.
         let _ = close(domain, number);
     }
+    domain.has_queues.store(false, Ordering::Release);
+    core::mem::take(&mut *domain.queues.lock()).release(domain);
 }

@@ -20,6 +20,7 @@ mod lock;
 mod pirqs;
 mod policy;
 mod ports;
+mod queues;
 mod report;
 mod scheduler;
 mod shutdown;

@@ -11,7 +11,7 @@
 //! These slots are the same in every table of level 4, but for 260.
 
 use core::arch::asm;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use hypervisor::multiboot::Memory;
 use hypervisor::paging::entry::{Entry, slot};
@@ -78,6 +78,14 @@ pub fn word(mfn: u64, index: usize) -> &'static AtomicU64 {
     debug_assert!(mfn < frames::end() && index < 512);
     // SAFETY: all memory below `frames::end` is mapped for ever, and aligned.
     unsafe { &*direct(mfn << 12).cast::<AtomicU64>().add(index) }
+}
+
+/// Words of 32 bits in a frame, which others may change at any moment.
+pub fn halves<const N: usize>(physical: u64) -> &'static [AtomicU32; N] {
+    debug_assert!(physical >> 12 < frames::end() && (physical & 4095) + 4 * N as u64 <= 4096);
+    debug_assert!(physical.is_multiple_of(4));
+    // SAFETY: all memory below `frames::end` is mapped for ever, and aligned.
+    unsafe { &*direct(physical).cast::<[AtomicU32; N]>() }
 }
 
 /// Makes a frame's bytes zero.

@@ -1,13 +1,15 @@
 //! event_channel_op (event_channel.h).
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
+use hypervisor::fifo;
 use xen::abi::errno::{EINVAL, ENOENT, ENOSYS, EPERM, ESRCH, Errno};
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
 use crate::domain::{self, Domain};
-use crate::events::{Kind, bind, close, close_all};
+use crate::events::{Kind, bind, close, close_all, set_control};
 use crate::guest::memory;
 use crate::pirqs;
 use crate::vcpu::Guest;
@@ -25,6 +27,10 @@ plain_structs! {
     struct Status { domain: DomId, pad: u16, port: u32, status: u32, vcpu: u32, first: u32, second: u32 }
     /// `struct evtchn_alloc_unbound`
     struct AllocUnbound { domain: DomId, remote: DomId, port: u32 }
+    /// `struct evtchn_init_control`
+    struct Control { mfn: u64, offset: u32, vcpu: u32, link_bits: u64 }
+    /// `struct evtchn_set_priority`
+    struct Priority { port: u32, priority: u32 }
     /// `struct evtchn_bind_vcpu`
     struct BindVcpu { port: u32, vcpu: u32 }
 }
@@ -87,6 +93,21 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
                 return Err(EPERM.into());
             }
             close_all(other.as_deref().unwrap_or(domain));
+        }
+        11 => {
+            let mut control: Control = memory::read(place)?;
+            let vcpu = known_vcpu(domain, control.vcpu)?;
+            set_control(domain, vcpu, (control.mfn, control.offset))?;
+            control.link_bits = u64::from(fifo::LINK_BITS);
+            memory::write(place, &control)?;
+        }
+        12 | 13 if !domain.has_queues.load(Ordering::Acquire) => return Err(ENOSYS.into()),
+        12 => domain.queues.lock().expand(domain, memory::read(place)?)?,
+        13 => {
+            let asked: Priority = memory::read(place)?;
+            let priority = u8::try_from(asked.priority).ok().filter(|it| *it < 16).ok_or(EINVAL)?;
+            domain.channels.lock().port(asked.port).ok_or(EINVAL)?;
+            domain.queues.lock().set_priority(asked.port, priority);
         }
         _ => return Err(ENOSYS.into()),
     }

@@ -10,7 +10,7 @@ use crate::arch::cpu;
 use crate::arch::memory;
 use crate::arch::state;
 use crate::domain::Domain;
-use crate::vcpu::Guest;
+use crate::vcpu::{Guest, TASK_SWITCHED};
 
 /// The hypervisor's leaves (arch-x86/cpuid.h).
 const XEN_LEAF: u32 = 0x4000_0000;
@@ -198,7 +198,6 @@ pub fn read_control(guest: &Guest<'_>, number: u8) -> Option<u64> {
 
 /// Writes one; false if that isn't allowed.
 pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> bool {
-    const TASK_SWITCHED: u64 = 8;
     match number {
         0 => {
             if (guest.own.cr0 ^ value) & !TASK_SWITCHED != 0 {

@@ -16,8 +16,10 @@ use crate::domain::Domain;
 use crate::lock::Mutex;
 use crate::scheduler;
 
+/// CR0 as a guest sees it at first: protection, paging, the FPU ready to be used.
+const CR0: u64 = 0x8005_0033;
 /// Of CR0: the next use of the FPU traps.
-const TASK_SWITCHED: u64 = 1 << 3;
+pub const TASK_SWITCHED: u64 = 1 << 3;
 
 /// Where a guest wants to be called.
 #[repr(C)]
@@ -214,7 +216,7 @@ impl Vcpu {
             event: Callback::default(),
             failsafe: Callback::default(),
             traps: Box::new([zero; 256]),
-            cr0: 0x8005_003b,
+            cr0: CR0,
             cr4: 0,
             iopl: 0,
             debug: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],

@@ -7,7 +7,7 @@
 //! ```
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use hypervisor::paging::page::Owner;
 use hypervisor::vectors::CALL;
@@ -72,6 +72,9 @@ pub const CHOOSE: u32 = 1 << 2;
 
 static ALL: [Once<&'static Processor>; MAX] = [const { Once::new() }; MAX];
 
+/// How many were set up.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// Sets the area of a processor up; its stack is at the end.
 fn prepare(number: usize, area: *mut u8) -> &'static Processor {
     const { assert!(size_of::<Processor>() <= 12 << 10) };
@@ -95,6 +98,7 @@ fn prepare(number: usize, area: *mut u8) -> &'static Processor {
         &*place
     };
     ALL[number].call_once(|| processor);
+    COUNT.store(number + 1, Ordering::Release);
     processor
 }
 
@@ -112,7 +116,7 @@ pub fn prepare_other(number: usize) -> Option<(&'static Processor, u64)> {
 
 /// The processors that were set up.
 pub fn all() -> impl Iterator<Item = &'static Processor> {
-    ALL.iter().filter_map(|processor| processor.get().copied())
+    ALL[..COUNT.load(Ordering::Acquire)].iter().filter_map(|processor| processor.get().copied())
 }
 
 /// A processor by its number.

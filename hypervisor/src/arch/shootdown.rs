@@ -36,19 +36,25 @@ pub fn flush(is_meant: impl Fn(&Processor) -> bool) {
     // uses, or it sees there what was written.
     fence(Ordering::SeqCst);
     let own = processor::this();
-    let mut waiting = [None; processor::MAX];
-    for (processor, waits) in processor::all().zip(&mut waiting) {
-        if is_meant(processor) && processor.number != own.number {
-            *waits = Some(processor.requests.asked.fetch_add(1, Ordering::AcqRel) + 1);
-            lapic::interrupt(processor.apic_id(), CALL);
-        }
-    }
-    if is_meant(own) {
+    let is_other = |other: &&Processor| other.number != own.number && is_meant(other);
+    if processor::all().any(|other| is_other(&other)) {
+        ask(is_other);
+    } else if is_meant(own) {
         own.flush();
     }
-    for (processor, number) in processor::all().zip(waiting) {
-        let Some(number) = number else { continue };
-        while processor.requests.done.load(Ordering::Acquire) < number {
+}
+
+/// Asks others, and waits for them. This processor, if it is meant, forgets meanwhile.
+#[cold]
+fn ask(is_meant: impl Fn(&&Processor) -> bool) {
+    let mut waiting = [0; processor::MAX];
+    for other in processor::all().filter(&is_meant) {
+        waiting[other.number] = other.requests.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        lapic::interrupt(other.apic_id(), CALL);
+    }
+    processor::this().flush();
+    for other in processor::all() {
+        while other.requests.done.load(Ordering::Acquire) < waiting[other.number] {
             serve();
             core::hint::spin_loop();
         }

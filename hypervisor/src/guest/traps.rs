@@ -9,7 +9,7 @@ use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::entry::{Registers, SYSCALL};
 use crate::arch::processor::{self, CHOOSE};
 use crate::arch::{cpu, memory, state};
-use crate::vcpu::{Callback, Guest};
+use crate::vcpu::{Callback, Guest, TASK_SWITCHED};
 use crate::{hypercall, interrupts, scheduler};
 
 const DEBUG: u32 = 1;
@@ -18,7 +18,6 @@ const INVALID_OPCODE: u32 = 6;
 const NO_DEVICE: u32 = 7;
 const PROTECTION: u32 = 13;
 const PAGE_FAULT: u32 = 14;
-const TASK_SWITCHED: u64 = 1 << 3;
 
 /// From the entry code: an exception or an interrupt.
 pub extern "C" fn trap(registers: *mut Registers) -> *mut Registers {

@@ -12,7 +12,7 @@ use crate::arch::descriptors::GUEST_CODE;
 use crate::arch::{copy, cpu};
 use crate::guest::memory;
 use crate::policy;
-use crate::vcpu::{Callback, Guest};
+use crate::vcpu::{Callback, Guest, TASK_SWITCHED};
 
 /// Sets the exceptions' handlers; the list ends with an address of 0.
 pub fn set_trap_table(guest: &mut Guest<'_>, list: u64) -> Answer {
@@ -100,7 +100,6 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
 
 /// Has the next use of the FPU trap, or not.
 pub fn fpu_taskswitch(guest: &mut Guest<'_>, set: u32) -> Answer {
-    const TASK_SWITCHED: u64 = 8;
     cpu::set_task_switched(set != 0);
     guest.own.cr0 = guest.own.cr0 & !TASK_SWITCHED | if set != 0 { TASK_SWITCHED } else { 0 };
     Ok(0)

@@ -15,7 +15,7 @@ use crate::guest::memory;
 use crate::hypercall::{Answer, Stop, callbacks, descriptors, errno};
 use crate::policy;
 use crate::scheduler;
-use crate::vcpu::{Callback, Guest, Own, Vcpu};
+use crate::vcpu::{Callback, Guest, Own, TASK_SWITCHED, Vcpu};
 
 const IF: u64 = 1 << 9;
 const IOPL: u64 = 3 << 12;
@@ -92,6 +92,7 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
             own.traps[usize::from(trap.vector)].cs |= 3;
         }
     }
+    own.cr0 = own.cr0 & !TASK_SWITCHED | context.ctrlreg[0] & TASK_SWITCHED;
     own.kernel_ss = context.kernel_ss & 0xffff | 3;
     own.kernel_sp = context.kernel_sp;
     own.in_kernel = context.flags & IN_KERNEL != 0 || own.user_table == 0;

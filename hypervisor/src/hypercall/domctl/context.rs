@@ -82,6 +82,7 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
         }
     }
     own.frame.registers = registers(&context.user_regs);
+    own.iopl = context.user_regs.rflags & IOPL;
     let callback = |address, mask| Callback { address, masks_events: context.flags & mask != 0 };
     own.event = callback(context.event_callback_eip, !0);
     own.failsafe = callback(context.failsafe_callback_eip, FAILSAFE_MASKS);

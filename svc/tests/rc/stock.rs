@@ -191,12 +191,17 @@ fn the_shipped_scripts_work_with_it() {
         let text = fs::read_to_string(shipped.join(script)).unwrap();
         let text = text.replace("\"/usr/sbin", "\"$SVC_ROOT/usr/sbin");
         root.write(&format!("etc/rc.d/{script}"), &text.replace("\"/run", "\"$SVC_ROOT/run"));
+        // xenstored notes its number only where it is told to.
+        let file = match program {
+            "xenstored" => "$ARGV[0] eq '--pid-file' ? $ARGV[1] : '/none/none'".to_owned(),
+            _ => format!("\"$ENV{{SVC_ROOT}}/run/{program}.pid\""),
+        };
         root.write(
             &format!("usr/sbin/{program}"),
             &format!(
                 "#!/usr/bin/perl\n$0 = \"$ENV{{SVC_ROOT}}/usr/sbin/{program}\"; exit if fork;\n\
                  open F, \">$ENV{{SVC_ROOT}}/run/daemon.pid\"; print F \"$$\\n\"; close F;\n\
-                 link \"$ENV{{SVC_ROOT}}/run/daemon.pid\", \"$ENV{{SVC_ROOT}}/run/{program}.pid\";\n\
+                 link \"$ENV{{SVC_ROOT}}/run/daemon.pid\", {file};\n\
                  $SIG{{HUP}} = sub {{}}; sleep 1 while 1;\n"
             ),
         );

@@ -121,6 +121,11 @@ fn definitions_are_the_files_of_xm(dom0: &mut Dom0) -> Outcome {
     dom0.ok(&virsh("autostart paris"))?;
     says(dom0, "undefine paris", &["Domain 'paris' has been undefined"])?;
     dom0.fails("test -e /etc/xen/paris || test -h /etc/xen/auto/paris", 1)?;
+    // What xm defines, clients see, and the other way round.
+    dom0.ok("sed 's/escalus/abram/g' /etc/xen/escalus >/tmp/abram; xm new /tmp/abram")?;
+    says(dom0, "list --all", &["- abram shut off"])?;
+    dom0.ok("xm delete abram")?;
+    dom0.fails(&virsh("dominfo abram"), 1)?;
     dom0.ok(&virsh("dumpxml escalus | sed \"s/ machine='xenpv'>linux/>hvm/\" >/tmp/hvm.xml"))?;
     let refused = dom0.fails(&virsh("define /tmp/hvm.xml"), 1)?;
     ensure!(refused.contains("unsupported configuration: os type 'hvm'"), "{refused}");

@@ -1,11 +1,12 @@
 //! Settings: the properties of the service's group `config`, by the names of libvirtd.conf.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use svc::fmri::Fmri;
 use svc::repo::{Repo, RepoError, View};
 use svc::value::PropertyGroup;
+use xend::settings::{Reader, absolute};
 
 /// The service's instance.
 pub const FMRI: &str = "svc:/system/xvm/virtd:default";
@@ -83,7 +84,7 @@ impl Settings {
     /// Reads the settings from a property group. A value that can't be used is complained of and
     /// leaves the default.
     pub fn from_group(group: &PropertyGroup) -> (Self, Vec<String>) {
-        let mut reader = Reader { group, complaints: Vec::new() };
+        let mut reader = Reader::new(group);
         let mut it = Self::default();
         reader.read("unix-sock-dir", &mut it.unix_folder, absolute);
         reader.read("unix-sock-group", &mut it.unix_group, |name| Ok(name.to_owned()));
@@ -109,38 +110,6 @@ impl Settings {
         reader.read("loglevel", &mut it.loglevel, level);
         (it, reader.complaints)
     }
-}
-
-struct Reader<'g> {
-    group: &'g PropertyGroup,
-    complaints: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn read<T>(
-        &mut self,
-        name: &str,
-        slot: &mut T,
-        parse: impl Fn(&str) -> Result<T, &'static str>,
-    ) {
-        let Some(property) = self.group.props.get(name) else { return };
-        let parsed = match property.values.as_slice() {
-            [] => return,
-            [value] => parse(value).map_err(|reason| format!("\"{value}\" is {reason}")),
-            _ => Err("it has more than one value".to_owned()),
-        };
-        match parsed {
-            Ok(value) => *slot = value,
-            Err(reason) => {
-                self.complaints.push(format!("{GROUP}/{name}: {reason}; the default is used"));
-            }
-        }
-    }
-}
-
-fn absolute(text: &str) -> Result<PathBuf, &'static str> {
-    let path = Path::new(text);
-    if path.is_absolute() { Ok(path.to_owned()) } else { Err("no absolute path") }
 }
 
 fn mode(text: &str) -> Result<u32, &'static str> {

@@ -125,7 +125,7 @@ impl Settings {
     /// Reads the settings from a property group. A value that can't be used is complained of and
     /// leaves the default: a typing error in one setting must not take all guests' toolstack down.
     pub fn from_group(group: &PropertyGroup) -> (Self, Vec<String>) {
-        let mut reader = Reader { group, complaints: Vec::new() };
+        let mut reader = Reader::new(group);
         let mut settings = Self::default();
         reader.read("xend-unix-path", &mut settings.socket, absolute);
         reader.read("logfile", &mut settings.logfile, absolute);
@@ -190,13 +190,23 @@ impl Settings {
     }
 }
 
-struct Reader<'g> {
+/// Reads settings of a daemon out of a property group, one by one.
+#[derive(Debug)]
+pub struct Reader<'g> {
     group: &'g PropertyGroup,
-    complaints: Vec<String>,
+    /// What could not be used, and why.
+    pub complaints: Vec<String>,
 }
 
-impl Reader<'_> {
-    fn read<T>(
+impl<'g> Reader<'g> {
+    /// Reads from `group`.
+    pub fn new(group: &'g PropertyGroup) -> Self {
+        Self { group, complaints: Vec::new() }
+    }
+
+    /// Sets `slot` to what `parse` makes of a property; a property that isn't there, or can't be
+    /// used, leaves it.
+    pub fn read<T>(
         &mut self,
         name: &str,
         slot: &mut T,
@@ -218,7 +228,8 @@ impl Reader<'_> {
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+/// An absolute path.
+pub fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = Path::new(text);
     if path.is_absolute() { Ok(path.to_owned()) } else { Err("no absolute path") }
 }

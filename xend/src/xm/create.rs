@@ -54,7 +54,7 @@ fn run_create(xend: &mut Xend, parsed: &Parsed) -> Outcome {
 }
 
 /// The words with a `=` are variables; the other one is the file.
-fn arguments(parsed: &Parsed) -> Result<(String, Vec<String>), XmError> {
+pub(super) fn arguments(parsed: &Parsed) -> Result<(String, Vec<String>), XmError> {
     let (variables, mut files): (Vec<String>, Vec<String>) =
         parsed.words.iter().cloned().partition(|word| word.contains('='));
     files.extend(parsed.value("defconfig").map(str::to_owned));

@@ -6,6 +6,7 @@
 mod console;
 mod control;
 mod create;
+mod defined;
 mod getopt;
 mod help;
 mod host;
@@ -84,13 +85,16 @@ struct Command {
 const COMMANDS: &[&Command] = &[
     &console::CONSOLE,
     &create::CREATE,
+    &defined::DELETE,
     &control::DESTROY,
     &list::DOMID,
     &list::DOMNAME,
     &list::LIST,
+    &defined::NEW,
     &control::PAUSE,
     &control::REBOOT,
     &control::SHUTDOWN,
+    &defined::START,
     &control::UNPAUSE,
     &list::UPTIME,
     &list::VCPU_LIST,

@@ -75,7 +75,8 @@ fn build() -> Result<(PathBuf, PathBuf)> {
     let mut cargo = programs::cargo();
     cargo.args(["build", "--quiet", "--release", "--package", "virtd"]);
     cargo.args(["--bin", "virtd", "--example", "xend_stand_in"]);
-    let files = programs::executables(cargo)?;
+    // As for dom0, so that what is built for dom0 needs not be built again.
+    let files = programs::build_static(cargo)?;
     let file = |name: &str| {
         let file = files.iter().find(|file| file.file_name().is_some_and(|it| it == name));
         file.cloned().with_context(|| format!("cargo made no {name}"))

@@ -123,21 +123,20 @@ impl Session {
 
     /// A piece of a stream came in.
     pub fn stream(&self, packet: Packet) {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = || self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let header = packet.header;
-        // It may have ended while this was on its way.
-        let Some(console) = streams.get(&header.serial).cloned() else { return };
         if header.status == status::CONTINUE {
-            drop(streams);
+            // It may have ended while this was on its way.
+            let Some(console) = streams().get(&header.serial).cloned() else { return };
             if let Err(error) = console.write(&packet.payload) {
+                console.end();
                 self.outbox.push(packet::refusal(header, &Error::internal(error)));
             }
             return;
         }
-        // The client ends it, and waits to hear that it has ended.
-        streams.remove(&header.serial);
-        drop(streams);
-        console.end();
+        // The client ends it, and waits to hear that it has ended, whoever ended it first.
+        let ended = streams().remove(&header.serial);
+        ended.into_iter().for_each(|console| console.end());
         self.outbox.push(packet::message(header.stream(status::OK), |_| ()));
     }
 

@@ -80,7 +80,8 @@ fn main() {
         let file = "kernel='/boot/k'; memory=64; disk=['file:/x.img,xvda,w']; vif=['']";
         let name = format!("defined{guest}");
         let guest = parse(file, Source::CommandLine, &[], &name, Path::new("/"));
-        definitions.save(guest.expect("a guest").0).expect("a folder that can be written to");
+        let text = guest.expect("a guest").0.to_file();
+        std::fs::write(Path::new(folder).join(name), text).expect("a folder to write to");
     }
     let server = Server::bind(Path::new(socket)).expect("a socket");
     let stand_in = Arc::new(StandIn { definitions, running: number(running) });

@@ -89,8 +89,8 @@ pub fn domain(xml: &str) -> Result<GuestConfig> {
             None => {}
         }
     }
-    config.check().map_err(Error::unsupported)?;
-    Ok(config)
+    // Checked as xend will check it.
+    GuestConfig::from_sxp(&config.to_sxp()).map_err(Error::unsupported)
 }
 
 /// Reads one device.

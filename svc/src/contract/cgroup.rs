@@ -56,9 +56,15 @@ impl Cgroups {
     fn made(&self, id: Id) -> io::Result<PathBuf> {
         let folder = self.folder(id);
         match fs::create_dir(&folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(folder),
+            // Somebody has tidied up around us.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::create_dir(self.base())?;
+                fs::create_dir(&folder)?;
+            }
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        Ok(folder)
     }
 
     pub(super) fn take_in(&self, id: Id, pid: i32) -> io::Result<()> {

@@ -131,7 +131,7 @@ pub fn run(call: &Call) -> Result<u8, VerbError> {
     let overrides = matches!(prefix, Prefix::One | Prefix::Force);
     let chosen = enabled(call, &conf, &repo, &fmri, !overrides)?;
     if verb == Verb::Rcvar {
-        let value = if chosen { "YES" } else { "NO" };
+        let value = if chosen || overrides { "YES" } else { "NO" };
         let line = if call.rcvar.is_empty() {
             String::new()
         } else {

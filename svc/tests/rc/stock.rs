@@ -186,6 +186,7 @@ fn the_shipped_scripts_work_with_it() {
         ("console", "xenconsoled"),
         ("xenbackendd", "xenbackendd"),
         ("xend", "xend"),
+        ("virtd", "virtd"),
     ] {
         let root = Pair::new(&format!("{script}=YES\n")).stock;
         let text = fs::read_to_string(shipped.join(script)).unwrap();

@@ -32,14 +32,16 @@ pub(crate) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
         _ => return Err("not a kernel: neither ELF nor bzImage, nor compressed".into()),
     };
     match result {
-        Ok(()) => Ok(output.bytes),
+        Ok(()) => Ok(output.finish()),
         Err(reason) => Err(format!("damaged {name} data: {reason}")),
     }
 }
 
 /// What came out, and how much may.
 struct Output {
+    /// What came out, and behind it room that was used before.
     bytes: Vec<u8>,
+    done: usize,
     limit: usize,
 }
 
@@ -50,9 +52,14 @@ impl Output {
         let mut bytes = Vec::new();
         // A hint that lies costs no more than the truth could.
         if hint / 64 < packed.len() && hint <= limit {
-            bytes.reserve_exact(hint);
+            bytes.reserve_exact(hint + PIECE);
         }
-        Self { bytes, limit }
+        Self { bytes, done: 0, limit }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.done);
+        self.bytes
     }
 
     /// Has at most so many bytes more written, by something that says how many it wrote.
@@ -64,12 +71,13 @@ impl Output {
     where
         String: From<E>,
     {
-        let start = self.bytes.len();
-        self.bytes.resize(start + most, 0);
-        let result = write(&mut self.bytes[start..]);
-        self.bytes.truncate(start + *result.as_ref().unwrap_or(&0));
-        let count = result?;
-        if self.bytes.len() > self.limit {
+        let end = self.done + most;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let count = write(&mut self.bytes[self.done..end])?;
+        self.done += count;
+        if self.done > self.limit {
             return Err(format!("more than {} MiB unpacked", self.limit >> 20));
         }
         Ok(count)
@@ -104,9 +112,9 @@ fn gzip(packed: &[u8], output: &mut Output) -> Result<(), String> {
             other => return Err(text(other)),
         }
     }
-    output.bytes.truncate(done);
+    output.done = done;
     let (sum, _) = input.split_first_chunk().ok_or("its checksum is cut off")?;
-    match u32::from_le_bytes(*sum) == crc32fast::hash(&output.bytes) {
+    match u32::from_le_bytes(*sum) == crc32fast::hash(&output.bytes[..done]) {
         true => Ok(()),
         false => Err("its checksum is wrong".into()),
     }

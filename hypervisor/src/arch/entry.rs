@@ -254,12 +254,13 @@ syscall_entry:
     add rcx, r11
     cmp byte ptr [rcx], 0
     jne any_iret
-    mov r11, [rdx + {own_user_table}]
-    test r11, r11
-    jz any_iret
+    cmp qword ptr [rdx + {own_user_table}], 0
+    je any_iret
+    cmp byte ptr [rdx + {own_in_nmi}], 0
+    jne any_iret
     // Its stack, upwards: rax, r11, rcx, flags, rip, cs, rflags, rsp, ss.
     may_fault any_iret, "test dword ptr [rax + 24], {in_syscall}"
-    jz any_iret
+    jz whole_iret
     may_fault any_iret, "mov r11d, [rax + 40]"
     or r11d, 0xe000
     cmp r11d, {code_selector}
@@ -288,6 +289,44 @@ syscall_entry:
     mov rsp, [rdx - 48]
     mov rdx, [rdx - 24]
     sysretq
+
+    // The kernel returns to a program from anything else: rcx and r11 are kept, too.
+whole_iret:
+    may_fault any_iret, "mov r11d, [rax + 40]"
+    not r11d
+    test r11d, 3
+    jnz any_iret
+    may_fault any_iret, "mov r11d, [rax + 48]"
+    test r11d, 0x200
+    jz any_iret
+    and r11d, {user_flags}
+    mov [rdx + {at_rflags}], r11
+    may_fault any_iret, "mov r11, [rax + 32]"
+    mov [rdx + {at_rip}], r11
+    may_fault any_iret, "movzx r11d, word ptr [rax + 40]"
+    mov [rdx + {at_cs}], r11
+    may_fault any_iret, "movzx r11d, word ptr [rax + 64]"
+    or r11d, 3
+    mov [rdx + {at_ss}], r11
+    may_fault any_iret, "mov r11, [rax + 16]"
+    mov [rdx - 32], r11
+    may_fault any_iret, "mov r11, [rax + 8]"
+    mov [rdx - 40], r11
+    may_fault any_iret, "mov r11, [rax + 56]"
+    may_fault any_iret, "mov rax, [rax]"
+    mov [rdx + {at_rsp}], r11
+    mov byte ptr [rcx + 1], 0
+    mov rcx, [rdx + {own_user_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 0
+    mov cr3, rcx
+    mov rcx, [rdx - 32]
+    mov r11, [rdx - 40]
+    lea rsp, [rdx + {at_rip}]
+    mov rdx, [rdx - 24]
+    jmp guest_iret
 
     // A program's system call: its kernel is called (guest/bounce.rs).
 program_syscall:
@@ -385,10 +424,13 @@ syscall_data: .skip 16 * {processors}
     own_in_kernel = const own(offset_of!(Own, in_kernel)),
     own_kernel_table = const own(offset_of!(Own, kernel_table)),
     own_user_table = const own(offset_of!(Own, user_table)),
+    own_in_nmi = const own(offset_of!(Own, in_nmi)),
     own_kernel_sp = const own(offset_of!(Own, kernel_sp)),
     own_syscall = const own(offset_of!(Own, syscall.address)),
     own_syscall_masks = const own(offset_of!(Own, syscall.masks_events)),
     at_rip = const own(offset_of!(Own, frame.registers.rip)),
+    at_cs = const own(offset_of!(Own, frame.registers.cs)),
+    at_ss = const own(offset_of!(Own, frame.registers.ss)),
     at_rflags = const own(offset_of!(Own, frame.registers.rflags)),
     at_rsp = const own(offset_of!(Own, frame.registers.rsp)),
     r11 = const offset_of!(Registers, r11),

@@ -92,6 +92,9 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     let most = options.dom0_memory.max.map_or(u32::MAX.into(), |max| max >> 12).max(total);
     domain.max_frames.store(most, core::sync::atomic::Ordering::Relaxed);
     let memory = Memory { frames: populate(&domain, total), domain };
+    // What the kernel begins with is zero where nothing else is said; all other memory it finds as
+    // firmware left it, as on a machine of its own.
+    (0..layout.mapped.end).for_each(|pfn| memory::clear(memory.mfn(pfn)));
     for segment in loaded.segments() {
         memory.write(segment.physical, segment.bytes);
     }
@@ -111,7 +114,7 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     }
     start_vcpu(&memory, &layout);
     // The others are started by the kernel.
-    let count = vcpus(options.dom0_max_vcpus);
+    let count = vcpus(options);
     (1..count).for_each(|number| {
         memory.domain.add_vcpu(number).expect("memory for a vcpu");
     });
@@ -119,19 +122,20 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
 }
 
 /// How many vcpus dom0 has: as many as there are processors, if the administrator doesn't say.
-fn vcpus(asked: Option<u32>) -> usize {
-    let count = asked.map_or(processor::all().count(), |asked| asked as usize);
-    count.clamp(1, MAX_VCPUS)
+fn vcpus(options: &Options) -> usize {
+    let processors = processor::all().count();
+    let most = options.dom0_max_vcpus.map_or(usize::MAX, |most| most as usize);
+    processors.clamp(options.dom0_min_vcpus as usize, most).min(MAX_VCPUS)
 }
 
-/// Takes dom0's frames, in large runs as far as there are any.
+/// Takes dom0's frames, in large runs as far as there are any, as they are.
 fn populate(domain: &Domain, total: u64) -> alloc::vec::Vec<u64> {
     let mut frames = alloc::vec::Vec::with_capacity(total as usize);
     let mut run = 512;
     while (frames.len() as u64) < total {
         let pfn = frames.len() as u64;
         let count = u64::min(run, total - pfn);
-        match domain.take_frames(if count == run { run } else { 1 }, Some(pfn)) {
+        match domain.take_frames_as_they_are(if count == run { run } else { 1 }, Some(pfn)) {
             Ok(first) => frames.extend(first..first + if count == run { run } else { 1 }),
             Err(_) if run > 1 => run = 1,
             Err(_) => panic!("memory for domain 0 ran out"),

@@ -276,6 +276,15 @@ impl Domain {
 
     /// Gives the domain frames in a row, cleared; `pfn` is where it wants the first.
     pub fn take_frames(&self, count: u64, pfn: Option<u64>) -> Result<u64, Errno> {
+        self.take(count, pfn, true)
+    }
+
+    /// As [`Domain::take_frames`], with whatever is in them: for who may see all of it.
+    pub fn take_frames_as_they_are(&self, count: u64, pfn: Option<u64>) -> Result<u64, Errno> {
+        self.take(count, pfn, false)
+    }
+
+    fn take(&self, count: u64, pfn: Option<u64>, clear: bool) -> Result<u64, Errno> {
         if !host::count_frames(self.owner, count, self.max_frames.load(Ordering::Relaxed)) {
             return Err(ENOMEM);
         }
@@ -284,7 +293,9 @@ impl Domain {
             return Err(ENOMEM);
         };
         for offset in 0..count {
-            memory::clear(first + offset);
+            if clear {
+                memory::clear(first + offset);
+            }
             self.adopt(first + offset, pfn.map(|pfn| pfn.wrapping_add(offset)));
         }
         // Whoever destroys it has passed these frames by.

@@ -50,7 +50,7 @@ impl Dom0Memory {
     }
 }
 
-/// The first serial line, as `com1=BAUD[,DPS[,IO[,IRQ]]]` says; 8 data bits, no parity and one
+/// A serial line, as `com1=BAUD[,DPS[,IO[,IRQ]]]` and `com2=` say; 8 data bits, no parity and one
 /// stop bit are what it is set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serial {
@@ -63,8 +63,10 @@ pub struct Serial {
 impl Serial {
     /// Where a PC has its first one.
     pub const COM1: u16 = 0x3f8;
+    /// And its second.
+    pub const COM2: u16 = 0x2f8;
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, usual: u16) -> Option<Self> {
         let mut parts = text.split(',');
         let baud = match parts.next()? {
             "auto" => None,
@@ -72,28 +74,89 @@ impl Serial {
         };
         let format = parts.next().unwrap_or("8n1");
         let port = match parts.next() {
-            None => Self::COM1,
+            None => usual,
             Some(text) => u16::from_str_radix(text.strip_prefix("0x")?, 16).ok()?,
         };
         (format == "8n1").then_some(Self { baud, port })
     }
 }
 
-impl Default for Serial {
+/// Where output goes, as `console=` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outputs {
+    /// The first serial line.
+    pub com1: bool,
+    /// The second.
+    pub com2: bool,
+    /// The screen, as long as domain 0 does not have it.
+    pub vga: bool,
+}
+
+impl Outputs {
+    fn parse(text: &str) -> Option<Self> {
+        let mut outputs = Self { com1: false, com2: false, vga: false };
+        for part in text.split(',') {
+            match part {
+                // Which half of a shared line is the hypervisor's is for others to say.
+                "com1" | "com1H" | "com1L" => outputs.com1 = true,
+                "com2" | "com2H" | "com2L" => outputs.com2 = true,
+                "vga" => outputs.vga = true,
+                "none" => (),
+                _ => return None,
+            }
+        }
+        Some(outputs)
+    }
+}
+
+impl Default for Outputs {
     fn default() -> Self {
-        Self { baud: None, port: Self::COM1 }
+        Self { com1: true, com2: false, vga: true }
+    }
+}
+
+/// Which key, typed three times with control, changes who hears what is typed: `conswitch=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// The key's code.
+    pub key: u8,
+    /// The hypervisor hears what is typed at first.
+    pub is_for_us: bool,
+}
+
+impl Switch {
+    fn parse(text: &str) -> Option<Self> {
+        let (letter, rest) = text.split_at_checked(1)?;
+        let letter = letter.as_bytes()[0].to_ascii_lowercase();
+        let is_letter = letter.is_ascii_lowercase() && matches!(rest, "" | "x");
+        is_letter.then(|| Self { key: letter - b'a' + 1, is_for_us: rest == "x" })
+    }
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self { key: 1, is_for_us: false }
     }
 }
 
 /// Everything that the command line decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// dom0's memory.
     pub dom0_memory: Dom0Memory,
     /// dom0's processors at most.
     pub dom0_max_vcpus: Option<u32>,
-    /// The serial line.
-    pub serial: Serial,
+    /// And at least, however few the machine has.
+    pub dom0_min_vcpus: u32,
+    /// Where output goes.
+    pub outputs: Outputs,
+    com: [Serial; 2],
+    /// What changes who hears what is typed.
+    pub switch: Switch,
+    /// Processors that are used at most.
+    pub max_processors: Option<usize>,
+    /// Memory above this address is not used.
+    pub memory_limit: Option<u64>,
     /// After a crash the machine stays as it is.
     pub noreboot: bool,
 }
@@ -114,7 +177,33 @@ impl fmt::Display for Complaint<'_> {
     }
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        let com = [Serial::COM1, Serial::COM2].map(|port| Serial { baud: None, port });
+        Self {
+            dom0_memory: Dom0Memory::default(),
+            dom0_max_vcpus: None,
+            dom0_min_vcpus: 1,
+            outputs: Outputs::default(),
+            com,
+            switch: Switch::default(),
+            max_processors: None,
+            memory_limit: None,
+            noreboot: false,
+        }
+    }
+}
+
 impl Options {
+    /// The serial line that is used, if any is.
+    pub fn serial(&self) -> Option<Serial> {
+        match self.outputs {
+            Outputs { com1: true, .. } => Some(self.com[0]),
+            Outputs { com2: true, .. } => Some(self.com[1]),
+            _ => None,
+        }
+    }
+
     /// Reads a command line; `complain` hears of what isn't obeyed.
     pub fn parse<'a>(line: &'a str, mut complain: impl FnMut(Complaint<'a>)) -> Self {
         let mut options = Self::default();
@@ -134,18 +223,59 @@ impl Options {
     fn set(&mut self, name: &str, value: &str) -> Option<bool> {
         match name {
             "dom0_mem" => self.dom0_memory = Dom0Memory::parse(value)?,
-            "dom0_max_vcpus" => self.dom0_max_vcpus = Some(value.parse().ok()?),
-            "com1" => self.serial = Serial::parse(value)?,
+            "dom0_max_vcpus" => {
+                (self.dom0_min_vcpus, self.dom0_max_vcpus) = vcpus(value)?;
+            }
+            "com1" => self.com[0] = Serial::parse(value, Serial::COM1)?,
+            "com2" => self.com[1] = Serial::parse(value, Serial::COM2)?,
+            "console" => self.outputs = Outputs::parse(value)?,
+            "conswitch" => self.switch = Switch::parse(value)?,
+            "maxcpus" => self.max_processors = Some(value.parse().ok().filter(|most| *most > 0)?),
+            "nosmp" => self.max_processors = boolean(value)?.then_some(1),
+            // There is one scheduler.
+            "sched" => (value == "credit").then_some(())?,
+            "mem" => self.memory_limit = Some(size(value)?),
             "noreboot" => self.noreboot = boolean(value)?,
             "no-noreboot" => self.noreboot = false,
-            "reboot" => self.noreboot = value == "no",
-            // All output goes to the first serial line, and all of it is wanted.
-            "console" | "loglvl" | "guest_loglvl" | "sync_console" | "console_timestamps" => {}
+            // The ways to reset are tried one after the other, whichever is asked for.
+            "reboot" => self.noreboot = reboot(value)?,
+            // All is printed, at once, and without the time.
+            "loglvl" | "guest_loglvl" => level(value)?,
+            "sync_console" => _ = boolean(value)?,
+            // There is no screen to keep when domain 0 takes it over.
+            "vga" => (),
             name if name.starts_with('/') => {}
             _ => return Some(false),
         }
         Some(true)
     }
+}
+
+/// `dom0_max_vcpus=[MIN]-[MAX]`, or `=COUNT` for both.
+fn vcpus(text: &str) -> Option<(u32, Option<u32>)> {
+    let number = |text: &str| text.parse::<u32>().ok().filter(|count| *count > 0);
+    let (min, max) = match text.split_once('-') {
+        None => (number(text)?, Some(number(text)?)),
+        Some((min, "")) => (number(min)?, None),
+        Some(("", max)) => (1, Some(number(max)?)),
+        Some((min, max)) => (number(min)?, Some(number(max)?)),
+    };
+    max.is_none_or(|max| min <= max).then_some((min, max))
+}
+
+/// `reboot=WAY[,KIND]`; true for `n`, no reset after a crash.
+fn reboot(text: &str) -> Option<bool> {
+    let (way, kind) = text.split_once(',').unwrap_or((text, "cold"));
+    let known =
+        |text: &str, letters: &str| text.chars().next().is_some_and(|c| letters.contains(c));
+    let is_known = known(way, "ntkapPewc") && known(kind, "wc");
+    is_known.then(|| way.starts_with('n'))
+}
+
+/// `loglvl=LEVEL[/LEVEL]`
+fn level(text: &str) -> Option<()> {
+    const LEVELS: [&str; 6] = ["none", "error", "warning", "info", "debug", "all"];
+    text.split('/').all(|level| LEVELS.contains(&level)).then_some(())
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -168,7 +298,7 @@ mod tests {
         let line = "/xen.gz dom0_mem=65536 com1=115200,8n1 frob=1 dom0_max_vcpus=x -- noreboot";
         let options = Options::parse(line, |complaint| complaints.push(complaint.to_string()));
         assert_eq!(options.dom0_memory.of(1 << 40), 64 << 20);
-        assert_eq!(options.serial, Serial { baud: Some(115_200), port: 0x3f8 });
+        assert_eq!(options.serial(), Some(Serial { baud: Some(115_200), port: 0x3f8 }));
         assert!(!options.noreboot);
         let expected =
             ["unknown option 'frob=1' ignored", "bad value in option 'dom0_max_vcpus=x' ignored"];
@@ -189,10 +319,50 @@ mod tests {
 
     #[test]
     fn serial_lines_are_plain() {
-        assert_eq!(Serial::parse("auto"), Some(Serial::default()));
-        assert_eq!(Serial::parse("9600,8n1,0x2f8").unwrap().port, 0x2f8);
+        let parse = |text| Serial::parse(text, Serial::COM1);
+        assert_eq!(parse("auto"), Some(Serial { baud: None, port: 0x3f8 }));
+        assert_eq!(parse("9600,8n1,0x2f8").unwrap().port, 0x2f8);
         for bad in ["", "9", "115200,7e1", "115200,8n1,2f8", "999999"] {
-            assert_eq!(Serial::parse(bad), None, "{bad}");
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    fn parsed(line: &str) -> Options {
+        Options::parse(line, |complaint| panic!("{complaint}"))
+    }
+
+    #[test]
+    fn output_goes_where_it_should() {
+        let serial = |line: &str| parsed(line).serial().map(|serial| serial.port);
+        assert_eq!(serial(""), Some(0x3f8));
+        assert_eq!(serial("console=com2 com2=9600"), Some(0x2f8));
+        assert_eq!(serial("console=vga"), None);
+        assert_eq!(serial("console=none"), None);
+        assert!(parsed("console=vga,com1").outputs.vga);
+        assert!(!parsed("console=com1").outputs.vga);
+        let switch = |line: &str| parsed(line).switch;
+        assert_eq!(switch("conswitch=a"), Switch { key: 1, is_for_us: false });
+        assert_eq!(switch("conswitch=Bx"), Switch { key: 2, is_for_us: true });
+    }
+
+    #[test]
+    fn counts_and_ways_are_read() {
+        let vcpus = |line: &str| {
+            let options = parsed(line);
+            (options.dom0_min_vcpus, options.dom0_max_vcpus)
+        };
+        assert_eq!(vcpus("dom0_max_vcpus=4"), (4, Some(4)));
+        assert_eq!(vcpus("dom0_max_vcpus=2-3"), (2, Some(3)));
+        assert_eq!(vcpus("dom0_max_vcpus=-3"), (1, Some(3)));
+        assert_eq!(vcpus("dom0_max_vcpus=2-"), (2, None));
+        assert!(parsed("reboot=n").noreboot && parsed("noreboot").noreboot);
+        assert!(!parsed("reboot=acpi,warm").noreboot);
+        assert_eq!(parsed("maxcpus=2").max_processors, Some(2));
+        assert_eq!(parsed("mem=1G loglvl=all/info nosmp").memory_limit, Some(1 << 30));
+        for bad in ["dom0_max_vcpus=3-2", "reboot=q", "loglvl=loud", "conswitch=1", "maxcpus=0"] {
+            let mut complaints = 0;
+            Options::parse(bad, |complaint| complaints += i32::from(complaint.is_bad_value));
+            assert_eq!(complaints, 1, "{bad}");
         }
     }
 }

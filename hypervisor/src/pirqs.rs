@@ -255,3 +255,13 @@ pub fn handled(number: u32) -> Result<(), Errno> {
 pub fn needs_end(number: u32) -> Result<bool, Errno> {
     if number as usize >= COUNT { Err(EINVAL) } else { Ok(is_level(number as usize)) }
 }
+
+/// Shows those that come from anything.
+pub fn show() {
+    let table = TABLE.lock();
+    for (number, pirq) in table.pirqs.iter().enumerate() {
+        if let Some(source) = pirq.source {
+            log!(" {number}: {source:?}, vector {:?}, level {}", pirq.vector, is_level(number));
+        }
+    }
+}

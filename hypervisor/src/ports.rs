@@ -4,18 +4,19 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86_64::instructions::port::Port;
 
-use crate::arch::pci;
+use crate::arch::{console, pci};
 use crate::domain::Domain;
 
-/// Ports that are the hypervisor's own: interrupt controllers, the serial line, the reset register.
-const OURS: [core::ops::Range<u16>; 4] = [0x20..0x22, 0xa0..0xa2, 0x3f8..0x400, 0xcf9..0xcfa];
+/// Ports that are the hypervisor's own, beside its serial line: interrupt controllers, the reset
+/// register.
+const OURS: [core::ops::Range<u16>; 3] = [0x20..0x22, 0xa0..0xa2, 0xcf9..0xcfa];
 
 /// Whether a domain has what is behind a port.
 fn has(domain: &Domain, port: u16, size: u8) -> bool {
     let end = port.checked_add(u16::from(size));
     let touches =
         |ours: &core::ops::Range<u16>| end.is_none_or(|end| port < ours.end && ours.start < end);
-    domain.is_privileged && !OURS.iter().any(touches)
+    domain.is_privileged && !OURS.iter().any(touches) && !touches(&console::ports())
 }
 
 /// PCI's configuration: an address, then data. Dom0's address is its own.

@@ -8,7 +8,7 @@ use hypervisor::options::Options;
 use spin::Once;
 
 use crate::arch::memory::BootMemory;
-use crate::arch::{self, memory};
+use crate::arch::{self, memory, vga};
 use crate::dom0::{self, File};
 use crate::{frames, log, print, scheduler, shutdown, time};
 
@@ -66,21 +66,23 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     log!("Domain 0's command line: {}", line.text());
     let (kernel, ramdisk) = (File::from(kernel), rest.first().map(File::from));
     arch::init_platform(&BootMemory, &info);
-    take_memory(&info);
+    take_memory(&info, options.memory_limit);
     time::init();
-    log!("{} processors", arch::start_processors());
+    log!("{} processors", arch::start_processors(options.max_processors));
     let domain = dom0::build(&options, kernel, ramdisk, line.text());
     for module in info.modules() {
         (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);
     }
     log!("{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
+    // The screen is domain 0's from now on.
+    vga::set(false);
     time::show_wall_clock(&domain);
     scheduler::go_on(&domain);
     scheduler::run()
 }
 
 /// Takes all memory over but what is in use.
-fn take_memory(info: &BootInfo) {
+fn take_memory(info: &BootInfo, limit: Option<u64>) {
     let mut map = info.memory.clone();
     let mut in_use = |start: u64, end: u64| {
         map.set(Region { start, end, kind: Kind::Reserved }).expect("the memory map has room");
@@ -89,6 +91,9 @@ fn take_memory(info: &BootInfo) {
     in_use(0, memory::image_end().next_multiple_of(4096));
     for module in info.modules() {
         in_use(module.start & !4095, module.end.next_multiple_of(4096));
+    }
+    if let Some(limit) = limit.filter(|limit| *limit < info.memory.top()) {
+        in_use(limit & !4095, info.memory.top());
     }
     frames::init(map, info.memory.clone());
 }

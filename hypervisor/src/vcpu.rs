@@ -374,6 +374,12 @@ impl Vcpu {
         unsafe { &mut *self.own.get() }
     }
 
+    /// Its registers when it last entered the hypervisor; they may be half changed, if it runs.
+    pub fn last_registers(&self) -> Registers {
+        // SAFETY: numbers that are only shown; they are read from memory that lives as long.
+        unsafe { (&raw const (*self.own.get()).frame.registers).read_volatile() }
+    }
+
     /// A pointer to it.
     pub fn own_pointer(&self) -> *mut Own {
         self.own.get()

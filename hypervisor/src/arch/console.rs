@@ -1,11 +1,15 @@
-//! The serial line: a 16550 UART (National Semiconductor PC16550D data sheet).
+//! Where is printed, and what was typed: the serial line, a 16550 UART (National Semiconductor
+//! PC16550D data sheet), and the screen.
 
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use crate::lock::Mutex;
-use hypervisor::options::Serial;
+use hypervisor::options::{Options, Serial};
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::instructions::port::Port;
+
+use super::vga::{self, Screen};
 
 /// The input clock divided by 16.
 const BASE_BAUD: u32 = 115_200;
@@ -16,10 +20,14 @@ const PATIENCE: u32 = 100_000;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
 
 struct Uart {
+    /// The first of its ports; 0 if none is used.
     port: u16,
 }
 
 static CONSOLE: Mutex<Uart> = Mutex::new(Uart { port: Serial::COM1 });
+static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
+/// As in [`Uart`], to be read without the lock.
+static PORT: AtomicU16 = AtomicU16::new(Serial::COM1);
 
 impl Uart {
     fn write(&mut self, register: u16, value: u8) {
@@ -48,6 +56,9 @@ impl Uart {
     }
 
     fn send(&mut self, byte: u8) {
+        if self.port == 0 {
+            return;
+        }
         for _ in 0..PATIENCE {
             if self.read(5) & TRANSMITTER_EMPTY != 0 {
                 return self.write(0, byte);
@@ -69,9 +80,27 @@ impl Write for Uart {
     }
 }
 
-/// Sets the line up as the command line says.
-pub fn set_up(serial: &Serial) {
-    without_interrupts(|| CONSOLE.lock().set_up(serial));
+/// Sets all up as the command line says.
+pub fn set_up(options: &Options) {
+    vga::set(options.outputs.vga);
+    let mut typed = TYPED.lock();
+    (typed.switch, typed.is_for_us) = (options.switch.key, options.switch.is_for_us);
+    without_interrupts(|| match options.serial() {
+        Some(serial) => {
+            PORT.store(serial.port, Ordering::Relaxed);
+            CONSOLE.lock().set_up(&serial);
+        }
+        None => {
+            PORT.store(0, Ordering::Relaxed);
+            CONSOLE.lock().port = 0;
+        }
+    });
+}
+
+/// The ports of the serial line that is used.
+pub fn ports() -> core::ops::Range<u16> {
+    let port = PORT.load(Ordering::Relaxed);
+    if port == 0 { 0..0 } else { port..port + 8 }
 }
 
 /// What was printed last, for tools: a ring, of which the newest bytes are kept.
@@ -124,6 +153,7 @@ pub fn print(arguments: fmt::Arguments<'_>) {
     without_interrupts(|| {
         LOG.lock().write_fmt(arguments).unwrap_or(());
         CONSOLE.lock().write_fmt(arguments).unwrap_or(());
+        SCREEN.lock().write_fmt(arguments).unwrap_or(());
     });
 }
 
@@ -133,21 +163,26 @@ pub fn write_text(text: &str) {
 }
 
 /// What was typed and not yet read.
-static TYPED: Mutex<Typed> =
-    Mutex::new(Typed { bytes: [0; 256], start: 0, count: 0, switches: 0, is_for_us: false });
+static TYPED: Mutex<Typed> = Mutex::new(Typed {
+    bytes: [0; 256],
+    start: 0,
+    count: 0,
+    switch: 1,
+    switches: 0,
+    is_for_us: false,
+});
 
 struct Typed {
     bytes: [u8; 256],
     start: usize,
     count: usize,
-    /// How often the switch was typed just now.
+    /// Typed three times in a row it changes who hears what is typed: dom0 or the hypervisor.
+    switch: u8,
+    /// How often that was typed just now.
     switches: u8,
     /// The hypervisor hears what is typed.
     is_for_us: bool,
 }
-
-/// Typed three times in a row it changes who hears what is typed: dom0 or the hypervisor.
-const SWITCH: u8 = 1;
 
 /// Takes what was typed from the line. True if there is anything for dom0; `key` is told what is
 /// for the hypervisor.
@@ -155,15 +190,17 @@ pub fn poll(mut key: impl FnMut(u8)) -> bool {
     let mut is_any = false;
     while let Some(byte) = take() {
         let mut typed = TYPED.lock();
-        if byte == SWITCH && typed.switches < 2 {
+        let switch = typed.switch;
+        if byte == switch && typed.switches < 2 {
             // Kept back until what follows says what it meant.
             typed.switches += 1;
-        } else if byte == SWITCH {
+        } else if byte == switch {
             typed.switches = 0;
             typed.is_for_us = !typed.is_for_us;
             let whom = if typed.is_for_us { "the hypervisor" } else { "domain 0" };
             drop(typed);
-            crate::log!("*** Serial input to {whom} (type 'CTRL-a' three times to switch)");
+            let letter = char::from(b'a' + switch.wrapping_sub(1));
+            crate::log!("*** Serial input to {whom} (type 'CTRL-{letter}' three times to switch)");
         } else {
             let kept = core::mem::take(&mut typed.switches);
             if typed.is_for_us {
@@ -171,7 +208,7 @@ pub fn poll(mut key: impl FnMut(u8)) -> bool {
                 key(byte);
                 continue;
             }
-            (0..kept).for_each(|_| is_any |= typed.push(SWITCH));
+            (0..kept).for_each(|_| is_any |= typed.push(switch));
             is_any |= typed.push(byte);
         }
     }
@@ -181,7 +218,7 @@ pub fn poll(mut key: impl FnMut(u8)) -> bool {
 fn take() -> Option<u8> {
     const DATA_READY: u8 = 1;
     let mut uart = CONSOLE.lock();
-    (uart.read(5) & DATA_READY != 0).then(|| uart.read(0))
+    (uart.port != 0 && uart.read(5) & DATA_READY != 0).then(|| uart.read(0))
 }
 
 impl Typed {
@@ -221,10 +258,11 @@ pub fn break_lock() {
     unsafe {
         CONSOLE.force_unlock();
         LOG.force_unlock();
+        SCREEN.force_unlock();
     }
 }
 
-/// Prints to the serial line.
+/// Prints to the serial line and the screen.
 #[macro_export]
 macro_rules! print {
     ($($argument:tt)*) => { $crate::arch::console::print(format_args!($($argument)*)) };

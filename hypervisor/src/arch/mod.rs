@@ -23,6 +23,7 @@ mod smp;
 pub mod state;
 pub mod time;
 mod traps;
+pub mod vga;
 
 use hypervisor::multiboot::{BootInfo, Memory};
 use hypervisor::options::Options;
@@ -31,7 +32,7 @@ use crate::log;
 
 /// Sets up what traps need; called once, before anything may trap.
 pub fn init(options: &Options) {
-    console::set_up(&options.serial);
+    console::set_up(options);
     let processor = processor::prepare_first();
     processor.descriptors.load();
     entry::load(processor.number);
@@ -51,10 +52,13 @@ pub fn init_platform(memory: &dyn Memory, info: &BootInfo) {
     pci::report();
 }
 
-/// Starts the other processors, and says how many there are then. Each runs vcpus as soon
-/// as there are any.
-pub fn start_processors() -> usize {
-    let stack = |number| processor::prepare_other(number).map(|(_, stack)| stack);
+/// Starts the other processors, so many as are wanted at most, and says how many there are then. Each
+/// runs vcpus as soon as there are any.
+pub fn start_processors(most: Option<usize>) -> usize {
+    let stack = |number| {
+        let is_wanted = most.is_none_or(|most| number < most);
+        is_wanted.then(|| processor::prepare_other(number))?.map(|(_, stack)| stack)
+    };
     smp::start(stack, |number| {
         processor::this().descriptors.load();
         entry::load(number);

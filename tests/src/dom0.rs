@@ -36,6 +36,10 @@ pub struct Boot {
     pub toolstack: Toolstack,
     /// What the machine is built of.
     pub model: Model,
+    /// Options of the hypervisor, beside those that are always given.
+    pub hypervisor_options: &'static str,
+    /// The cases end the machine: it is not powered off behind them.
+    pub ends: bool,
     /// Boot the image that `cargo xtask image` makes, and type this at GRUB's menu.
     pub image: Option<&'static str>,
 }
@@ -50,6 +54,8 @@ impl Default for Boot {
             hypervisor: Hypervisor::Xen,
             toolstack: Toolstack::Escalus,
             model: Model::default(),
+            hypervisor_options: "",
+            ends: false,
             image: None,
         }
     }
@@ -121,6 +127,7 @@ impl Dom0 {
             bare: boot.bare,
             kept_disk: boot.kept_disk.clone(),
             model: boot.model.clone(),
+            hypervisor_options: boot.hypervisor_options,
         };
         if boot.image.is_some() {
             options.model.cd = Some(std::path::absolute(image::make(&images)?)?);
@@ -220,6 +227,26 @@ impl Dom0 {
         let status = self.machine.wait_for(POWEROFF_TIMEOUT)?;
         ensure!(status.success(), "the emulator ended with {status}");
         Ok(())
+    }
+
+    /// Types at the console, of which dom0 and the hypervisor share the keys.
+    pub fn type_at_console(&self, keys: &str) -> Result<()> {
+        self.machine.type_at_console(keys)
+    }
+
+    /// Waits until a text is on the console.
+    pub fn wait_for_console(&mut self, text: &str) -> Result<()> {
+        self.machine.wait_for_console(text, COMMAND_TIMEOUT)
+    }
+
+    /// Starts a command whose answer nobody waits for.
+    pub fn start(&mut self, command: &str) {
+        let _ = self.agent.run(command, Duration::from_secs(2), |_, _| Ok(()));
+    }
+
+    /// Waits until the machine ends by itself.
+    pub fn wait_for_end(&mut self) -> Result<()> {
+        self.machine.wait_for(COMMAND_TIMEOUT).map(drop)
     }
 
     /// What the console said so far: Xen and dom0's kernel.

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use crate::images::Images;
 use crate::project;
 
-/// dom0's memory in MiB; the guests get the rest.
+/// dom0's memory in MiB, or three quarters of what there is; the guests get the rest.
 const DOM0_MEMORY: u32 = 768;
 
 /// How long keys take until the machine has them all.
@@ -85,6 +85,8 @@ pub struct Options {
     pub kept_disk: Option<PathBuf>,
     /// What it is built of.
     pub model: Model,
+    /// Options of the hypervisor, beside those that are always given.
+    pub hypervisor_options: &'static str,
 }
 
 /// A running emulator. It is killed when this is dropped, and when this process dies.
@@ -206,7 +208,9 @@ fn command(options: &Options) -> Command {
         command.args(["-initrd", "dom0.cpio"]);
     } else {
         command.args(["-kernel", "hypervisor", "-append"]);
-        command.arg(format!("console=com1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"));
+        let memory = DOM0_MEMORY.min(options.memory / 4 * 3);
+        let more = options.hypervisor_options;
+        command.arg(format!("console=com1 dom0_mem={memory}M,max:{memory}M {more}"));
         command.args(["-initrd", "vmlinuz console=hvc0 quiet,dom0.cpio"]);
     }
     match options.console {

@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         bare: false,
         kept_disk: arguments.keep_disk.then(|| kept_disk(&images)).transpose()?,
         model: Model { cpu: arguments.cpu.clone(), ..Model::default() },
+        hypervisor_options: "",
     };
     if arguments.exec.is_none() {
         eprintln!("  boot: leave with `poweroff`; Ctrl-a x ends the emulator at once\n");

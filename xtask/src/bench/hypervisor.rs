@@ -131,7 +131,7 @@ fn prepare<'a>(peers: impl Iterator<Item = &'a Peer>) -> Result<Vec<(&'a Peer, T
 /// The program as the kernel's first process, and two modules that it loads.
 fn initramfs(packages: &Packages) -> Result<PathBuf> {
     let mut build = programs::cargo();
-    build.args(["build", "--quiet", "--release", "--package", "xtask", "--bin", "bench-dom0"]);
+    build.args(["build", "--quiet", "--release", "--package", "bench-dom0"]);
     let programs = programs::build_static(build)?;
     let program = programs.first().context("cargo made no bench-dom0")?;
     let mut tree = Tree::default();
@@ -195,7 +195,7 @@ fn parse(text: &str) -> Figures {
 
 const HEAD: &str = "# Our hypervisor beside Xen 4.17\n\n\
 Written by `cargo xtask bench hypervisor --write`: Debian's kernel and one small program\n\
-(`xtask/src/bin/bench-dom0.rs`) under our hypervisor, under stock Xen 4.17 and alone, on a processor\n\
+(`tests/bench`) under our hypervisor, under stock Xen 4.17 and alone, on a processor\n\
 that is emulated and counts instructions. Figures are instructions for each, but where they are\n\
 bytes. In brackets: how many times the kernel alone. The first ratio compares both as they protect\n\
 themselves from speculation when nobody says otherwise: Xen stuffs the return stack buffer on each\n\

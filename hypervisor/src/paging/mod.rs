@@ -10,6 +10,8 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads;
 
 pub use rules::{Error, Machine, Rules};
 pub use update::Outcome;

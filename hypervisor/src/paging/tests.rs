@@ -87,6 +87,13 @@ impl Model {
         Ok(())
     }
 
+    /// Of a table that was checked: its level, and how often it is used.
+    fn level(&self, mfn: u64) -> (Option<u8>, u64) {
+        let page = &self.pages[mfn as usize];
+        let (kind, count) = page.usage();
+        (kind.level().filter(|_| page.is_valid() && mfn != OTHERS_TABLE), count)
+    }
+
     fn table(&self, mfn: u64) -> [u64; 512] {
         self.entries.borrow()[mfn as usize]
     }
@@ -187,6 +194,10 @@ enum Act {
     Foreign(usize, u64),
     /// A flush that has nothing to do with it all.
     Flush(Owner),
+    /// A call that is begun and not made again, whatever it says.
+    Abandon(u64, u8),
+    /// One that changes a table, likewise.
+    AbandonUpdate(u64, usize, u64),
 }
 
 fn entry() -> impl Strategy<Value = u64> {
@@ -209,6 +220,8 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Update(mfn, index, entry)),
         3 => (0..USED, entry()).prop_map(|(index, entry)| Act::Foreign(index, entry)),
         1 => (GUEST..=OTHER).prop_map(Act::Flush),
+        1 => (0..FRAMES, 1_u8..5).prop_map(|(mfn, level)| Act::Abandon(mfn, level)),
+        1 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::AbandonUpdate(mfn, index, entry)),
     ]
 }
 
@@ -227,6 +240,19 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
     let mut walk = Walk::default();
     for act in acts {
         match act {
+            Act::Abandon(mfn, level) => {
+                if rules.get_table(mfn, level, &mut walk) == Ok(Outcome::Done) {
+                    pinned.push((mfn, level));
+                }
+                // Another call comes, which leaves the walk as it is.
+                continue;
+            }
+            Act::AbandonUpdate(mfn, index, value) => {
+                if let (Some(level @ 2..), 1..) = model.level(mfn) {
+                    let _ = rules.update_table((mfn, level), index, Entry(value), &mut walk);
+                }
+                continue;
+            }
             Act::Write(mfn, index, value) => {
                 if rules.get(mfn, GUEST, Use::Writable).is_ok() {
                     model.write(mfn, index, Entry(value));
@@ -241,13 +267,12 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
             Act::Unpin(at) => {
                 let at = at + 1;
                 if let Some((mfn, level)) = (at < pinned.len()).then(|| pinned.swap_remove(at)) {
+                    while rules.settle(&mut walk) == Outcome::Again {}
                     rules.put_table(mfn, level, &mut walk);
                 }
             }
             Act::Update(mfn, index, value) => {
-                let (kind, count) = model.pages[mfn as usize].usage();
-                let is_guests = mfn != OTHERS_TABLE && count > 0;
-                let (Some(level), true) = (kind.level(), is_guests) else { continue };
+                let (Some(level), 1..) = model.level(mfn) else { continue };
                 let new = Entry(value);
                 let _ = match level {
                     1 => rules.update_mapping(mfn, index, GUEST, |_| new).map(|_| ()),
@@ -264,6 +289,8 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
         model.check(&pinned)?;
         model.remember()?;
     }
+    while rules.settle(&mut walk) == Outcome::Again {}
+    model.check(&pinned)?;
     for index in 0..USED {
         prop_assert!(others.update_mapping(OTHERS_TABLE, index, GUEST, |_| Entry(0)).is_ok());
     }

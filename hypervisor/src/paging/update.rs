@@ -15,8 +15,10 @@ pub enum Outcome {
 }
 
 impl<M: Machine> Rules<'_, M> {
-    /// Finishes what an earlier call left to do.
+    /// Finishes what an earlier call left to do. A check that was not gone on with is undone: what it
+    /// counted would be nobody's.
     pub fn settle(&self, walk: &mut Walk) -> Outcome {
+        walk.cancel();
         match walk.is_pending() && walk.run(self) == Progress::Yielded {
             true => Outcome::Again,
             false => Outcome::Done,
@@ -25,8 +27,7 @@ impl<M: Machine> Rules<'_, M> {
 
     /// Counts a reference and a use of one of the domain's tables, which is checked if need be.
     pub fn get_table(&self, mfn: u64, level: u8, walk: &mut Walk) -> Result<Outcome, Error> {
-        if !walk.checks(mfn) {
-            walk.cancel();
+        if !walk.checks(mfn, level) {
             if self.settle(walk) == Outcome::Again {
                 return Ok(Outcome::Again);
             }
@@ -41,8 +42,10 @@ impl<M: Machine> Rules<'_, M> {
         }
     }
 
-    /// Drops a use and a reference of a table. What is left to do is in the walk.
+    /// Drops a use and a reference of a table. What is left to do is in the walk, which was settled
+    /// before: what it had to do would be lost.
     pub fn put_table(&self, mfn: u64, level: u8, walk: &mut Walk) {
+        debug_assert!(!walk.is_pending());
         match self.put_use(mfn) {
             Dropped::Done => self.put_reference(mfn),
             Dropped::Last => {
@@ -94,7 +97,7 @@ impl<M: Machine> Rules<'_, M> {
         walk: &mut Walk,
     ) -> Result<Outcome, Error> {
         if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
-            return Err(Error::NotPermitted);
+            return Err(Error::Invalid);
         }
         let old = self.machine.read(mfn, index);
         if new.is_present() {
@@ -108,7 +111,19 @@ impl<M: Machine> Rules<'_, M> {
             if self.get_table(new.mfn(), level - 1, walk)? == Outcome::Again {
                 return Ok(Outcome::Again);
             }
+        } else if self.settle(walk) == Outcome::Again {
+            return Ok(Outcome::Again);
         }
+        // What an earlier call had left may have been what the table was used by: it can be anything
+        // by now. The caller looks again.
+        let page = self.machine.page(mfn);
+        if !page.is_some_and(|page| page.is_table_of(level, self.owner)) {
+            if new.is_present() {
+                self.put_table(new.mfn(), level - 1, walk);
+            }
+            return Err(Error::Busy);
+        }
+        let old = self.machine.read(mfn, index);
         self.machine.write(mfn, index, new.adjusted(level));
         if old.is_present() {
             self.put_table(old.mfn(), level - 1, walk);

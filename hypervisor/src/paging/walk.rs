@@ -71,9 +71,10 @@ impl Walk {
         self.depth > 0
     }
 
-    /// Whether somebody waits for its check of that table.
-    pub fn checks(&self, mfn: u64) -> bool {
-        self.depth > 0 && self.is_check && self.steps[0].mfn == mfn
+    /// Whether somebody waits for its check of that frame as a table of that level.
+    pub fn checks(&self, mfn: u64, level: u8) -> bool {
+        let Step { mfn: checked, level: as_level, .. } = self.steps[0];
+        self.depth > 0 && self.is_check && (checked, as_level) == (mfn, level)
     }
 
     /// Nobody waits for the check any more: all is undone when it is run.

@@ -18,7 +18,6 @@ const CASES: &[Case] = &[
     ("xl_tells_of_it", xl_tells_of_it),
     ("xl_reboots_it", xl_reboots_it),
     ("xl_shuts_it_down", xl_shuts_it_down),
-    ("xl_plugs_vcpus_in_and_out", xl_plugs_vcpus_in_and_out),
     ("grub_boots_a_guest_from_its_disk", grub_boots_a_guest_from_its_disk),
     ("thirty_small_guests_answer", thirty_small_guests_answer),
     ("xl_destroys_one_that_has_just_begun", xl_destroys_one_that_has_just_begun),
@@ -114,7 +113,7 @@ fn xl_reboots_it(dom0: &mut Dom0) -> Outcome {
     let before = dom0.ok("xl domid rosaline")?;
     dom0.ok("xl reboot rosaline")?;
     let another = |output: &Output| output.status == 0 && output.stdout != before;
-    dom0.wait_for("xl domid rosaline", MINUTE, another)?;
+    dom0.wait_for("xl domid rosaline", 2 * MINUTE, another)?;
     dom0.wait_for_ping("10.0.0.2")
 }
 
@@ -127,19 +126,6 @@ fn xl_shuts_it_down(dom0: &mut Dom0) -> Outcome {
     let loops = dom0.ok("cat /sys/block/loop*/loop/backing_file 2>/dev/null || true")?;
     ensure!(loops.is_empty(), "{loops}");
     Ok(())
-}
-
-fn xl_plugs_vcpus_in_and_out(dom0: &mut Dom0) -> Outcome {
-    dom0.ok("xl create /etc/xen/escalus 'vcpus=2'")?;
-    dom0.wait_for_ping("10.0.0.3")?;
-    // One that is out has no processor.
-    let online = "xl vcpu-list escalus | awk 'NR > 1 && $4 != \"-\"' | wc -l";
-    for count in ["1", "2"] {
-        dom0.ok(&format!("xl vcpu-set escalus {count}"))?;
-        dom0.wait_for(online, MINUTE, |output| output.stdout.trim_end() == count)?;
-        dom0.wait_for_ping("10.0.0.3")?;
-    }
-    dom0.ok("xl destroy escalus").map(drop)
 }
 
 /// The kernel comes from the guest's disk, loaded by another PV kernel.

@@ -19,6 +19,8 @@ pub const OURS: &str = "escalus";
 
 /// There is one where systemd is process 1 (sd_booted(3)).
 const BOOTED_BY_SYSTEMD: &str = "/run/systemd/system";
+/// As runsvdir.c has it.
+const RUNSVDIR_MOST: usize = 1000;
 /// Services below one in the tree of dependencies, for supervisors that have such.
 const BRANCHES: usize = 10;
 /// How long `svc.configd` may take to answer, and manifests to be imported.
@@ -204,6 +206,9 @@ impl Peer for Runit {
     }
 
     fn prepare(&self, folder: &Path, services: &Services) -> Result<()> {
+        if services.count > RUNSVDIR_MOST {
+            bail!("runsvdir supervises {RUNSVDIR_MOST} services at most");
+        }
         S6.prepare(folder, services)
     }
 
@@ -235,8 +240,14 @@ impl Peer for Supervisord {
 
     fn prepare(&self, folder: &Path, services: &Services) -> Result<()> {
         let at = folder.display();
+        // It has three pipes to each, and each child closes as many files as there may be.
+        let files = 1024 + 3 * services.count;
+        let most = processes::most_files()?;
+        if files as u64 > most {
+            bail!("it needs {files} open files, and may have {most} here");
+        }
         let mut text = format!(
-            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds=65536\nminprocs=16384\n\
+            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nminfds={files}\nminprocs=16384\n\
              [unix_http_server]\nfile={at}/socket\n\
              [rpcinterface:supervisor]\n\
              supervisor.rpcinterface_factory=\

@@ -30,6 +30,11 @@ pub fn allow_files() -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit of open files")
 }
 
+/// How many open files a process may have here.
+pub fn most_files() -> Result<u64> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.1)
+}
+
 /// All descendants, and their names.
 pub fn descendants() -> Result<BTreeMap<i32, String>> {
     let mut parents = BTreeMap::new();

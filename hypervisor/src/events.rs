@@ -3,139 +3,18 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use hypervisor::channels::{Channels, Kind, PORTS, VIRQS, is_global};
 use hypervisor::fifo::Raised;
-use xen::abi::DomId;
-use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, Errno};
+use xen::abi::errno::{EINVAL, ENOENT, Errno};
 
 use crate::arch::memory;
 use crate::domain::{self, Domain};
 use crate::pirqs;
 use crate::vcpu::Vcpu;
 
-/// Ports with two levels of bits: 64 words of 64 (EVTCHN_2L_NR_CHANNELS).
-pub const PORTS: usize = 4096;
-/// Virtual interrupts (NR_VIRQS, xen.h).
-pub const VIRQS: u32 = 24;
 /// Where a shared page has the pending bits and the masks, in words (`struct shared_info`).
 const PENDING: usize = 2048 / 8;
 const MASKS: usize = 2560 / 8;
-
-/// What raises a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    /// Nothing: nobody has it.
-    #[default]
-    Free,
-    /// Nothing yet: that domain may bind to it.
-    Unbound(DomId),
-    /// A port of another domain.
-    Interdomain(DomId, u32),
-    /// A physical interrupt.
-    Physical(u32),
-    /// A virtual interrupt.
-    Virtual(u32),
-    /// The domain's own vcpus.
-    Ipi,
-}
-
-/// A port.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Port {
-    /// What raises it.
-    pub kind: Kind,
-    /// Which vcpu hears of it.
-    pub vcpu: usize,
-}
-
-/// A domain's ports.
-#[derive(Debug)]
-pub struct Channels {
-    ports: Vec<Port>,
-    /// So many at most.
-    limit: usize,
-}
-
-/// Virtual interrupts that one vcpu of a domain has for all.
-pub fn is_global(virq: u32) -> bool {
-    // Timer, debug and profiling are each vcpu's own.
-    !matches!(virq, 0 | 1 | 7 | 13)
-}
-
-impl Channels {
-    /// No ports, and at most that many later, port 0 included.
-    pub fn new(limit: usize) -> Self {
-        Self { ports: Vec::new(), limit: limit.min(PORTS) }
-    }
-
-    /// No port can be made any more.
-    pub fn seal(&mut self) {
-        self.limit = 0;
-    }
-
-    /// A port.
-    pub fn port(&mut self, number: u32) -> Option<&mut Port> {
-        self.ports.get_mut(number as usize).filter(|port| port.kind != Kind::Free)
-    }
-
-    /// All ports that something raises, or may.
-    pub fn all(&self) -> impl Iterator<Item = (u32, &Port)> {
-        let used = self.ports.iter().enumerate().skip(1);
-        used.filter(|(_, port)| port.kind != Kind::Free).map(|(number, port)| (number as u32, port))
-    }
-
-    /// Makes a port.
-    pub fn open(&mut self, kind: Kind, vcpu: usize) -> Result<u32, Errno> {
-        // Room for two: port 0 is none.
-        self.ports.try_reserve(2).map_err(|_| ENOMEM)?;
-        if self.ports.is_empty() {
-            self.ports.push(Port { kind: Kind::Unbound(u16::MAX), vcpu: 0 });
-        }
-        let port = Port { kind, vcpu };
-        let free = self.ports.iter().position(|port| port.kind == Kind::Free);
-        match free {
-            Some(number) => {
-                self.ports[number] = port;
-                Ok(number as u32)
-            }
-            None if self.ports.len() < self.limit => {
-                self.ports.push(port);
-                Ok(self.ports.len() as u32 - 1)
-            }
-            None => Err(ENOSPC),
-        }
-    }
-
-    /// Binds a virtual interrupt to a vcpu.
-    pub fn bind_virq(&mut self, virq: u32, vcpu: usize) -> Result<u32, Errno> {
-        if virq >= VIRQS || is_global(virq) && vcpu != 0 {
-            return Err(EINVAL);
-        }
-        if self.find(Kind::Virtual(virq), vcpu).is_some() {
-            return Err(EEXIST);
-        }
-        self.open(Kind::Virtual(virq), vcpu)
-    }
-
-    /// The port that something raises; global interrupts may have moved to any vcpu.
-    pub fn find(&self, kind: Kind, vcpu: usize) -> Option<u32> {
-        let any = match kind {
-            Kind::Virtual(virq) => is_global(virq),
-            Kind::Physical(_) => true,
-            _ => false,
-        };
-        let found = |port: &Port| port.kind == kind && (any || port.vcpu == vcpu);
-        self.ports.iter().position(found).map(|number| number as u32)
-    }
-
-    /// Closes a port; gives what it was.
-    pub fn close(&mut self, number: u32) -> Result<Kind, Errno> {
-        if number == 0 {
-            return Err(EINVAL);
-        }
-        let port = self.port(number).ok_or(EINVAL)?;
-        Ok(core::mem::take(port).kind)
-    }
-}
 
 impl Domain {
     fn pending(&self, word: usize) -> &'static AtomicU64 {

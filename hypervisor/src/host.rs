@@ -8,7 +8,7 @@ use hypervisor::paging::epoch::{Epoch, Epochs, Flushes};
 use hypervisor::paging::page::{Owner, Page};
 
 use crate::arch::processor::{self, Processor};
-use crate::arch::{memory, platform, shootdown};
+use crate::arch::{cpu, memory, platform, shootdown};
 use crate::{domain, frames, interrupts};
 
 /// All frames and processors.
@@ -90,7 +90,7 @@ impl Machine for Host {
 
     fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool {
         let is_privileged = FACTS[usize::from(owner)].is_privileged.load(Ordering::Relaxed);
-        let is_device = mfn < 0x100 || !frames::is_memory(mfn);
+        let is_device = mfn < 0x100 || !frames::is_memory(mfn) && mfn < cpu::physical_frames();
         is_privileged && is_device && !platform::is_interrupt_page(mfn << 12)
     }
 

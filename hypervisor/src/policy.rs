@@ -2,9 +2,10 @@
 
 use core::arch::x86_64::__cpuid_count;
 
+use hypervisor::debug;
+use hypervisor::paging::Outcome;
 use hypervisor::paging::entry::is_guest_address;
-use x86_64::registers::control::Cr2;
-use xen::abi::errno::{EINVAL, EPERM, Errno};
+use xen::abi::errno::{EINVAL, ENODEV, EPERM, Errno};
 
 use crate::arch::cpu;
 use crate::arch::memory;
@@ -161,8 +162,7 @@ pub fn read_msr(guest: &Guest<'_>, number: u32) -> Option<u64> {
         APIC_BASE => Some(0xfee0_0800 | if guest.vcpu.number == 0 { 0x100 } else { 0 }),
         MISC_ENABLE => Some(1 | 1 << 11 | 1 << 12),
         // Microcode's version, the platform's, machine checks': nothing there.
-        0x8b | 0x17 | 0x179 | 0x17a | 0x34 | 0xce | 0xc001_0015 | 0xc001_001f => Some(0),
-        0x1f2..=0x20f | 0x250..=0x26f | 0x2ff => None,
+        0x8b | 0x179 | 0x17a | 0x400..0x408 | 0xce | 0xc001_0015 | 0xc001_001f => Some(0),
         _ => None,
     }
 }
@@ -180,7 +180,8 @@ pub fn write_msr(guest: &mut Guest<'_>, number: u32, value: u64) -> bool {
         PAT => value == cpu::read_msr(PAT),
         EFER => value & !(1 << 12) == cpu::read_msr(EFER) & !(1 << 12),
         // Written by kernels that don't look whether it counts.
-        0x8b | 0x17 | MISC_ENABLE | APIC_BASE | TSC => guest.domain().is_privileged,
+        0x179 | 0x17a | 0x400..0x408 | 0xc001_0015 | 0xc001_001f => true,
+        MISC_ENABLE => guest.domain().is_privileged,
         _ => false,
     }
 }
@@ -196,50 +197,51 @@ pub fn read_control(guest: &Guest<'_>, number: u8) -> Option<u64> {
     }
 }
 
-/// Writes one; false if that isn't allowed.
-pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> bool {
+/// Writes one; none if that isn't allowed.
+pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> Option<Outcome> {
     match number {
-        0 => {
-            if (guest.own.cr0 ^ value) & !TASK_SWITCHED != 0 {
-                return false;
-            }
+        0 if (guest.own.cr0 ^ value) & !TASK_SWITCHED == 0 => {
             guest.own.cr0 = value;
             cpu::set_task_switched(value & TASK_SWITCHED != 0);
-            true
         }
         2 => {
             let place = guest.vcpu.info().fault_address();
             place.store(value, core::sync::atomic::Ordering::Relaxed);
-            Cr2::read_raw();
-            true
         }
-        3 => crate::hypercall::mmuext::new_base(guest, value >> 12).is_ok(),
+        3 => match crate::hypercall::mmuext::new_base(guest, value >> 12) {
+            Ok(()) => (),
+            Err(None) => return Some(Outcome::Again),
+            Err(Some(_)) => return None,
+        },
         4 => {
             // What the guest may think it turns on: the processor has what it has.
             guest.own.cr4 = value;
             memory::flush_all();
-            true
         }
-        _ => false,
+        _ => return None,
     }
+    Some(Outcome::Done)
 }
 
 /// The value of a debug register, if a guest may have it: addresses of the hypervisor can't be
-/// watched.
+/// watched, nor ports.
 pub fn debug(number: u8, value: u64) -> Result<u64, Errno> {
     match number {
         0..=3 if is_guest_address(value) => Ok(value),
         0..=3 => Err(EPERM),
-        6 if value >> 32 == 0 => Ok(value),
-        7 if value >> 32 == 0 && value & 1 << 13 == 0 => Ok(value),
-        _ => Err(EINVAL),
+        4..=7 if value >> 32 != 0 => Err(EINVAL),
+        4 | 6 => Ok(debug::status(value)),
+        5 | 7 => debug::control(value).ok_or(EPERM),
+        _ => Err(ENODEV),
     }
 }
 
 /// Writes a debug register.
 pub fn write_debug(guest: &mut Guest<'_>, number: u8, value: u64) -> Result<(), Errno> {
     let watched = state::watches(&guest.own.debug);
-    guest.own.debug[usize::from(number & 7)] = debug(number, value)?;
+    // 4 and 5 are other names of 6 and 7.
+    let place = if matches!(number, 4 | 5) { number + 2 } else { number & 7 };
+    guest.own.debug[usize::from(place)] = debug(number, value)?;
     if watched || state::watches(&guest.own.debug) {
         state::load_debug(&guest.own.debug);
     }

@@ -51,7 +51,7 @@ pub struct Own {
     pub syscall: Callback,
     /// Where events go.
     pub event: Callback,
-    /// Where it goes when what it wants to return to can't be returned to.
+    /// Where it wants to go when its segments can't be loaded. They stay loaded.
     pub failsafe: Callback,
     /// Where exceptions go.
     pub traps: Box<[TrapInfo; 256]>,

@@ -42,6 +42,12 @@ pub fn read_msr(number: u32) -> u64 {
     unsafe { x86_64::registers::model_specific::Msr::new(number).read() }
 }
 
+/// How many frames the processor can address: it faults at entries of page tables with more.
+pub fn physical_frames() -> u64 {
+    let bits = core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff;
+    1 << (bits - 12)
+}
+
 /// Sets or clears CR0.TS, which has the next use of the FPU trap.
 pub fn set_task_switched(set: bool) {
     // SAFETY: the hypervisor uses no FPU.

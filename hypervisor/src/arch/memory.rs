@@ -239,6 +239,12 @@ pub fn complete(mfn: u64, of_domain: u64) {
     set(mfn, slot(OF_DOMAIN, 4), Entry::new(of_domain, TABLE & !Entry::USER));
 }
 
+/// Has a complete table of level 4 show the machine-to-physical table to its guest, or not.
+pub fn show_machine_to_physical(mfn: u64, shown: bool) {
+    let index = slot(MACHINE_TO_PHYSICAL, 4);
+    set(mfn, index, if shown { read(root(), index) } else { Entry(0) });
+}
+
 /// Flags of what the hypervisor writes to, for itself only.
 pub const PRIVATE: u64 = DATA & !Entry::GLOBAL;
 

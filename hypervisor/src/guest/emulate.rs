@@ -1,5 +1,7 @@
 //! Privileged instructions of a PV kernel, which faults in ring 3 where it would not in ring 0.
 
+use hypervisor::paging::Outcome;
+
 use super::bounce::ARCHITECTURAL_IOPL;
 use super::memory;
 use super::writes::code;
@@ -68,8 +70,11 @@ pub fn privileged(guest: &mut Guest<'_>) -> bool {
         None if !guest.own.in_kernel => return false,
         None => (),
     }
-    let Some(used) = kernel(guest, code, rex) else { return false };
-    guest.registers().rip += prefixes + used;
+    match kernel(guest, code, rex) {
+        Some(Step::Over(used)) => guest.registers().rip += prefixes + used,
+        Some(Step::Again) => (),
+        None => return false,
+    }
     true
 }
 
@@ -95,9 +100,9 @@ fn port(guest: &mut Guest<'_>, code: &[u8], size: u8) -> Option<u64> {
     Some(used)
 }
 
-/// Whether the kernel or the program that runs is in a ring that may use ports.
+/// Whether the privilege level for ports lets who runs use them. The kernel is in ring 1 as far as
+/// that is concerned, unless it asked to be in ring 0.
 fn may_use_ports(guest: &Guest<'_>) -> bool {
-    // The kernel is in ring 1 as far as ports are concerned, unless it asked to be in ring 0.
     let ring = match (guest.own.in_kernel, guest.domain().assists(ARCHITECTURAL_IOPL)) {
         (true, true) => 0,
         (true, false) => 1,
@@ -166,41 +171,50 @@ fn fault(guest: &mut Guest<'_>, address: u64, is_write: bool) {
     guest.raise_page_fault(address, error);
 }
 
+/// What comes of an instruction.
+enum Step {
+    /// It was done, and has so many bytes behind its prefixes.
+    Over(u64),
+    /// It takes long: it is done again when what waits has been done.
+    Again,
+}
+
 /// What only kernels do.
-fn kernel(guest: &mut Guest<'_>, code: &[u8], rex: u8) -> Option<u64> {
+fn kernel(guest: &mut Guest<'_>, code: &[u8], rex: u8) -> Option<Step> {
+    use Step::Over;
     match *code {
-        // cli, sti: the guest's own mask is what counts.
-        [0xfa | 0xfb, ..] => Some(1),
+        // cli, sti: the guest's own mask is what counts, and its level whether it may.
+        [0xfa | 0xfb, ..] if may_use_ports(guest) => Some(Over(1)),
         [0x0f, 0x06, ..] => {
             guest.own.cr0 &= !8;
             cpu::set_task_switched(false);
-            Some(2)
+            Some(Over(2))
         }
         // xsetbv, for XCR0, the only one there is
         [0x0f, 0x01, 0xd1, ..] => {
             let registers = guest.registers();
             let value = registers.rdx << 32 | registers.rax & 0xffff_ffff;
             let is_known = registers.rcx as u32 == 0 && guest.own.cr4 & policy::CR4_OSXSAVE != 0;
-            (is_known && guest.own.state.set_components(value)).then_some(3)
+            (is_known && guest.own.state.set_components(value)).then_some(Over(3))
         }
-        // invd, wbinvd
-        [0x0f, 0x08 | 0x09, ..] => Some(2),
+        // wbinvd
+        [0x0f, 0x09, ..] => Some(Over(2)),
         [0x0f, 0x30, ..] => {
             let registers = guest.registers();
             let value = registers.rdx << 32 | registers.rax & 0xffff_ffff;
             let number = registers.rcx as u32;
-            policy::write_msr(guest, number, value).then_some(2)
+            policy::write_msr(guest, number, value).then_some(Over(2))
         }
         [0x0f, 0x32, ..] => {
             let number = guest.registers().rcx as u32;
             let value = policy::read_msr(guest, number)?;
             guest.registers().rax = value & 0xffff_ffff;
             guest.registers().rdx = value >> 32;
-            Some(2)
+            Some(Over(2))
         }
         [0x0f, 0xa2, ..] => {
             cpuid(guest);
-            Some(2)
+            Some(Over(2))
         }
         // mov to and from control registers, debug registers
         [0x0f, opcode @ 0x20..=0x23, operand, ..] if operand >> 6 == 3 => {
@@ -211,14 +225,16 @@ fn kernel(guest: &mut Guest<'_>, code: &[u8], rex: u8) -> Option<u64> {
                 0x21 => *guest.register(general) = *guest.own.debug.get(usize::from(special))?,
                 0x22 => {
                     let value = *guest.register(general);
-                    policy::write_control(guest, special, value).then_some(())?;
+                    if policy::write_control(guest, special, value)? == Outcome::Again {
+                        return Some(Step::Again);
+                    }
                 }
                 _ => {
                     let value = *guest.register(general);
                     policy::write_debug(guest, special, value).ok()?;
                 }
             }
-            Some(3)
+            Some(Over(3))
         }
         _ => None,
     }

@@ -4,7 +4,8 @@ use core::sync::atomic::Ordering;
 
 use x86_64::registers::control::Cr2;
 
-use super::{emulate, writes};
+use super::emulate;
+use super::writes::{self, code};
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::entry::{Registers, SYSCALL};
 use crate::arch::processor::{self, CHOOSE};
@@ -70,7 +71,7 @@ pub extern "C" fn stack_failed(registers: *mut Registers) -> *mut Registers {
 }
 
 /// From the entry code: what `iretq` was given can't be returned to. `fault` has the general
-/// registers, the vcpu's own the rest.
+/// registers and says why, the vcpu's own has the rest. It is as if the guest had faulted there.
 pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) -> *mut Registers {
     // What was pushed lies over the general registers' place.
     let general = *fault;
@@ -79,8 +80,7 @@ pub extern "C" fn return_failed(fault: &Registers, registers: *mut Registers) ->
     let place = guest.registers();
     let Registers { rip, cs, rflags, rsp, ss, .. } = *place;
     *place = Registers { rip, cs, rflags, rsp, ss, vector: 0, error: 0, ..general };
-    let to = guest.own.failsafe;
-    guest.call(to, cpu::segments());
+    guest.raise(general.vector as u8, Some(general.error));
     leave(guest)
 }
 
@@ -126,7 +126,7 @@ pub fn deliver(guest: &mut Guest<'_>) {
 }
 
 fn debug(guest: &mut Guest<'_>) {
-    guest.own.debug[6] = state::take_debug_status();
+    guest.own.debug[6] = hypervisor::debug::status(state::take_debug_status());
     guest.raise(1, None);
 }
 
@@ -134,9 +134,12 @@ fn debug(guest: &mut Guest<'_>) {
 fn page_fault(guest: &mut Guest<'_>, error: u32) {
     const HYPERVISOR: core::ops::Range<u64> = memory::MACHINE_TO_PHYSICAL..0xffff_8800_0000_0000;
     const WRITE_TO_PRESENT: u32 = 3;
+    const BY_USER: u32 = 4;
     let address = Cr2::read_raw();
     let window = guest.domain().window(guest.vcpu.number);
-    if (window..window + (32 << 12)).contains(&address) {
+    // The processor reads descriptors as ring 0, whoever uses a selector.
+    let reads_descriptor = error & BY_USER == 0;
+    if reads_descriptor && (window..window + (32 << 12)).contains(&address) {
         // A selector beyond what the guest set: as if the entry were empty.
         return guest.raise_protection((address - window) as u32 & 0xfffc);
     }
@@ -152,7 +155,11 @@ fn protection(guest: &mut Guest<'_>, error: u32) {
     const EXTERNAL: u32 = 1;
     const IN_IDT: u32 = 2;
     if error & (EXTERNAL | IN_IDT) == IN_IDT {
-        let vector = (error >> 3) as u8;
+        // The instruction says it, too, and the same on every processor and emulator.
+        let vector = match code(guest) {
+            ([0xcd, vector, ..], 2..) => vector,
+            _ => (error >> 3) as u8,
+        };
         let trap = guest.own.traps[usize::from(vector)];
         let ring = if guest.own.in_kernel { 1 } else { 3 };
         if trap.address != 0 && trap.flags & 3 >= ring {

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
-use hypervisor::paging::entry::is_guest_address;
-use xen::abi::errno::{EINVAL, ENOSYS};
+use hypervisor::paging::entry::is_canonical;
+use xen::abi::errno::{EINVAL, ENODEV, ENOSYS};
 use xen::abi::plain_structs;
 use xen::abi::vcpu::TrapInfo;
 
@@ -25,7 +25,7 @@ pub fn set_trap_table(guest: &mut Guest<'_>, list: u64) -> Answer {
         if trap.address == 0 {
             break;
         }
-        if !is_guest_address(trap.address) {
+        if !is_canonical(trap.address) {
             return Err(EINVAL.into());
         }
         trap.cs |= 3;
@@ -41,14 +41,18 @@ pub fn stack_switch(guest: &mut Guest<'_>, ss: u64, sp: u64) -> Answer {
     Ok(0)
 }
 
-/// Sets the three callbacks at once, the old way.
+/// Sets the three callbacks at once, the old way: one that can't be stays as it was.
 pub fn set_callbacks(guest: &mut Guest<'_>, event: u64, failsafe: u64, syscall: u64) -> Answer {
-    if ![event, failsafe, syscall].into_iter().all(is_guest_address) {
-        return Err(EINVAL.into());
+    if is_canonical(event) {
+        guest.own.event = Callback { address: event, masks_events: true };
     }
-    guest.own.event = Callback { address: event, masks_events: true };
-    guest.own.failsafe.address = failsafe;
-    guest.own.syscall.address = syscall;
+    for (callback, address) in
+        [(&mut guest.own.failsafe, failsafe), (&mut guest.own.syscall, syscall)]
+    {
+        if is_canonical(address) {
+            callback.address = address;
+        }
+    }
     Ok(0)
 }
 
@@ -70,15 +74,16 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
     if !matches!(command, REGISTER | UNREGISTER) {
         return Err(ENOSYS.into());
     }
-    let mut register: Register = memory::read(argument)?;
+    let register: Register = memory::read(argument)?;
     if command == UNREGISTER {
-        // Events and the failsafe callback can't be done without.
-        if matches!(register.kind, 0 | 1 | 4) {
-            return Err(EINVAL.into());
-        }
-        register.address = 0;
+        // Without these a kernel can't be; non-maskable interrupts it can do without.
+        return match register.kind {
+            0..=2 => Err(EINVAL.into()),
+            4 => Ok(0),
+            _ => Err(ENOSYS.into()),
+        };
     }
-    if !is_guest_address(register.address) {
+    if !is_canonical(register.address) {
         return Err(EINVAL.into());
     }
     let masks_events = register.flags & MASK_EVENTS != 0;
@@ -107,19 +112,20 @@ pub fn fpu_taskswitch(guest: &mut Guest<'_>, set: u32) -> Answer {
 
 /// Sets a debug register.
 pub fn set_debug(guest: &mut Guest<'_>, number: u32, value: u64) -> Answer {
-    let number = u8::try_from(number).map_err(|_| EINVAL)?;
+    let number = u8::try_from(number).map_err(|_| ENODEV)?;
     policy::write_debug(guest, number, value)?;
     Ok(0)
 }
 
-/// Reads a debug register.
+/// Reads a debug register; 4 and 5 are other names of 6 and 7.
 pub fn get_debug(guest: &mut Guest<'_>, number: u32) -> Answer {
-    guest.own.debug.get(number as usize).copied().ok_or(EINVAL.into())
+    let number = if matches!(number, 4 | 5) { number + 2 } else { number };
+    guest.own.debug.get(number as usize).copied().ok_or(ENODEV.into())
 }
 
-/// What guests may ask for: 4 GiB segments, writable page tables, IOPL, runstate's flag, strict m2p;
-/// 1 and 3 are 32-bit's (VMASST_TYPE_*, xen.h).
-pub const ASSISTS: u64 = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 32;
+/// What guests may ask for: 4 GiB segments, writable page tables, larger CR3, IOPL, runstate's flag,
+/// strict m2p. The first four are 32-bit's and nothing here (VMASST_TYPE_*, xen.h).
+pub const ASSISTS: u64 = 0x3f | 1 << 32;
 
 /// Has the hypervisor do something for the guest, or not (VMASST_*, xen.h).
 pub fn vm_assist(guest: &mut Guest<'_>, command: u32, kind: u32) -> Answer {
@@ -151,7 +157,7 @@ pub fn set_segment_base(_: &mut Guest<'_>, which: u32, base: u64) -> Answer {
         }
         _ => return Err(EINVAL.into()),
     };
-    if (base as i64) << 16 >> 16 != base as i64 {
+    if !is_canonical(base) {
         return Err(EINVAL.into());
     }
     cpu::write_msr(number, base);

@@ -2,9 +2,10 @@
 
 use xen::abi::errno::{ENOSYS, EPERM};
 
-use super::Answer;
+use super::{Answer, Stop};
 use crate::arch::console;
 use crate::guest::memory;
+use crate::interrupts;
 use crate::vcpu::Guest;
 
 const PIECE: u64 = 128;
@@ -20,6 +21,9 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, length: u32, place: u64) -
     match command {
         0 => {
             while done < length {
+                if done > 0 && interrupts::are_waiting() {
+                    return Err(Stop::Again([0, length - done, place + done, 0, 0, 0]));
+                }
                 let part = &mut piece[..PIECE.min(length - done) as usize];
                 memory::read_bytes(place + done, part)?;
                 done += part.len() as u64;

@@ -9,7 +9,7 @@ use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
 use crate::domain::{self, Domain};
-use crate::events::{Kind, bind, close, close_all, set_control};
+use crate::events::{Kind, VIRQS, bind, close, close_all, is_global, set_control};
 use crate::guest::memory;
 use crate::pirqs;
 use crate::vcpu::Guest;
@@ -48,6 +48,10 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         }
         1 => {
             let mut bound: BindVirq = memory::read(place)?;
+            // What is global has its vcpu, whether there are others or not.
+            if bound.virq >= VIRQS || is_global(bound.virq) && bound.vcpu != 0 {
+                return Err(EINVAL.into());
+            }
             let vcpu = known_vcpu(domain, bound.vcpu)?;
             bound.port = domain.channels.lock().bind_virq(bound.virq, vcpu)?;
             memory::write(place, &bound)?;
@@ -83,7 +87,13 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         8 => bind_vcpu(domain, memory::read(place)?)?,
         9 => {
             let number: u32 = memory::read(place)?;
-            let vcpu = domain.channels.lock().port(number).ok_or(EINVAL)?.vcpu;
+            let vcpu = {
+                let mut channels = domain.channels.lock();
+                if !channels.knows(number) {
+                    return Err(EINVAL.into());
+                }
+                channels.port(number).map_or(0, |port| port.vcpu)
+            };
             domain.unmask(number, vcpu);
         }
         10 => {
@@ -155,7 +165,7 @@ fn bind_vcpu(domain: &Domain, bind: BindVcpu) -> Result<(), Errno> {
     let mut channels = domain.channels.lock();
     let port = channels.port(bind.port).ok_or(EINVAL)?;
     match port.kind {
-        Kind::Virtual(virq) if crate::events::is_global(virq) => port.vcpu = vcpu,
+        Kind::Virtual(virq) if is_global(virq) => port.vcpu = vcpu,
         Kind::Unbound(_) | Kind::Interdomain(..) | Kind::Physical(_) => port.vcpu = vcpu,
         _ => return Err(EINVAL),
     }
@@ -169,7 +179,13 @@ fn status(guest: &Guest<'_>, place: u64) -> Result<(), Errno> {
         return Err(EPERM);
     }
     let domain = other.as_deref().unwrap_or(guest.domain());
-    let port = domain.channels.lock().port(status.port).copied().unwrap_or_default();
+    let port = {
+        let mut channels = domain.channels.lock();
+        if !channels.knows(status.port) {
+            return Err(EINVAL);
+        }
+        channels.port(status.port).copied().unwrap_or_default()
+    };
     (status.status, status.first, status.second) = match port.kind {
         Kind::Free => (0, 0, 0),
         Kind::Unbound(remote) => (1, remote.into(), 0),

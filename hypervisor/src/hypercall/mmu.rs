@@ -16,7 +16,7 @@ use crate::vcpu::Guest;
 use crate::{frames, host, interrupts, tables};
 
 /// Device memory: the caller's own right counts (DOMID_IO, xen.h).
-const DOMID_IO: DomId = 0x7ff1;
+pub const DOMID_IO: DomId = 0x7ff1;
 /// In a count: it goes on (MMU_UPDATE_PREEMPTED).
 pub const PREEMPTED: u64 = 0x8000_0000;
 
@@ -31,7 +31,8 @@ pub fn owner_of(guest: &Guest<'_>, number: DomId) -> Result<Owner, Errno> {
     let own = guest.domain();
     match number {
         DOMID_SELF | DOMID_IO => Ok(own.owner),
-        _ if number == own.number => Ok(own.owner),
+        // Who is foreign is somebody else.
+        _ if number == own.number => Err(ESRCH),
         _ => {
             let other = domain::find(number).ok_or(ESRCH)?;
             if own.is_privileged { Ok(other.owner) } else { Err(EPERM) }

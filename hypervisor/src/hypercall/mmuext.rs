@@ -7,7 +7,7 @@ use xen::abi::DomId;
 use xen::abi::errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, Errno};
 use xen::abi::mmuext::MmuextOp;
 
-use super::mmu::{ALL, PREEMPTED, count_done, done_before, flush, owner_of};
+use super::mmu::{ALL, DOMID_IO, PREEMPTED, count_done, done_before, flush, owner_of};
 use super::{Answer, Arguments, Stop, descriptors, errno};
 use crate::arch::{memory as machine, processor};
 use crate::guest::memory;
@@ -29,9 +29,14 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
             result = Err(None);
             break;
         }
-        result = memory::read(list + SIZE * done)
-            .map_err(Some)
-            .and_then(|operation| one(guest, owner, operation));
+        result = memory::read(list + SIZE * done).map_err(Some).and_then(|operation: MmuextOp| {
+            match operation.cmd {
+                // Devices have no tables, and no memory to be cleared.
+                0..=4 | 16 | 17 if whose as DomId == DOMID_IO => Err(Some(EINVAL)),
+                5..=15 | 18 if whose as DomId == DOMID_IO => Err(Some(EPERM)),
+                _ => one(guest, owner, operation),
+            }
+        });
         if result.is_err() {
             break;
         }
@@ -73,8 +78,10 @@ fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), O
             machine::flush_one(mfn);
             Ok(())
         }
-        8 => flush(guest, operation.arg2, None).map_err(Some),
-        9 => flush(guest, operation.arg2, Some(mfn)).map_err(Some),
+        8 | 9 => {
+            let _vcpus: u64 = memory::read(operation.arg2).map_err(|_| EINVAL)?;
+            flush(guest, ALL, (operation.cmd == 9).then_some(mfn)).map_err(Some)
+        }
         10 => flush(guest, ALL, None).map_err(Some),
         11 if is_guest_address(mfn) => flush(guest, ALL, Some(mfn)).map_err(Some),
         11 => Ok(()),
@@ -144,6 +151,7 @@ pub fn new_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
         return Ok(());
     }
     outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
+    machine::show_machine_to_physical(mfn, true);
     let old = core::mem::replace(&mut guest.own.kernel_table, mfn);
     if guest.own.in_kernel {
         processor::this().load(mfn << 12);
@@ -162,8 +170,13 @@ fn new_user_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     if mfn == guest.own.user_table {
         return Ok(());
     }
-    if mfn != 0 {
-        outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
+    match mfn {
+        0 => outcome(Ok(rules.settle(&mut guest.own.walk)))?,
+        _ => outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?,
+    }
+    // Programs have no business with the machine-to-physical table.
+    if mfn != 0 && mfn != guest.own.kernel_table {
+        machine::show_machine_to_physical(mfn, false);
     }
     let old = core::mem::replace(&mut guest.own.user_table, mfn);
     if old != 0 {

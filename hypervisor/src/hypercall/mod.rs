@@ -74,11 +74,32 @@ pub fn dispatch(guest: &mut Guest<'_>) {
     match answer {
         Ok(value) => registers.rax = value,
         Err(Stop::Error(error)) => registers.rax = i64::from(-error.0) as u64,
-        Err(Stop::Again([rdi, rsi, rdx, r10, r8, r9])) => {
+        Err(Stop::Again(arguments)) => {
             registers.rip -= INSTRUCTION;
-            (registers.rdi, registers.rsi, registers.rdx) = (rdi, rsi, rdx);
-            (registers.r10, registers.r8, registers.r9) = (r10, r8, r9);
+            let places = [
+                &mut registers.rdi,
+                &mut registers.rsi,
+                &mut registers.rdx,
+                &mut registers.r10,
+                &mut registers.r8,
+            ];
+            // Other registers are the guest's, who relies on them.
+            let changed = places.into_iter().zip(arguments).take(arguments_of(number));
+            changed.for_each(|(place, argument)| *place = argument);
         }
+    }
+}
+
+/// How many arguments a hypercall has that may take long.
+fn arguments_of(number: u64) -> usize {
+    match number {
+        // mmu_update, mmuext_op
+        1 | 26 => 4,
+        // console_io, grant_table_op, vcpu_op
+        18 | 20 | 24 => 3,
+        // sysctl, domctl
+        35 | 36 => 1,
+        _ => 2,
     }
 }
 
@@ -98,7 +119,7 @@ fn call(guest: &mut Guest<'_>, number: u64, arguments: Arguments) -> Answer {
         10 => descriptors::update(guest, a, b),
         12 => memory::operation(guest, a, b),
         13 => multicall::multicall(guest, arguments),
-        14 => mmu::update_va_mapping(guest, a, b, c, guest.domain().number.into()),
+        14 => mmu::update_va_mapping(guest, a, b, c, xen::abi::DOMID_SELF.into()),
         15 => sched::set_timer(guest, a),
         17 => version::operation(guest, a as u32, b),
         18 => console::operation(guest, a as u32, b as u32, c),

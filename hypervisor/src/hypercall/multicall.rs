@@ -1,6 +1,6 @@
 //! multicall: a list of hypercalls, each with its answer (`struct multicall_entry`, xen.h).
 
-use super::{Answer, Arguments, Stop, call};
+use super::{Answer, Arguments, Stop, arguments_of, call};
 use crate::guest::memory;
 use crate::interrupts;
 use crate::vcpu::Guest;
@@ -29,7 +29,7 @@ pub fn multicall(guest: &mut Guest<'_>, [list, count, ..]: Arguments) -> Answer 
                 memory::write_words(entry + 8, &[i64::from(-error.0) as u64])?
             }
             Err(Stop::Again(arguments)) => {
-                memory::write_words(entry + 16, &arguments)?;
+                memory::write_words(entry + 16, &arguments[..arguments_of(number)])?;
                 return Err(again);
             }
         }

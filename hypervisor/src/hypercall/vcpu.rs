@@ -27,7 +27,6 @@ plain_structs! {
 
 /// Does what the command says of a vcpu of the caller's domain.
 pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -> Answer {
-    const ETIME: Errno = Errno(62);
     let vcpu = guest.domain().vcpu(number as usize).ok_or(ENOENT)?;
     match command {
         0 => return initialise(guest, vcpu, place),
@@ -42,14 +41,17 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
             memory::write(area, &runstate(scheduler::account(vcpu)))?;
             vcpu.runstate.store(area, Ordering::Relaxed);
         }
-        6 => set_period(vcpu, memory::read(place)?)?,
-        7 => set_period(vcpu, 0)?,
+        6 => {
+            let period = memory::read(place)?;
+            if !PERIODS.contains(&period) {
+                return Err(EINVAL.into());
+            }
+            set_period(vcpu, period);
+        }
+        7 => set_period(vcpu, 0),
         8 => {
             let timer: Singleshot = memory::read(place)?;
-            // VCPU_SSHOTTMR_future: a time that has passed is an error.
-            if timer.flags & 1 != 0 && timer.at < time::now() {
-                return Err(ETIME.into());
-            }
+            // A time that has passed is now, whatever the flags (VCPU_SSHOTTMR_future) say.
             vcpu.timer.store(timer.at, Ordering::Relaxed);
             scheduler::retime(vcpu);
         }
@@ -58,6 +60,8 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
             scheduler::retime(vcpu);
         }
         10 => register_info(guest, vcpu, memory::read(place)?)?,
+        // It has no argument.
+        11 if place != 0 => return Err(EINVAL.into()),
         11 => {
             vcpu.nmi.store(true, Ordering::SeqCst);
             scheduler::notify(vcpu);
@@ -74,10 +78,10 @@ fn initialise(guest: &mut Guest<'_>, vcpu: &Vcpu, place: u64) -> Answer {
     let again = Err(Stop::Again([0, vcpu.number as u64, place, 0, 0, 0]));
     // Whoever else is at it is done soon.
     let Some(_lock) = vcpu.starting.try_lock() else { return again };
+    let context: GuestContext = memory::read(place)?;
     if vcpu.is_initialised.load(Ordering::SeqCst) {
         return Err(EEXIST.into());
     }
-    let context: GuestContext = memory::read(place)?;
     let context = GuestContext { flags: context.flags & !ONLINE, ..context };
     match set_context(vcpu, &context, &mut guest.own.walk)? {
         Outcome::Done => Ok(0),
@@ -118,16 +122,14 @@ fn physical(vcpu: &Vcpu) -> Result<u64, Errno> {
 }
 
 /// Has VIRQ_TIMER raised every so many nanoseconds while the vcpu runs; 0 is never.
-fn set_period(vcpu: &Vcpu, period: u64) -> Result<(), Errno> {
-    const SHORTEST: u64 = 1_000_000;
-    if period != 0 && period < SHORTEST || period > i64::MAX as u64 {
-        return Err(EINVAL);
-    }
+/// Periods that a timer may have, in nanoseconds.
+const PERIODS: core::ops::Range<u64> = 1_000_000..1 << 62;
+
+fn set_period(vcpu: &Vcpu, period: u64) {
     vcpu.period.store(period, Ordering::Relaxed);
     let tick = if period == 0 { u64::MAX } else { time::now() + period };
     vcpu.tick.store(tick, Ordering::Relaxed);
     scheduler::retime(vcpu);
-    Ok(())
 }
 
 fn runstate(account: Account) -> Runstate {

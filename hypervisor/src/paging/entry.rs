@@ -113,6 +113,11 @@ pub fn is_guest_address(address: u64) -> bool {
     !(0x0000_8000_0000_0000..0xffff_8800_0000_0000).contains(&address)
 }
 
+/// Whether an address is one to the processor: its upper bits are all the same.
+pub fn is_canonical(address: u64) -> bool {
+    (address as i64) << 16 >> 16 == address as i64
+}
+
 /// Which entry of a table of that level an address uses.
 pub fn slot(address: u64, level: u8) -> usize {
     (address >> (3 + 9 * u32::from(level))) as usize & 511

@@ -9,4 +9,4 @@ mod guest;
 mod runner;
 
 pub use dom0::{Boot, Dom0, Output};
-pub use runner::{Case, Outcome, run_boots, run_group};
+pub use runner::{AloneCase, Case, Outcome, run_alone, run_boots, run_group};

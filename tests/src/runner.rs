@@ -20,6 +20,9 @@ pub type Case = (&'static str, fn(&mut Dom0) -> Outcome);
 const EVIDENCE: &str =
     "svcs -a; tail -n 20 /var/svc/log/*.log /var/log/xen/*.log; dmesg | tail -n 20";
 
+/// A case that boots what it needs: its name, and what it does.
+pub type AloneCase = (&'static str, fn() -> Outcome);
+
 /// The `main` of a test program: boots once, runs all cases in order, powers off.
 ///
 /// Later cases may build on what earlier ones did; one that fails doesn't stop the others.
@@ -29,23 +32,34 @@ pub fn run_group(group: &str, boot: &Boot, cases: &[Case]) -> ExitCode {
 
 /// As [`run_group`], with several boots one after the other.
 pub fn run_boots(group: &str, boots: &[(&Boot, &[Case])]) -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     let names: BTreeSet<&str> = boots.iter().map(|(boot, _)| boot.name()).collect();
     let mut tally = Tally { group: group.to_owned(), passed: 0, failed: 0 };
     for (boot, cases) in boots {
         if names.len() > 1 {
             tally.group = format!("{group}::{}", boot.name());
         }
-        let is_chosen = |name: &str| chosen(&format!("{}::{name}", boot.name()));
+        let is_chosen = |name: &str| is_asked_for(&format!("{}::{name}", boot.name()));
         let cases: Vec<Case> = cases.iter().copied().filter(|(name, _)| is_chosen(name)).collect();
         if !cases.is_empty() {
             tally.boot(boot, &cases);
         }
     }
-    let word = if tally.failed == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {word}. {} passed; {} failed\n", tally.passed, tally.failed);
-    if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    tally.report()
+}
+
+/// As [`run_group`], for cases that boot machines of their own.
+pub fn run_alone(group: &str, cases: &[AloneCase]) -> ExitCode {
+    let mut tally = Tally { group: group.to_owned(), passed: 0, failed: 0 };
+    for (name, case) in cases.iter().filter(|(name, _)| is_asked_for(name)) {
+        tally.case(name, case);
+    }
+    tally.report()
+}
+
+/// Whether a case is asked for on the command line.
+fn is_asked_for(name: &str) -> bool {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
 struct Tally {
@@ -56,6 +70,12 @@ struct Tally {
 }
 
 impl Tally {
+    fn report(&self) -> ExitCode {
+        let word = if self.failed == 0 { "ok" } else { "FAILED" };
+        println!("\ntest result: {word}. {} passed; {} failed\n", self.passed, self.failed);
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
     fn boot(&mut self, boot: &Boot, cases: &[Case]) {
         let mut dom0 = None;
         self.case("boot", || {

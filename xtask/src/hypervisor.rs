@@ -13,6 +13,7 @@ use crate::step::step;
 const TARGET: &str = "x86_64-unknown-none";
 const ARGUMENTS: &[&str] =
     &["--package", "hypervisor", "--features", "image", "--bin", "escalus", "--profile", "image"];
+const KERNELS: &[&str] = &["--package", "kernels", "--features", "image", "--release"];
 /// Debian's compiler, and the library's source of the same version.
 const DEBIANS: &[Needed] = &[
     Needed { file: "/usr/bin/rustc", package: "rustc-web" },
@@ -42,20 +43,37 @@ pub fn build() -> Result<PathBuf> {
     })
 }
 
-/// Checks the image's source as the rest of the workspace is checked.
-pub fn clippy() -> Result<Command> {
+/// Builds one of the kernels that exercise it.
+pub fn build_kernel(name: &str) -> Result<PathBuf> {
     let library = library()?;
-    let mut cargo = programs::cargo();
-    cargo.arg("clippy").args(ARGUMENTS).args(["--quiet", "--target", TARGET]);
-    if library == Library::FromSource {
-        // Debian has no clippy of that version; what compiles without a warning is as good as known.
-        cargo = programs::cargo();
-        cargo.arg("check").args(ARGUMENTS).args(["--quiet", "--target", TARGET]);
-        from_source(&mut cargo)?;
-    } else {
-        cargo.args(["--", "-D", "warnings"]);
-    }
-    Ok(cargo)
+    step(&format!("build the kernel `{name}`"), || {
+        let mut cargo = programs::cargo();
+        cargo.arg("build").args(KERNELS).args(["--bin", name, "--quiet", "--target", TARGET]);
+        if library == Library::FromSource {
+            from_source(&mut cargo)?;
+        }
+        let files = programs::executables(cargo).context("the kernel did not build")?;
+        files.into_iter().next().context("cargo made no kernel")
+    })
+}
+
+/// Checks the source of the image, and of the kernels that exercise it, as the rest of the workspace
+/// is checked.
+pub fn clippy() -> Result<[Command; 2]> {
+    let library = library()?;
+    let check = |words: &[&str]| -> Result<Command> {
+        let mut cargo = programs::cargo();
+        // Debian has no clippy of its version; what compiles without a warning is as good as known.
+        let is_installed = library == Library::Installed;
+        cargo.arg(if is_installed { "clippy" } else { "check" }).args(words);
+        cargo.args(["--quiet", "--target", TARGET]);
+        match library {
+            Library::Installed => drop(cargo.args(["--", "-D", "warnings"])),
+            Library::FromSource => from_source(&mut cargo)?,
+        }
+        Ok(cargo)
+    };
+    Ok([check(ARGUMENTS)?, check(KERNELS)?])
 }
 
 /// Finds the target's library, or has it installed, and says which way.

@@ -112,7 +112,7 @@ fn link(file: &Path, to: &Path) -> Result<()> {
 }
 
 /// Debian's Xen, unpacked: QEMU's multiboot loader takes no gzip.
-fn xen(packages: &Packages) -> Result<PathBuf> {
+pub fn xen(packages: &Packages) -> Result<PathBuf> {
     let packed = packages.file(packages::XEN, "boot/xen-4.17-amd64.gz")?;
     project::cached("xen-4.17-amd64", &packed.display().to_string(), |path| {
         let out = fs::File::create(path)?;

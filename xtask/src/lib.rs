@@ -14,6 +14,7 @@ pub mod host;
 pub mod hypervisor;
 pub mod image;
 pub mod images;
+pub mod kernels;
 pub mod libraries;
 pub mod manifests;
 pub mod modules;

@@ -21,6 +21,8 @@ enum Task {
     Manifests,
     /// Write the manual pages and completions of the service commands
     Docs,
+    /// Throw random hypercalls and faults at the hypervisor, from a kernel made for that
+    Fuzz(xtask::kernels::Arguments),
     /// Write one file that GRUB boots, from a CD or a disk, to dom0
     Image(xtask::image::Arguments),
     /// Measure, with the peers in the same run
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => xtask::test::test(&arguments),
         Task::Manifests => xtask::manifests::write(),
         Task::Docs => xtask::docs::write(),
+        Task::Fuzz(arguments) => xtask::kernels::fuzz(&arguments),
         Task::Image(arguments) => xtask::image::image(&arguments),
         Task::Bench(arguments) => xtask::bench::bench(&arguments),
     };

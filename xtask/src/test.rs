@@ -39,8 +39,10 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     }
     check(&["fmt", "--all", "--check"])?;
     check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    println!("cargo clippy of the hypervisor's image");
-    ensure!(hypervisor::clippy()?.status()?.success(), "clippy found fault with the image");
+    println!("cargo clippy of the hypervisor's image and of the kernels that exercise it");
+    for mut clippy in hypervisor::clippy()? {
+        ensure!(clippy.status()?.success(), "clippy found fault with them");
+    }
     let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
     let whole = cargo_test(&["--package", "tests"])?;
     let (passed, failed) = (unit.passed + whole.passed, unit.failed + whole.failed);

@@ -1,0 +1,67 @@
+//! Whether all is as it was: nothing is a table any more that nobody uses as one, memory is back,
+//! ports, traps and timers work.
+
+use kernels::answer::{line, value};
+use kernels::hypercall::{call, number, place, volatile};
+use kernels::memory::{self, extended, flag, map_frame, scratch};
+use kernels::traps::{Trap, attempt};
+
+use crate::field::Field;
+
+const SELF: u64 = 0x7ff0;
+
+/// What has to be the same before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    own_frames: i64,
+    free_frames: u64,
+}
+
+impl Facts {
+    /// As they are.
+    pub fn now() -> Self {
+        let mut domain = SELF;
+        let own_frames = call(number::MEMORY_OP, &[3, place(&mut domain)]);
+        // XEN_SYSCTL_physinfo: free pages are the seventh word behind the head.
+        let mut physinfo = [0_u64; 32];
+        physinfo[0] = 3 | 0x15 << 32;
+        call(number::SYSCTL, &[place(&mut physinfo)]);
+        Self { own_frames, free_frames: volatile(&mut physinfo)[6] }
+    }
+}
+
+/// Looks, and says how it is.
+pub fn check(field: Field, before: &Facts) {
+    let frames = field.end();
+    for port in 1..4096_u32 {
+        call(number::EVENT_CHANNEL_OP, &[3, place(&mut { port })]);
+    }
+    let is_good = |index: usize| {
+        let (at, frame) = (scratch(index), frames[index]);
+        if map_frame(at, frame, flag::DATA) != 0 {
+            return false;
+        }
+        (0..4).all(|level| {
+            map_frame(at, frame, flag::DATA);
+            memory::fill(at, 0);
+            map_frame(at, frame, flag::READ_ONLY);
+            extended(level, frame, 0) == 0 && extended(4, frame, 0) == 0
+        })
+    };
+    let good = (0..frames.len()).filter(|index| is_good(*index)).count();
+    line(format_args!("{good} of {} frames are free to be anything", frames.len()));
+    let mut frame = [0_u32; 2];
+    let bound = call(number::EVENT_CHANNEL_OP, &[7, place(&mut frame)]);
+    value("the first port is made again", u64::from(bound == 0 && volatile(&mut frame)[1] == 1));
+    call(number::EVENT_CHANNEL_OP, &[3, place(&mut 1_u32)]);
+    // SAFETY: it traps.
+    let trapped: Option<Trap> = attempt(|| unsafe { core::arch::asm!("ud2") });
+    value("traps come", u64::from(trapped.is_some_and(|trap| trap.kind == 6)));
+    let now = Facts::now();
+    line(format_args!("own frames: {}, before {}", now.own_frames, before.own_frames));
+    if now.free_frames == before.free_frames {
+        line(format_args!("memory is as it was"));
+    } else {
+        line(format_args!("memory is not as it was: {before:?}, now {now:?}"));
+    }
+}

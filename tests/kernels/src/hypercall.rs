@@ -1,0 +1,83 @@
+//! Making hypercalls.
+
+use core::arch::asm;
+
+use xen::abi::Plain;
+
+/// Hypercall numbers that no tool of ours makes, beside those in [`xen::abi::hypercall`] (xen.h).
+#[allow(missing_docs)]
+pub mod number {
+    pub use xen::abi::hypercall::*;
+    pub const SET_TRAP_TABLE: u64 = 0;
+    pub const SET_GDT: u64 = 2;
+    pub const STACK_SWITCH: u64 = 3;
+    pub const SET_CALLBACKS: u64 = 4;
+    pub const FPU_TASKSWITCH: u64 = 5;
+    pub const PLATFORM_OP: u64 = 7;
+    pub const SET_DEBUGREG: u64 = 8;
+    pub const GET_DEBUGREG: u64 = 9;
+    pub const UPDATE_DESCRIPTOR: u64 = 10;
+    pub const MULTICALL: u64 = 13;
+    pub const UPDATE_VA_MAPPING: u64 = 14;
+    pub const SET_TIMER_OP: u64 = 15;
+    pub const VM_ASSIST: u64 = 21;
+    pub const UPDATE_VA_MAPPING_OTHERDOMAIN: u64 = 22;
+    pub const IRET: u64 = 23;
+    pub const VCPU_OP: u64 = 24;
+    pub const SET_SEGMENT_BASE: u64 = 25;
+    pub const CALLBACK_OP: u64 = 30;
+    pub const PHYSDEV_OP: u64 = 33;
+}
+
+/// Makes a hypercall with up to five arguments.
+pub fn call(number: u64, arguments: &[u64]) -> i64 {
+    let argument = |index: usize| arguments.get(index).copied().unwrap_or(0);
+    let answer;
+    // SAFETY: what a hypercall may do to this kernel's own state is up to the caller, who is here
+    // to find out; it keeps all registers but these. Memory that it writes to is read volatile.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number => answer,
+            inlateout("rdi") argument(0) => _,
+            inlateout("rsi") argument(1) => _,
+            inlateout("rdx") argument(2) => _,
+            inlateout("r10") argument(3) => _,
+            inlateout("r8") argument(4) => _,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    answer
+}
+
+/// The address of an argument that a hypercall reads or writes.
+pub fn place<T: Plain>(argument: &mut T) -> u64 {
+    core::ptr::from_mut(argument) as u64
+}
+
+/// What is there now, whoever wrote it.
+pub fn volatile<T: Plain>(place: &mut T) -> T {
+    // SAFETY: a reference to plain data.
+    unsafe { core::ptr::from_mut(place).read_volatile() }
+}
+
+/// Makes a hypercall with a command and a structure.
+pub fn operation<T: Plain>(number: u64, command: u64, argument: &mut T) -> i64 {
+    call(number, &[command, place(argument)])
+}
+
+/// Prints on the hypervisor's console.
+pub fn print(text: &str) {
+    const WRITE: u64 = 0;
+    call(number::CONSOLE_IO, &[WRITE, text.len() as u64, text.as_ptr() as u64]);
+}
+
+/// Ends the machine.
+pub fn end() -> ! {
+    const SHUTDOWN: u64 = 2;
+    let mut reason = u32::from(xen::abi::sched::SHUTDOWN_REBOOT);
+    loop {
+        operation(number::SCHED_OP, SHUTDOWN, &mut reason);
+    }
+}

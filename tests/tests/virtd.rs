@@ -201,7 +201,7 @@ fn devices_come_and_go(dom0: &mut Dom0) -> Outcome {
 }
 
 fn a_guest_is_started_and_stopped(dom0: &mut Dom0) -> Outcome {
-    dom0.ok("(timeout 100 virsh -c xen:///system event --all --loop >/tmp/events 2>&1 &)")?;
+    dom0.ok("(timeout 600 virsh -c xen:///system event --all --loop >/tmp/events 2>&1 &)")?;
     dom0.ok("sleep 3")?;
     says(dom0, "start escalus", &["Domain 'escalus' started"])?;
     let again = dom0.fails(&virsh("start escalus"), 1)?;

@@ -1,8 +1,10 @@
 # What a management tool does by libvirt's Python binding, on a guest of its own.
-import libvirt
+import re
 import sys
 import threading
 import time
+
+import libvirt
 
 libvirt.virEventRegisterDefaultImpl()
 threading.Thread(target=lambda: [libvirt.virEventRunDefaultImpl() for _ in iter(int, 1)],
@@ -22,6 +24,7 @@ assert "<os_type>xen</os_type>" in connection.getCapabilities()
 
 xml = connection.domainXMLFromNative("xen-xl", open("/etc/xen/escalus").read(), 0)
 xml = xml.replace("<name>escalus</name>", "<name>tybalt</name>").replace("escalus.img", "tybalt.img")
+xml = re.sub("<uuid>.*</uuid>", "", xml)
 xml = xml.replace("<target dev='escalus'/>", "").replace("59:a7:89", "59:a7:90")
 domain = connection.defineXML(xml)
 assert domain.isPersistent() and not domain.isActive()

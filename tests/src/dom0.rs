@@ -239,11 +239,6 @@ impl Dom0 {
         self.machine.wait_for_console(text, COMMAND_TIMEOUT)
     }
 
-    /// Starts a command whose answer nobody waits for.
-    pub fn start(&mut self, command: &str) {
-        let _ = self.agent.run(command, Duration::from_secs(2), |_, _| Ok(()));
-    }
-
     /// Waits until the machine ends by itself.
     pub fn wait_for_end(&mut self) -> Result<()> {
         self.machine.wait_for(COMMAND_TIMEOUT).map(drop)

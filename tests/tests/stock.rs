@@ -19,7 +19,6 @@ const CASES: &[Case] = &[
     ("xl_reboots_it", xl_reboots_it),
     ("xl_shuts_it_down", xl_shuts_it_down),
     ("grub_boots_a_guest_from_its_disk", grub_boots_a_guest_from_its_disk),
-    ("thirty_small_guests_answer", thirty_small_guests_answer),
     ("xl_destroys_one_that_has_just_begun", xl_destroys_one_that_has_just_begun),
 ];
 
@@ -142,24 +141,6 @@ fn grub_boots_a_guest_from_its_disk(dom0: &mut Dom0) -> Outcome {
     dom0.ok(&format!("sed '{change}' /etc/xen/escalus >/tmp/grub && xl create /tmp/grub"))?;
     dom0.wait_for_ping("10.0.0.3")?;
     dom0.ok("xl destroy escalus").map(drop)
-}
-
-/// Thirty of 24 MiB, each of which shows the prompt of a PV kernel on its console.
-fn thirty_small_guests_answer(dom0: &mut Dom0) -> Outcome {
-    let free = "xl info | grep free_memory";
-    let before = dom0.ok(free)?;
-    dom0.ok(&format!("printf 'type = \"pv\"\nmemory = 24\nkernel = \"{GRUB}\"\n' >/tmp/small"))?;
-    let mut each = |command: &str| -> Outcome {
-        let command = format!("for n in $(seq 1 30); do {command} || exit 1; done");
-        let output = dom0.run_within(&command, 5 * MINUTE)?;
-        ensure!(output.status == 0, "{output}");
-        Ok(())
-    };
-    each("xl create /tmp/small \"name='small$n'\"")?;
-    each("until grep -q 'grub>' /var/log/xen/console/guest-small$n.log; do sleep 1; done")?;
-    each("xl destroy small$n")?;
-    let same = |output: &Output| output.stdout == before;
-    dom0.wait_for(free, MINUTE, same).map(drop)
 }
 
 fn xl_destroys_one_that_has_just_begun(dom0: &mut Dom0) -> Outcome {

@@ -356,8 +356,19 @@ impl<T> Scheduler<T> {
         let until = self.until(processor, now);
         self.processors[processor].until = until;
         let left = old.filter(|old| self.entity(*old).state == State::Ready && run != Some(*old));
-        let ask = left.and_then(|left| self.place_for(left)).filter(|ask| *ask != processor);
-        Choice { run, until, ask }
+        let ask = self.idle_for_unparked().or_else(|| self.place_for(left?));
+        Choice { run, until, ask: ask.filter(|ask| *ask != processor) }
+    }
+
+    /// An idle processor for one that waits: a group goes on when any processor sees that its cap
+    /// lets it, which may be one that has somebody better to run.
+    fn idle_for_unparked(&self) -> Option<usize> {
+        let idle = self.online.without(self.busy);
+        if !self.has_caps {
+            return None;
+        }
+        let waiting = self.ready().filter(|(_, entity)| !self.groups[entity.group].is_parked());
+        waiting.filter_map(|(_, entity)| idle.and(entity.affinity.hard).first()).next()
     }
 
     /// Who of those that wait has the earliest time.

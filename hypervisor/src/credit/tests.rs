@@ -227,6 +227,31 @@ fn times_add_up() {
     assert_eq!(machine.scheduler.idle(0, machine.now), 10 * MS);
 }
 
+#[test]
+fn a_cap_that_is_refilled_elsewhere_is_noticed() {
+    let mut machine = Machine::new(3);
+    for id in 0..8 {
+        machine.add(id % 4, Settings::USUAL);
+    }
+    let set = |machine: &mut Machine, group, settings| {
+        machine.scheduler.set_settings(group, settings, machine.now);
+        (0..3).for_each(|processor| machine.ask(Some(processor)));
+        machine.check();
+    };
+    set(&mut machine, 3, Settings { weight: 1, cap: 1 });
+    machine.wake(6);
+    machine.check();
+    set(&mut machine, 1, weight(2478));
+    machine.run_until(8_099_272);
+    machine.check();
+    machine.wake(3);
+    machine.check();
+    machine.wake(1);
+    machine.check();
+    machine.run_until(10_000_001);
+    machine.check();
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Wake(usize),

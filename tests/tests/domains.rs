@@ -14,6 +14,7 @@ const CASES: &[Case] = &[
     ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
     ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
     ("memory_goes_to_and_fro", memory_goes_to_and_fro),
+    ("shares_and_places_are_set", shares_and_places_are_set),
     ("a_guest_that_crashes_is_destroyed", a_guest_that_crashes_is_destroyed),
     ("guests_that_are_destroyed_at_any_moment_leave_nothing", destroyed_at_any_moment),
 ];
@@ -64,8 +65,7 @@ fn memory_goes_to_and_fro(dom0: &mut Dom0) -> Outcome {
     dom0.ok("xm create escalus")?;
     dom0.log_in("escalus", 1)?;
     for (wanted, is_there) in [(112, 112..=113), (128, 127..=128)] {
-        let kib = wanted * 1024;
-        dom0.ok(&format!("xenstore-write /local/domain/$(xm domid escalus)/memory/target {kib}"))?;
+        dom0.ok(&format!("xm mem-set escalus {wanted}"))?;
         let listed = |output: &Output| {
             let word = output.stdout.split_whitespace().nth(8);
             word.and_then(|word| word.parse().ok()).is_some_and(|has: u64| is_there.contains(&has))
@@ -76,6 +76,30 @@ fn memory_goes_to_and_fro(dom0: &mut Dom0) -> Outcome {
     }
     ensure!(memory_of(dom0, "escalus")? >= 127);
     Ok(())
+}
+
+fn shares_and_places_are_set(dom0: &mut Dom0) -> Outcome {
+    dom0.ok("xm sched-credit -d escalus -w 512 -c 50")?;
+    dom0.ok("xm sched-credit -d escalus -w 300")?;
+    let shown = dom0.ok("xm sched-credit -d escalus")?;
+    ensure!(shown.lines().nth(1).is_some_and(|row| row.ends_with("   300   50")), "{shown}");
+    let all = dom0.ok("xm sched-credit")?;
+    ensure!(
+        all.lines().any(|row| row.starts_with("Domain-0 ") && row.ends_with("256    0")),
+        "{all}"
+    );
+    dom0.ok("xm vcpu-pin escalus all 0")?;
+    for (wrong, reason) in [
+        ("xm vcpu-set escalus 9", "vcpus must be from 1 to maxvcpus = 1"),
+        ("xm vcpu-pin escalus 7 0", "there is no vcpu 7"),
+        ("xm mem-set escalus 100000", "memory must be from 1 to maxmem"),
+        ("xm sched-credit -w 5", "Must specify a domain"),
+        ("xm sched-credit -d nobody", "Domain 'nobody' does not exist"),
+    ] {
+        let output = dom0.run(wrong)?;
+        ensure!(output.status != 0 && output.stderr.contains(reason), "{wrong}: {output}");
+    }
+    dom0.ok("xm sched-credit -d escalus -c 0").map(drop)
 }
 
 fn a_guest_that_crashes_is_destroyed(dom0: &mut Dom0) -> Outcome {

@@ -11,6 +11,7 @@ mod getopt;
 mod help;
 mod host;
 mod list;
+mod tune;
 
 use std::fmt::Write as _;
 use std::io;
@@ -90,14 +91,19 @@ const COMMANDS: &[&Command] = &[
     &list::DOMID,
     &list::DOMNAME,
     &list::LIST,
+    &tune::MEM_MAX,
+    &tune::MEM_SET,
     &defined::NEW,
     &control::PAUSE,
     &control::REBOOT,
+    &tune::SCHED_CREDIT,
     &control::SHUTDOWN,
     &defined::START,
     &control::UNPAUSE,
     &list::UPTIME,
     &list::VCPU_LIST,
+    &tune::VCPU_PIN,
+    &tune::VCPU_SET,
     &host::DMESG,
     &host::INFO,
     &host::LOG,

@@ -42,6 +42,8 @@ pub struct Boot {
     pub ends: bool,
     /// Boot the image that `cargo xtask image` makes, and type this at GRUB's menu.
     pub image: Option<&'static str>,
+    /// Only in a full run (`cargo xtask test --full`).
+    pub only_in_full: bool,
 }
 
 impl Default for Boot {
@@ -57,6 +59,7 @@ impl Default for Boot {
             hypervisor_options: "",
             ends: false,
             image: None,
+            only_in_full: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use xtask::project;
+use xtask::test::FULL;
 
 use crate::{Boot, Dom0};
 
@@ -30,11 +31,12 @@ pub fn run_group(group: &str, boot: &Boot, cases: &[Case]) -> ExitCode {
     run_boots(group, &[(boot, cases)])
 }
 
-/// As [`run_group`], with several boots one after the other.
+/// As [`run_group`], with several boots one after the other; some of them in full runs only.
 pub fn run_boots(group: &str, boots: &[(&Boot, &[Case])]) -> ExitCode {
     let names: BTreeSet<&str> = boots.iter().map(|(boot, _)| boot.name()).collect();
     let mut tally = Tally { group: group.to_owned(), passed: 0, failed: 0 };
-    for (boot, cases) in boots {
+    let is_full = std::env::var_os(FULL).is_some();
+    for (boot, cases) in boots.iter().filter(|(boot, _)| is_full || !boot.only_in_full) {
         if names.len() > 1 {
             tally.group = format!("{group}::{}", boot.name());
         }

@@ -27,8 +27,9 @@ const GRUB: &str = "/usr/lib/grub-xen/grub-x86_64-xen.bin";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let boots = [Toolstack::Stock, Toolstack::Xl]
-        .map(|toolstack| Boot { toolstack, ..Boot::default() }.on_each());
+    let [ours, stock] = Boot { toolstack: Toolstack::Stock, ..Boot::default() }.on_each();
+    let boots = [Boot { toolstack: Toolstack::Xl, only_in_full: true, ..ours.clone() }, ours];
+    let boots = [boots, [Boot { toolstack: Toolstack::Xl, ..stock.clone() }, stock]];
     let boots: Vec<_> = boots.as_flattened().iter().map(|boot| (boot, CASES)).collect();
     run_boots("stock", &boots)
 }

@@ -14,9 +14,15 @@ const NEEDED: &[host::Needed] = &[
     host::Needed { file: "/usr/include/xen/xen.h", package: "libxen-dev" },
 ];
 
+/// Set for test programs in a full run.
+pub const FULL: &str = "ESCALUS_TEST_FULL";
+
 /// What `cargo xtask test` was asked for.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Also what takes long and tells little that the rest doesn't
+    #[arg(long)]
+    full: bool,
     /// Only these groups of tests that boot (the files in tests/tests)
     #[arg(value_name = "GROUP")]
     groups: Vec<String>,
@@ -35,7 +41,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     if !arguments.groups.is_empty() {
         let groups = arguments.groups.iter().flat_map(|group| ["--test", group]);
         let words: Vec<&str> = ["--package", "tests"].into_iter().chain(groups).collect();
-        return Ok(report(cargo_test(&words)?));
+        return Ok(report(cargo_test(&words, arguments.full)?));
     }
     check(&["fmt", "--all", "--check"])?;
     check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
@@ -43,8 +49,8 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     for mut clippy in hypervisor::clippy()? {
         ensure!(clippy.status()?.success(), "clippy found fault with them");
     }
-    let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
-    let whole = cargo_test(&["--package", "tests"])?;
+    let unit = cargo_test(&["--workspace", "--exclude", "tests"], arguments.full)?;
+    let whole = cargo_test(&["--package", "tests"], arguments.full)?;
     let (passed, failed) = (unit.passed + whole.passed, unit.failed + whole.failed);
     Ok(report(Count { passed, failed }))
 }
@@ -70,9 +76,12 @@ fn check(words: &[&str]) -> Result<()> {
 }
 
 /// Runs `cargo test`, passes on what it prints, and counts.
-fn cargo_test(words: &[&str]) -> Result<Count> {
+fn cargo_test(words: &[&str], is_full: bool) -> Result<Count> {
     let mut command = cargo();
     command.args(["test", "--quiet", "--no-fail-fast"]).args(words);
+    if is_full {
+        command.env(FULL, "1");
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut count = Count::default();
     for line in BufReader::new(child.stdout.take().context("no output")?).lines() {

@@ -73,7 +73,9 @@ fn memory_goes_to_and_fro(dom0: &mut Dom0) -> Outcome {
         };
         dom0.wait_for("xm list escalus", LONG, listed)?;
         let used = dom0.in_guest("escalus", "seq 1 200000 | md5sum")?;
-        ensure!(used == dom0.ok("seq 1 200000 | md5sum")?.trim_end(), "{used}");
+        let sum = dom0.ok("seq 1 200000 | md5sum")?;
+        // The guest's kernel may have something to say on the console, too.
+        ensure!(used.lines().any(|line| line == sum.trim_end()), "{used}");
     }
     ensure!(memory_of(dom0, "escalus")? >= 127);
     Ok(())

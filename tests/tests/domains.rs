@@ -106,7 +106,7 @@ fn shares_and_places_are_set(dom0: &mut Dom0) -> Outcome {
 }
 
 fn a_guest_that_crashes_is_destroyed(dom0: &mut Dom0) -> Outcome {
-    let crash = "echo 1 >/proc/sys/kernel/sysrq; (sleep 1; echo c >/proc/sysrq-trigger) &";
+    let crash = "echo 1 >/proc/sys/kernel/sysrq; (sleep 1; echo c >/proc/sysrq-trigger) & true";
     dom0.in_guest("escalus", crash)?;
     let gone = |output: &Output| output.status != 0;
     dom0.wait_for("xm domid escalus", LONG, gone)?;

@@ -27,10 +27,16 @@ const GRUB: &str = "/usr/lib/grub-xen/grub-x86_64-xen.bin";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let [ours, stock] = Boot { toolstack: Toolstack::Stock, ..Boot::default() }.on_each();
-    let boots = [Boot { toolstack: Toolstack::Xl, only_in_full: true, ..ours.clone() }, ours];
-    let boots = [boots, [Boot { toolstack: Toolstack::Xl, ..stock.clone() }, stock]];
-    let boots: Vec<_> = boots.as_flattened().iter().map(|boot| (boot, CASES)).collect();
+    let [ours, stock] = Boot::default().on_each();
+    let under =
+        |boot: &Boot, toolstack, only_in_full| Boot { toolstack, only_in_full, ..boot.clone() };
+    let boots = [
+        under(&ours, Toolstack::Stock, false),
+        under(&stock, Toolstack::Xl, false),
+        under(&ours, Toolstack::Xl, true),
+        under(&stock, Toolstack::Stock, true),
+    ];
+    let boots: Vec<_> = boots.iter().map(|boot| (boot, CASES)).collect();
     run_boots("stock", &boots)
 }
 

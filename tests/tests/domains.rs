@@ -63,7 +63,7 @@ fn memory_of(dom0: &mut Dom0, guest: &str) -> Result<u64> {
 
 /// A guest gives memory back when it is told to, and takes it again.
 fn memory_goes_to_and_fro(dom0: &mut Dom0) -> Outcome {
-    dom0.ok("xm create escalus")?;
+    dom0.ok("xm create escalus on_crash=destroy")?;
     dom0.log_in("escalus", 1)?;
     for (wanted, is_there) in [(112, 112..=113), (128, 127..=128)] {
         dom0.ok(&format!("xm mem-set escalus {wanted}"))?;

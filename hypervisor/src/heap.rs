@@ -66,6 +66,7 @@ impl Lists {
 
 // SAFETY: pieces and pages are given to one at a time; sizes and alignments are powers of two.
 unsafe impl GlobalAlloc for Heap {
+    // SAFETY: any layout will do; what can't be had is null.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match place(layout) {
             Place::Piece(class) => self.0.lock().take(class),
@@ -77,6 +78,7 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    // SAFETY: the caller gives back what `alloc` gave for that layout, so it is a piece or pages of ours.
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         match place(layout) {
             Place::Piece(class) => self.0.lock().put(class, start),

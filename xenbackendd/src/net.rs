@@ -72,9 +72,9 @@ impl Net {
         request: &mut libc::ifreq,
         doing: impl Fn() -> String,
     ) -> io::Result<()> {
+        let request = std::ptr::from_mut(request);
         // SAFETY: every request used here reads and writes an ifreq.
-        let result =
-            unsafe { libc::ioctl(self.socket.as_raw_fd(), number, std::ptr::from_mut(request)) };
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), number, request) };
         if result < 0 { Err(failed(doing())) } else { Ok(()) }
     }
 

@@ -39,7 +39,9 @@ pub fn install_missing(needed: &[Needed]) -> Result<()> {
     }
     let install = || {
         let mut apt = Command::new("apt-get");
-        apt.args(words).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+        // Somebody else may be installing just now.
+        apt.args(["-o", "DPkg::Lock::Timeout=300"]).args(words);
+        apt.args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
         output(&mut apt).map(drop)
     };
     step(&format!("install {}", missing.join(", ")), || {

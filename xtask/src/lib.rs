@@ -9,6 +9,7 @@ pub mod disk;
 pub mod docs;
 pub mod dom0;
 pub mod flat;
+mod groups;
 pub mod guest;
 pub mod host;
 pub mod hypervisor;

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{host, hypervisor, project};
+use crate::{groups, host, hypervisor, project};
 
 /// Packages that only tests need.
 const NEEDED: &[host::Needed] = &[
@@ -30,18 +30,24 @@ pub struct Arguments {
 
 /// Tests that passed and failed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    passed: usize,
-    failed: usize,
+pub(crate) struct Count {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
+    }
 }
 
 /// Runs all tests, or some groups of those that boot.
 pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     host::install_missing(NEEDED)?;
     if !arguments.groups.is_empty() {
-        let groups = arguments.groups.iter().flat_map(|group| ["--test", group]);
-        let words: Vec<&str> = ["--package", "tests"].into_iter().chain(groups).collect();
-        return Ok(report(cargo_test(&words, arguments.full)?));
+        return Ok(report(groups::run(&arguments.groups, arguments.full)?));
     }
     check(&["fmt", "--all", "--check"])?;
     check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
@@ -49,10 +55,8 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     for mut clippy in hypervisor::clippy()? {
         ensure!(clippy.status()?.success(), "clippy found fault with them");
     }
-    let unit = cargo_test(&["--workspace", "--exclude", "tests"], arguments.full)?;
-    let whole = cargo_test(&["--package", "tests"], arguments.full)?;
-    let (passed, failed) = (unit.passed + whole.passed, unit.failed + whole.failed);
-    Ok(report(Count { passed, failed }))
+    let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
+    Ok(report(unit + groups::run(&[], arguments.full)?))
 }
 
 fn report(count: Count) -> ExitCode {
@@ -60,7 +64,8 @@ fn report(count: Count) -> ExitCode {
     if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn cargo() -> Command {
+/// cargo, in the workspace's folder.
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(project::root()).stdin(Stdio::null());
     cargo
@@ -76,20 +81,14 @@ fn check(words: &[&str]) -> Result<()> {
 }
 
 /// Runs `cargo test`, passes on what it prints, and counts.
-fn cargo_test(words: &[&str], is_full: bool) -> Result<Count> {
+fn cargo_test(words: &[&str]) -> Result<Count> {
     let mut command = cargo();
     command.args(["test", "--quiet", "--no-fail-fast"]).args(words);
-    if is_full {
-        command.env(FULL, "1");
-    }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut count = Count::default();
     for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
         let line = line?;
-        if let Some(more) = result_line(&line) {
-            count.passed += more.passed;
-            count.failed += more.failed;
-        }
+        count = count + count_results(&line);
         println!("{line}");
     }
     let status = child.wait()?;
@@ -97,6 +96,11 @@ fn cargo_test(words: &[&str], is_full: bool) -> Result<Count> {
         bail!("cargo test {} could not run all tests", words.join(" "));
     }
     Ok(count)
+}
+
+/// Sums up the results that test programs printed.
+pub(crate) fn count_results(text: &str) -> Count {
+    text.lines().filter_map(result_line).fold(Count::default(), |all, count| all + count)
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; ...`.

@@ -16,7 +16,7 @@ use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::{memory, processor};
 use crate::domain::{Domain, MAX_VCPUS, Spec};
 use crate::events::PORTS;
-use crate::{frames, granting, log};
+use crate::{frames, granting, note};
 
 const SIF_PRIVILEGED: u32 = 1 << 0;
 const SIF_INITDOMAIN: u32 = 1 << 1;
@@ -79,7 +79,7 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
         Ok(loaded) => loaded,
         Err(error) => panic!("domain 0's kernel: {error}"),
     };
-    log!("Dom0 kernel: {}, {} bytes", loaded.name, image.len());
+    note!(Warning, "Dom0 kernel: {}, {} bytes", loaded.name, image.len());
     let ramdisk_length = ramdisk.map_or(0, |file| file.end - file.start);
     let available = frames::free().saturating_sub(KEPT);
     let total = (options.dom0_memory.of(available << 12) >> 12).min(available);
@@ -89,7 +89,8 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     };
     let domain = Domain::create(&SPEC).expect("memory for domain 0");
     // Without `max:` dom0 may grow into whatever is free, as on Xen.
-    let most = options.dom0_memory.max.map_or(u32::MAX.into(), |max| max >> 12).max(total);
+    let max = options.dom0_memory.max.map(|max| max.of(available << 12) >> 12);
+    let most = max.unwrap_or(u32::MAX.into()).max(total);
     domain.max_frames.store(most, core::sync::atomic::Ordering::Relaxed);
     let memory = Memory { frames: populate(&domain, total), domain };
     // What the kernel begins with is zero where nothing else is said; all other memory it finds as

@@ -14,13 +14,13 @@ pub fn take(vector: u8) {
         // Who calls wants this processor to forget, or to see what work it has.
         CALL => shootdown::serve(),
         SPURIOUS => return,
-        ERROR => crate::log!("local APIC errors: {:#x}", lapic::errors()),
+        ERROR => crate::note!(Error, "local APIC errors: {:#x}", lapic::errors()),
         _ if DEVICES.contains(&vector) => {
             pirqs::arrived(vector);
             processor::this().add_work(processor::DEVICES);
         }
         _ if LEGACY.contains(&vector) => return,
-        _ => crate::log!("unexpected interrupt {vector:#x}"),
+        _ => crate::note!(Warning, "unexpected interrupt {vector:#x}"),
     }
     lapic::end_of_interrupt();
 }

@@ -18,6 +18,7 @@ pub mod debug;
 pub mod fifo;
 pub mod grants;
 pub mod ioapic;
+pub mod loglevel;
 pub mod memory_map;
 pub mod multiboot;
 pub mod options;

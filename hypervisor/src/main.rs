@@ -17,6 +17,7 @@ mod hypercall;
 mod interrupts;
 mod keys;
 mod lock;
+mod logging;
 mod pirqs;
 mod policy;
 mod ports;

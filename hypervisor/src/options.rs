@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::loglevel::Threshold;
+
 /// A size with Xen's suffixes; without one it counts KiB.
 pub fn size(text: &str) -> Option<u64> {
     let (digits, shift) = match text.as_bytes().last()? {
@@ -16,15 +18,47 @@ pub fn size(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// How much memory dom0 gets, in bytes.
+/// An amount of memory: `SIZE`, `-SIZE` (all but that), `[SIZE+]PERCENT%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// So many bytes, and so many hundredths of all there is.
+    Of(u64, u8),
+    /// All there is but so many bytes.
+    AllBut(u64),
+}
+
+impl Amount {
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(text) = text.strip_prefix('-') {
+            return Some(Self::AllBut(size(text)?));
+        }
+        let Some(text) = text.strip_suffix('%') else { return Some(Self::Of(size(text)?, 0)) };
+        let (bytes, percent) = match text.split_once('+') {
+            Some((bytes, percent)) => (size(bytes)?, percent),
+            None => (0, text),
+        };
+        let percent = percent.parse().ok().filter(|percent| (1..100).contains(percent))?;
+        Some(Self::Of(bytes, percent))
+    }
+
+    /// In bytes, of so many that there are.
+    pub fn of(self, all: u64) -> u64 {
+        match self {
+            Self::Of(bytes, percent) => bytes.saturating_add(all / 100 * u64::from(percent)),
+            Self::AllBut(bytes) => all.saturating_sub(bytes),
+        }
+    }
+}
+
+/// How much memory dom0 gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dom0Memory {
     /// The amount; without it all there is but a reserve.
-    pub amount: Option<u64>,
+    pub amount: Option<Amount>,
     /// At least.
-    pub min: Option<u64>,
+    pub min: Option<Amount>,
     /// At most, also later.
-    pub max: Option<u64>,
+    pub max: Option<Amount>,
 }
 
 impl Dom0Memory {
@@ -33,10 +67,10 @@ impl Dom0Memory {
         let mut memory = Self::default();
         for part in text.split(',') {
             match part.split_once(':') {
-                Some(("min", part)) => memory.min = Some(size(part)?),
-                Some(("max", part)) => memory.max = Some(size(part)?),
+                Some(("min", part)) => memory.min = Some(Amount::parse(part)?),
+                Some(("max", part)) => memory.max = Some(Amount::parse(part)?),
                 Some(_) => return None,
-                None => memory.amount = Some(size(part)?),
+                None => memory.amount = Some(Amount::parse(part)?),
             }
         }
         Some(memory)
@@ -44,9 +78,10 @@ impl Dom0Memory {
 
     /// How many bytes it gets of `available`.
     pub fn of(&self, available: u64) -> u64 {
-        let wanted = self.amount.unwrap_or(available);
-        let wanted = wanted.max(self.min.unwrap_or(0));
-        wanted.min(self.max.unwrap_or(u64::MAX)).min(available)
+        let bytes = |amount: Amount| amount.of(available);
+        let wanted = self.amount.map_or(available, bytes);
+        let wanted = wanted.max(self.min.map_or(0, bytes));
+        wanted.min(self.max.map_or(u64::MAX, bytes)).min(available)
     }
 }
 
@@ -159,6 +194,10 @@ pub struct Options {
     pub memory_limit: Option<u64>,
     /// After a crash the machine stays as it is.
     pub noreboot: bool,
+    /// Which messages of the hypervisor are printed.
+    pub log: Threshold,
+    /// Which of those that are about guests.
+    pub guest_log: Threshold,
 }
 
 /// An option that is not obeyed.
@@ -190,6 +229,8 @@ impl Default for Options {
             max_processors: None,
             memory_limit: None,
             noreboot: false,
+            log: Threshold::HOST,
+            guest_log: Threshold::GUEST,
         }
     }
 }
@@ -239,8 +280,9 @@ impl Options {
             "no-noreboot" => self.noreboot = false,
             // The ways to reset are tried one after the other, whichever is asked for.
             "reboot" => self.noreboot = reboot(value)?,
-            // All is printed, at once, and without the time.
-            "loglvl" | "guest_loglvl" => level(value)?,
+            "loglvl" => self.log = Threshold::parse(value)?,
+            "guest_loglvl" => self.guest_log = Threshold::parse(value)?,
+            // All is printed at once.
             "sync_console" => _ = boolean(value)?,
             // There is no screen to keep when domain 0 takes it over.
             "vga" => (),
@@ -270,12 +312,6 @@ fn reboot(text: &str) -> Option<bool> {
         |text: &str, letters: &str| text.chars().next().is_some_and(|c| letters.contains(c));
     let is_known = known(way, "ntkapPewc") && known(kind, "wc");
     is_known.then(|| way.starts_with('n'))
-}
-
-/// `loglvl=LEVEL[/LEVEL]`
-fn level(text: &str) -> Option<()> {
-    const LEVELS: [&str; 6] = ["none", "error", "warning", "info", "debug", "all"];
-    text.split('/').all(|level| LEVELS.contains(&level)).then_some(())
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -312,7 +348,13 @@ mod tests {
         assert_eq!(memory.of(256 << 20), 256 << 20);
         assert_eq!(Dom0Memory::parse("max:512M").unwrap().of(2 << 30), 512 << 20);
         assert_eq!(Dom0Memory::default().of(2 << 30), 2 << 30);
-        for bad in ["", "x", "min:", "12Q", "some:1M", "99999999999G", "-1"] {
+        let of = |text| Dom0Memory::parse(text).unwrap().of(2000 << 20) >> 20;
+        assert_eq!(of("-512M"), 1488);
+        assert_eq!(of("50%"), 1000);
+        assert_eq!(of("100M+25%,max:550M"), 550);
+        assert_eq!(of("min:10%,64M"), 200);
+        assert_eq!(of("-3G"), 0);
+        for bad in ["", "x", "min:", "12Q", "some:1M", "99999999999G", "--1", "%", "200%", "1+%"] {
             assert_eq!(Dom0Memory::parse(bad), None, "{bad}");
         }
     }
@@ -359,7 +401,17 @@ mod tests {
         assert!(!parsed("reboot=acpi,warm").noreboot);
         assert_eq!(parsed("maxcpus=2").max_processors, Some(2));
         assert_eq!(parsed("mem=1G loglvl=all/info nosmp").memory_limit, Some(1 << 30));
-        for bad in ["dom0_max_vcpus=3-2", "reboot=q", "loglvl=loud", "conswitch=1", "maxcpus=0"] {
+        assert_eq!(parsed("loglvl=all sched=credit").log, Threshold::ALL);
+        assert_eq!(parsed("guest_loglvl=none/warning").guest_log, Threshold::GUEST);
+        for bad in [
+            "dom0_max_vcpus=3-2",
+            "reboot=q",
+            "loglvl=loud",
+            "conswitch=1",
+            "maxcpus=0",
+            "sched=credit2",
+            "sched=",
+        ] {
             let mut complaints = 0;
             Options::parse(bad, |complaint| complaints += i32::from(complaint.is_bad_value));
             assert_eq!(complaints, 1, "{bad}");

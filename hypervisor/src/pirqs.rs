@@ -16,7 +16,7 @@ use crate::arch::pci::Interrupt;
 use crate::arch::{ioapic, lapic};
 use crate::domain::{self, Domain};
 use crate::events::Kind;
-use crate::log;
+use crate::{log, note};
 
 /// How many there are; Linux asks for no more.
 pub const COUNT: usize = 256;
@@ -144,12 +144,12 @@ impl Table {
                     false => LEVELS[word].fetch_and(!bit, Ordering::Relaxed),
                 };
                 ioapic::route(gsi, vector, lapic::id() as u8, line).map_err(|error| {
-                    log!("interrupt {number}: {error}");
+                    note!(Error, "interrupt {number}: {error}");
                     EINVAL
                 })
             }
             Source::Message(message) => message.route(vector, lapic::id()).map_err(|error| {
-                log!("interrupt {number}: {error}");
+                note!(Error, "interrupt {number}: {error}");
                 ENODEV
             }),
         };
@@ -168,7 +168,7 @@ impl Table {
             None => Ok(()),
         };
         if result.is_err() {
-            log!("interrupt {number} can't be masked");
+            note!(Error, "interrupt {number} can't be masked");
         }
     }
 }

@@ -3,13 +3,15 @@
 use core::fmt::Arguments;
 use core::panic::PanicInfo;
 
+use hypervisor::loglevel::Level;
 use x86_64::registers::control::{Cr0, Cr2, Cr3, Cr4};
 
 use crate::arch::entry::Registers;
 use crate::arch::{backtrace, console, cpu, power, processor};
 use crate::guest::memory;
+use crate::logging::About;
 use crate::vcpu::Guest;
-use crate::{log, shutdown};
+use crate::{log, logging, shutdown};
 
 const STARS: &str = "****************************************";
 
@@ -66,9 +68,14 @@ fn show_control() {
     log!("cr0: {cr0:016x}   cr2: {cr2:016x}   cr3: {cr3:016x}   cr4: {cr4:08x}");
 }
 
-/// A guest that can't go on: its registers, its next instruction, its stack.
+/// A guest that can't go on: its registers, its next instruction, its stack. Domain 0's end is the
+/// host's.
 pub fn guest(guest: &mut Guest<'_>, why: &str) {
     let number = guest.domain().number;
+    let about = if number == 0 { About::Host } else { About::Guest };
+    if !logging::allows(about, Level::Error) {
+        return;
+    }
     log!("d{number}v{} crashed: {why}", guest.vcpu.number);
     let registers = *guest.registers();
     let mode = if guest.own.in_kernel { "kernel" } else { "program" };

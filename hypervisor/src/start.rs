@@ -10,7 +10,7 @@ use spin::Once;
 use crate::arch::memory::BootMemory;
 use crate::arch::{self, memory, vga};
 use crate::dom0::{self, File};
-use crate::{frames, log, print, scheduler, shutdown, time};
+use crate::{frames, logging, note, print, scheduler, shutdown, time};
 
 /// The longest command line that is kept.
 const LINE: usize = 2048;
@@ -46,6 +46,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     let info = BootInfo::read(magic, info.into(), &BootMemory);
     let cmdline = info.as_ref().map(|info| info.cmdline).unwrap_or_default();
     let options = Options::parse(cmdline, |_| {});
+    logging::set_up(&options);
     shutdown::NO_REBOOT.store(options.noreboot, Ordering::Relaxed);
     arch::init(&options);
     print!("\n Escalus {}\n", env!("CARGO_PKG_VERSION"));
@@ -54,26 +55,26 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
         Err(error) => panic!("the boot loader can't be understood: {error:?}"),
     };
     COMMAND_LINE.call_once(|| Line::new(cmdline));
-    log!("Command line: {cmdline}");
-    Options::parse(cmdline, |complaint| log!("{complaint}"));
+    note!(Warning, "Command line: {cmdline}");
+    Options::parse(cmdline, |complaint| note!(Warning, "{complaint}"));
     for region in info.memory.regions() {
-        log!(" [{:016x}, {:016x}) {:?}", region.start, region.end, region.kind);
+        note!(Info, " [{:016x}, {:016x}) {:?}", region.start, region.end, region.kind);
     }
     let [kernel, rest @ ..] = info.modules() else {
         panic!("the boot loader brought no kernel for domain 0: add a module line")
     };
     let line = Line::new(kernel.cmdline);
-    log!("Domain 0's command line: {}", line.text());
+    note!(Warning, "Domain 0's command line: {}", line.text());
     let (kernel, ramdisk) = (File::from(kernel), rest.first().map(File::from));
     arch::init_platform(&BootMemory, &info);
     take_memory(&info, options.memory_limit);
     time::init();
-    log!("{} processors", arch::start_processors(options.max_processors));
+    note!(Warning, "{} processors", arch::start_processors(options.max_processors));
     let domain = dom0::build(&options, kernel, ramdisk, line.text());
     for module in info.modules() {
         (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);
     }
-    log!("{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
+    note!(Warning, "{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
     // The screen is domain 0's from now on.
     vga::set(false);
     time::show_wall_clock(&domain);

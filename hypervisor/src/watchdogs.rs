@@ -67,7 +67,7 @@ pub fn check() {
             if at > now {
                 NEXT.fetch_min(at, Ordering::AcqRel);
             } else if watchdog.swap(NEVER, Ordering::AcqRel) <= now {
-                crate::log!("d{}: its watchdog was not heard of in time", domain.number);
+                crate::note!(Error, "d{}: its watchdog was not heard of in time", domain.number);
                 shutdown::domain_is_over(domain, SHUTDOWN_WATCHDOG);
             }
         }

@@ -267,9 +267,3 @@ pub fn break_lock() {
 macro_rules! print {
     ($($argument:tt)*) => { $crate::arch::console::print(format_args!($($argument)*)) };
 }
-
-/// Prints a line with the hypervisor's mark.
-#[macro_export]
-macro_rules! log {
-    ($($argument:tt)*) => { $crate::print!("(XEN) {}\n", format_args!($($argument)*)) };
-}

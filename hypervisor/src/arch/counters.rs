@@ -9,7 +9,7 @@ use x86_64::instructions::port::Port;
 
 use super::mmio::Mmio;
 use super::platform::firmware;
-use crate::log;
+use crate::note;
 
 /// How long a measurement takes in nanoseconds: with reads of a microsecond it is good to some
 /// parts in 100,000.
@@ -137,10 +137,10 @@ pub fn measure(name: &str, mut counter: impl FnMut() -> u64) -> u64 {
     for mut reference in makers.iter().filter_map(|make| make()) {
         match reference.measure(&mut counter).filter(|hertz| *hertz > 0) {
             Some(hertz) => {
-                log!("{name}: {} kHz, measured by the {}", hertz / 1000, reference.name());
+                note!(Info, "{name}: {} kHz, measured by the {}", hertz / 1000, reference.name());
                 return hertz;
             }
-            None => log!("The {} stands still", reference.name()),
+            None => note!(Warning, "The {} stands still", reference.name()),
         }
     }
     panic!("there is no working counter to measure the {name} by")
@@ -166,7 +166,7 @@ pub fn timestamp_hertz() -> u64 {
         || if has_timing() { calibration::from_host(__cpuid(HOST_TIMING).eax) } else { None };
     match stated.or_else(host) {
         Some(hertz) => {
-            log!("TSC: {} kHz, as CPUID says", hertz / 1000);
+            note!(Info, "TSC: {} kHz, as CPUID says", hertz / 1000);
             hertz
         }
         None => measure("TSC", timestamp),

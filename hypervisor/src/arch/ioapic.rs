@@ -8,7 +8,7 @@ use x86_64::instructions::interrupts::without_interrupts;
 use super::mmio::Mmio;
 use super::platform::firmware;
 use crate::lock::Mutex;
-use crate::log;
+use crate::note;
 
 /// The index is written here, the register's contents are there.
 const SELECT: u64 = 0x00;
@@ -35,12 +35,12 @@ pub fn init() {
         let address = u64::from(found.address);
         // SAFETY: firmware says that an I/O APIC is there; it never writes to memory.
         let Some(registers) = (unsafe { Mmio::new(address, 0x20) }) else {
-            log!("The I/O APIC at {address:#x} is out of reach and not used");
+            note!(Error, "The I/O APIC at {address:#x} is out of reach and not used");
             continue;
         };
         let io_apic = IoApic::new(registers, address, found.first_gsi);
         let (first, last) = (io_apic.first_gsi, io_apic.first_gsi + io_apic.pins - 1);
-        log!("I/O APIC at {address:#x}: GSIs {first} to {last}");
+        note!(Info, "I/O APIC at {address:#x}: GSIs {first} to {last}");
         place.call_once(|| Mutex::new(io_apic));
     }
 }

@@ -28,7 +28,7 @@ pub mod vga;
 use hypervisor::multiboot::{BootInfo, Memory};
 use hypervisor::options::Options;
 
-use crate::log;
+use crate::note;
 
 /// Sets up what traps need; called once, before anything may trap.
 pub fn init(options: &Options) {
@@ -47,7 +47,7 @@ pub fn init_platform(memory: &dyn Memory, info: &BootInfo) {
     lapic::init();
     processor::this().set_apic_id(lapic::id());
     let mode = if lapic::is_x2apic() { "x2APIC" } else { "xAPIC" };
-    log!("Local APIC {}, {mode}", lapic::id());
+    note!(Info, "Local APIC {}, {mode}", lapic::id());
     time::init();
     pci::report();
 }
@@ -66,7 +66,7 @@ pub fn start_processors(most: Option<usize>) -> usize {
         lapic::init();
         processor::this().set_apic_id(lapic::id());
         time::start_timer();
-        log!("Processor {number}: local APIC {}", lapic::id());
+        note!(Info, "Processor {number}: local APIC {}", lapic::id());
         crate::scheduler::run()
     })
 }

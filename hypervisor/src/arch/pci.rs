@@ -13,7 +13,7 @@ use x86_64::instructions::port::Port;
 use super::mmio::Mmio;
 use super::platform::{self, firmware};
 use crate::lock::Mutex;
-use crate::log;
+use crate::note;
 
 /// The ports (PCI Local Bus Specification 3.0, section 3.2.2.3.2).
 struct Ports {
@@ -132,7 +132,7 @@ pub fn report() {
         let id = Machine.read(device, 0);
         let msi = Msi::find(&Machine, device).map_or(0, |msi| msi.count);
         let msix = MsiX::find(&Machine, device).map_or(0, |msix| msix.count);
-        log!("PCI {device} {:04x}:{:04x}, MSI {msi}, MSI-X {msix}", id & 0xffff, id >> 16);
+        note!(Info, "PCI {device} {:04x}:{:04x}, MSI {msi}, MSI-X {msix}", id & 0xffff, id >> 16);
     }
 }
 

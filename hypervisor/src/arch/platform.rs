@@ -5,7 +5,7 @@ use hypervisor::memory_map::{MemoryMap, Region};
 use hypervisor::multiboot::{BootInfo, Memory};
 use spin::Once;
 
-use crate::log;
+use crate::note;
 
 static FIRMWARE: Once<Firmware> = Once::new();
 static MEMORY: Once<MemoryMap> = Once::new();
@@ -13,7 +13,7 @@ static MEMORY: Once<MemoryMap> = Once::new();
 /// Reads firmware's tables through `memory`, and keeps what the loader says; called once.
 pub fn init(memory: &dyn Memory, info: &BootInfo) {
     MEMORY.call_once(|| info.memory.clone());
-    let firmware = Firmware::read(memory, info.rsdp, |error| log!("{error}"));
+    let firmware = Firmware::read(memory, info.rsdp, |error| note!(Warning, "{error}"));
     let firmware = firmware.unwrap_or_else(|error| panic!("the machine can't be used: {error}"));
     FIRMWARE.call_once(|| firmware);
     report();
@@ -60,27 +60,27 @@ fn report() {
     let firmware = firmware();
     let madt = &firmware.madt;
     let count = madt.processors().len();
-    log!("ACPI: {count} processors, local APICs at {:#x}", madt.local_apic);
+    note!(Info, "ACPI: {count} processors, local APICs at {:#x}", madt.local_apic);
     for io_apic in madt.io_apics() {
         let (id, address, gsi) = (io_apic.id, io_apic.address, io_apic.first_gsi);
-        log!("ACPI: I/O APIC {id} at {address:#x} from GSI {gsi}");
+        note!(Info, "ACPI: I/O APIC {id} at {address:#x} from GSI {gsi}");
     }
     for (irq, isa) in madt.isa.iter().enumerate() {
         if isa.gsi != irq as u32 || isa.line != Default::default() {
             let active = if isa.line.is_low { "low" } else { "high" };
             let trigger = if isa.line.is_level { "level" } else { "edge" };
-            log!("ACPI: ISA interrupt {irq} is GSI {}, {active} {trigger}", isa.gsi);
+            note!(Info, "ACPI: ISA interrupt {irq} is GSI {}, {active} {trigger}", isa.gsi);
         }
     }
     if let Some(fadt) = &firmware.fadt {
-        log!("ACPI: PM timer {:x?}, control {:x?}", fadt.pm_timer, fadt.pm1a_control);
-        log!("ACPI: reset {:x?}, SCI {}", fadt.reset, fadt.sci);
+        note!(Info, "ACPI: PM timer {:x?}, control {:x?}", fadt.pm_timer, fadt.pm1a_control);
+        note!(Info, "ACPI: reset {:x?}, SCI {}", fadt.reset, fadt.sci);
     }
     if let Some(address) = firmware.hpet {
-        log!("ACPI: HPET at {address:#x}");
+        note!(Info, "ACPI: HPET at {address:#x}");
     }
     for area in firmware.ecams() {
         let (first, last) = (area.first_bus, area.last_bus);
-        log!("ACPI: PCI {:04x}:{first:02x}-{last:02x} at {:#x}", area.segment, area.base);
+        note!(Info, "ACPI: PCI {:04x}:{first:02x}-{last:02x} at {:#x}", area.segment, area.base);
     }
 }

@@ -14,7 +14,7 @@ use super::boot::TEXT_BASE;
 use super::memory::DIRECT_MAP;
 use super::platform::{self, firmware};
 use super::{counters, lapic, time};
-use crate::log;
+use crate::note;
 
 global_asm!(
     r#"
@@ -189,7 +189,7 @@ pub fn start(mut stack: impl FnMut(usize) -> Option<u64>, run: fn(usize) -> !) -
     let is_other = |id: u32| id != own && id <= highest;
     let others = firmware().madt.processors().iter().filter(|other| is_other(other.apic_id));
     let Some(page) = Borrowed::new() else {
-        log!("No memory below 1 MiB is left to start processors in: only one is used");
+        note!(Error, "No memory below 1 MiB is left to start processors in: only one is used");
         return 1;
     };
     RUN.store(run as usize, Ordering::Release);
@@ -199,13 +199,13 @@ pub fn start(mut stack: impl FnMut(usize) -> Option<u64>, run: fn(usize) -> !) -
     for other in others {
         let number = running;
         let Some(stack) = stack(number) else {
-            log!("{number} processors are used, though there are more");
+            note!(Warning, "{number} processors are used, though there are more");
             break;
         };
         let entry = arrive as *const () as u64;
         let place = page.set(Destination { stack, entry, number: number as u64 });
         if place.is_none() || !wake(other.apic_id, number, page.address) {
-            log!("The processor with local APIC {} does not start", other.apic_id);
+            note!(Error, "The processor with local APIC {} does not start", other.apic_id);
             // Its stack and number aren't used again: it may be late.
             break;
         }
@@ -241,7 +241,7 @@ fn wake(apic_id: u32, number: usize, page: u64) -> bool {
 fn check_counter(number: usize, before: u64) {
     let there = ARRIVAL.load(Ordering::Relaxed);
     if !(before..=counters::timestamp()).contains(&there) {
-        log!("Processor {number}'s TSC differs from the first's: its time will jump");
+        note!(Warning, "Processor {number}'s TSC differs from the first's: its time will jump");
     }
 }
 

@@ -13,7 +13,7 @@ use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
 use super::{cmos, counters, lapic};
-use crate::log;
+use crate::note;
 
 /// IA32_TSC_DEADLINE (Intel SDM, volume 3, section 11.5.4.1).
 const DEADLINE: u32 = 0x6e0;
@@ -41,12 +41,12 @@ pub fn init() {
         _ => None,
     };
     let boot = cmos::unix_seconds().unwrap_or_else(|| {
-        log!("The real-time clock has no date; 1970 is assumed");
+        note!(Warning, "The real-time clock has no date; 1970 is assumed");
         0
     });
     let clock = Clock { counter: counters::timestamp(), time: 0, scale };
     TIME.call_once(|| Time { clock, hertz, timer_hertz, boot });
-    log!("Clock: {} s since 1970, mul {:#x}, shift {}", boot, scale.mul, scale.shift);
+    note!(Info, "Clock: {} s since 1970, mul {:#x}, shift {}", boot, scale.mul, scale.shift);
     start_timer();
 }
 
@@ -73,6 +73,11 @@ pub fn start_timer() {
 /// System time now.
 pub fn now() -> u64 {
     time().clock.at(counters::timestamp())
+}
+
+/// Whether there is a system time yet.
+pub fn has_begun() -> bool {
+    TIME.is_completed()
 }
 
 /// The parameters by which guests compute system time themselves.

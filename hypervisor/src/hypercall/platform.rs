@@ -7,7 +7,7 @@ use super::Answer;
 use crate::arch::{platform, power, processor};
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{log, time};
+use crate::{note, time};
 
 /// XENPF_INTERFACE_VERSION (platform.h)
 const VERSION: u32 = 0x0300_0001;
@@ -43,7 +43,7 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             let state = (values >> 32) as u32;
             let sleep = Sleep { pm1a, pm1b, state, flags: flags as u32 };
             power::sleep(sleep).map_err(|error| {
-                log!("{error}");
+                note!(Error, "{error}");
                 if error == SleepError::StillOn { EIO } else { EINVAL }
             })?;
             Ok(0)

@@ -1,6 +1,7 @@
 //! Building domain 0 from what the loader brought.
 
 use alloc::sync::Arc;
+use core::ops::Range;
 
 use builder::Kernel;
 use builder::layout::Layout;
@@ -16,7 +17,7 @@ use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::{memory, processor};
 use crate::domain::{Domain, MAX_VCPUS, Spec};
 use crate::events::PORTS;
-use crate::{frames, granting, note};
+use crate::{frames, granting, host, note};
 
 const SIF_PRIVILEGED: u32 = 1 << 0;
 const SIF_INITDOMAIN: u32 = 1 << 1;
@@ -43,6 +44,13 @@ pub struct File {
     pub start: u64,
     /// The byte behind the last.
     pub end: u64,
+}
+
+impl File {
+    /// Its frames, if nothing else is in them.
+    fn frames(&self) -> Option<Range<u64>> {
+        self.start.is_multiple_of(4096).then_some(self.start >> 12..self.end.div_ceil(4096))
+    }
 }
 
 impl From<&Module> for File {
@@ -81,7 +89,9 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     };
     note!(Warning, "Dom0 kernel: {}, {} bytes", loaded.name, image.len());
     let ramdisk_length = ramdisk.map_or(0, |file| file.end - file.start);
-    let available = frames::free().saturating_sub(KEPT);
+    // The ramdisk's frames become domain 0's as they are: nothing is copied, nor there twice.
+    let kept = ramdisk.and_then(|file| file.frames()).unwrap_or_default();
+    let available = (frames::free() + kept.clone().count() as u64).saturating_sub(KEPT);
     let total = (options.dom0_memory.of(available << 12) >> 12).min(available);
     let layout = match Layout::new(&loaded.needs, ramdisk_length, total) {
         Ok(layout) => layout,
@@ -92,14 +102,16 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     let max = options.dom0_memory.max.map(|max| max.of(available << 12) >> 12);
     let most = max.unwrap_or(u32::MAX.into()).max(total);
     domain.max_frames.store(most, core::sync::atomic::Ordering::Relaxed);
-    let memory = Memory { frames: populate(&domain, total), domain };
+    let is_kept = |pfn: &u64| !kept.is_empty() && layout.ramdisk.contains(pfn);
+    let memory = Memory { frames: populate(&domain, total, &layout.ramdisk, kept.clone()), domain };
     // What the kernel begins with is zero where nothing else is said; all other memory it finds as
     // firmware left it, as on a machine of its own.
-    (0..layout.mapped.end).for_each(|pfn| memory::clear(memory.mfn(pfn)));
+    let cleared = (0..layout.mapped.end).filter(|pfn| !is_kept(pfn));
+    cleared.for_each(|pfn| memory::clear(memory.mfn(pfn)));
     for segment in loaded.segments() {
         memory.write(segment.physical, segment.bytes);
     }
-    if let Some(file) = ramdisk {
+    if let Some(file) = ramdisk.filter(|_| kept.is_empty()) {
         let bytes = memory::bytes(file.start, ramdisk_length);
         memory.write(layout.ramdisk.start << 12, bytes);
     }
@@ -129,9 +141,28 @@ fn vcpus(options: &Options) -> usize {
     processors.clamp(options.dom0_min_vcpus as usize, most).min(MAX_VCPUS)
 }
 
-/// Takes dom0's frames, in large runs as far as there are any, as they are.
-fn populate(domain: &Domain, total: u64) -> alloc::vec::Vec<u64> {
+/// Takes dom0's frames; those of the ramdisk's pages are `kept`, if any are.
+fn populate(
+    domain: &Domain,
+    total: u64,
+    ramdisk: &Range<u64>,
+    kept: Range<u64>,
+) -> alloc::vec::Vec<u64> {
     let mut frames = alloc::vec::Vec::with_capacity(total as usize);
+    if !kept.is_empty() {
+        fill(domain, &mut frames, ramdisk.start);
+        host::count_frames(domain.owner, kept.clone().count() as u64, u64::MAX);
+        for (pfn, mfn) in (ramdisk.start..).zip(kept.clone()) {
+            domain.adopt(mfn, Some(pfn));
+        }
+        frames.extend(kept);
+    }
+    fill(domain, &mut frames, total);
+    frames
+}
+
+/// Takes frames until there are so many, in large runs as far as there are any, as they are.
+fn fill(domain: &Domain, frames: &mut alloc::vec::Vec<u64>, total: u64) {
     let mut run = 512;
     while (frames.len() as u64) < total {
         let pfn = frames.len() as u64;
@@ -142,7 +173,6 @@ fn populate(domain: &Domain, total: u64) -> alloc::vec::Vec<u64> {
             Err(_) => panic!("memory for domain 0 ran out"),
         }
     }
-    frames
 }
 
 fn start_info(memory: &Memory, layout: &Layout, ramdisk: u64, line: &str) -> [u8; PAGE_SIZE] {

@@ -71,8 +71,11 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     time::init();
     note!(Warning, "{} processors", arch::start_processors(options.max_processors));
     let domain = dom0::build(&options, kernel, ramdisk, line.text());
+    // What the loader brought is free now, but for what became domain 0's.
+    let is_nobodys = |mfn: &u64| frames::page(*mfn).is_none_or(|page| page.owner().is_none());
     for module in info.modules() {
-        (module.start.div_ceil(4096)..module.end >> 12).for_each(frames::give);
+        let frames = module.start.div_ceil(4096)..module.end >> 12;
+        frames.filter(is_nobodys).for_each(frames::give);
     }
     note!(Warning, "{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
     // The screen is domain 0's from now on.

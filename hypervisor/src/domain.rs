@@ -298,14 +298,30 @@ impl Domain {
             }
             self.adopt(first + offset, pfn.map(|pfn| pfn.wrapping_add(offset)));
         }
-        // Whoever destroys it has passed these frames by.
-        if self.is_dying.load(Ordering::SeqCst) {
-            (first..first + count).for_each(|mfn| {
-                let _ = self.give_back(mfn);
-            });
-            return Err(EINVAL);
+        if self.takes_back(first..first + count) { Err(EINVAL) } else { Ok(first) }
+    }
+
+    /// Whether these frames were given to a domain that is being destroyed: whoever does that has
+    /// passed them by, so that they go back.
+    fn takes_back(&self, frames: core::ops::Range<u64>) -> bool {
+        let is_dying = self.is_dying.load(Ordering::SeqCst);
+        if is_dying {
+            frames.for_each(|mfn| _ = self.give_back(mfn));
         }
-        Ok(first)
+        is_dying
+    }
+
+    /// Gives the domain runs of that many free frames, cleared, however many it has; each with the pfn
+    /// of its first.
+    pub fn adopt_runs(&self, runs: impl Iterator<Item = (u64, u64)>, count: u64) {
+        for (first, pfn) in runs {
+            host::count_frames(self.owner, count, u64::MAX);
+            for offset in 0..count {
+                memory::clear(first + offset);
+                self.adopt(first + offset, Some(pfn.wrapping_add(offset)));
+            }
+            self.takes_back(first..first + count);
+        }
     }
 
     /// How many frames it has, those included that it gave back and still maps.

@@ -9,11 +9,11 @@ use xen::abi::memory::Reservation;
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::{Answer, Stop};
-use crate::arch::memory::{self as machine, MACHINE_TO_PHYSICAL};
+use crate::arch::memory::MACHINE_TO_PHYSICAL;
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::Guest;
-use crate::{frames, granting, host, interrupts};
+use crate::{frames, granting, interrupts};
 
 /// In the command: how much was done before (MEMOP_EXTENT_SHIFT).
 const DONE_SHIFT: u32 = 6;
@@ -282,10 +282,11 @@ fn exchange_frames(
     (output, out_order): (u64, u32),
     total: u64,
 ) -> Result<(), Errno> {
-    // All that comes in is looked at before anything is given away.
-    for index in 0..total >> in_order {
-        let first: u64 = memory::read(input + 8 * index)?;
-        for mfn in first..first.checked_add(1 << in_order).ok_or(EINVAL)? {
+    // Everything is read, and the answer written, before anything is given away: what fails then
+    // has changed nothing.
+    let incoming = read_list(input, total >> in_order)?;
+    for first in &incoming {
+        for mfn in *first..first.checked_add(1 << in_order).ok_or(EINVAL)? {
             let page = frames::page(mfn).ok_or(EINVAL)?;
             if page.owner() != Some(domain.owner) || page.references() != 1 || !page.is_allocated()
             {
@@ -293,26 +294,26 @@ fn exchange_frames(
             }
         }
     }
-    let mut pfns = alloc::vec::Vec::new();
-    pfns.try_reserve_exact(runs.len()).map_err(|_| ENOMEM)?;
-    for index in 0..runs.len() as u64 {
-        pfns.push(memory::read::<u64>(output + 8 * index)?);
+    let pfns = read_list(output, runs.len() as u64)?;
+    for (index, first) in (0..).zip(runs) {
+        memory::write(output + 8 * index, first)?;
     }
-    for index in 0..total >> in_order {
-        let first: u64 = memory::read(input + 8 * index)?;
-        for mfn in first..first + (1 << in_order) {
-            domain.give_back(mfn)?;
-        }
+    for first in &incoming {
+        // Another vcpu may have given it back since; what is given by now was to be given.
+        (*first..first + (1 << in_order)).try_for_each(|mfn| domain.give_back(mfn))?;
     }
-    host::count_frames(domain.owner, total, u64::MAX);
-    for (index, (first, pfn)) in runs.iter().zip(pfns).enumerate() {
-        for offset in 0..1 << out_order {
-            machine::clear(first + offset);
-            domain.adopt(first + offset, Some(pfn + offset));
-        }
-        memory::write(output + 8 * index as u64, first)?;
-    }
+    domain.adopt_runs(runs.iter().copied().zip(pfns), 1 << out_order);
     Ok(())
+}
+
+/// Reads so many words.
+fn read_list(place: u64, count: u64) -> Result<alloc::vec::Vec<u64>, Errno> {
+    let mut list = alloc::vec::Vec::new();
+    list.try_reserve_exact(count as usize).map_err(|_| ENOMEM)?;
+    for index in 0..count {
+        list.push(memory::read(place.wrapping_add(8 * index))?);
+    }
+    Ok(list)
 }
 
 /// Frames that another domain shares with the hypervisor, to be mapped.

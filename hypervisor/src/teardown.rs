@@ -136,6 +136,8 @@ fn find(
 /// Releases the tables, segments and the shared part of a vcpu, which doesn't run.
 fn release_vcpu(domain: &Domain, vcpu: &Vcpu) -> Outcome {
     let rules = domain.rules();
+    // Whoever reads or sets its registers is done soon.
+    let Some(_lock) = vcpu.starting.try_lock() else { return Outcome::Again };
     // SAFETY: the domain was stopped for good, and one goes on with its end at a time.
     let own = unsafe { vcpu.own() };
     own.walk.cancel();

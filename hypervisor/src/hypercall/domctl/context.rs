@@ -9,12 +9,12 @@ use xen::abi::domctl::VcpuContext;
 use xen::abi::errno::{EBUSY, EINVAL, ENODATA, ENOENT, Errno};
 use xen::abi::vcpu::{GuestContext, IN_KERNEL, ONLINE, UserRegs};
 
+use super::life;
 use crate::arch::entry::Registers;
 use crate::domain::Domain;
 use crate::guest::memory;
 use crate::hypercall::{Answer, Stop, callbacks, descriptors, errno};
 use crate::policy;
-use crate::scheduler;
 use crate::vcpu::{Callback, Guest, Own, TASK_SWITCHED, Vcpu};
 
 const IF: u64 = 1 << 9;
@@ -46,25 +46,37 @@ pub fn set(guest: &mut Guest<'_>, domain: &Domain, place: u64) -> Answer {
     if core::ptr::eq(domain, guest.domain()) || domain.is_dying.load(Ordering::SeqCst) {
         return Err(EINVAL.into());
     }
-    if domain.may_run() {
-        return Err(EBUSY.into());
-    }
-    scheduler::stop(domain);
     let context: GuestContext = memory::read(asked.ctxt)?;
-    match set_context(vcpu, &context, &mut guest.own.walk)? {
+    match standing(domain, vcpu, || set_context(vcpu, &context, &mut guest.own.walk))? {
         Outcome::Done => Ok(0),
         Outcome::Again => Err(Stop::Again([place, 0, 0, 0, 0, 0])),
     }
 }
 
-/// Sets a vcpu's registers: all of them the first time, the general ones later. The vcpu doesn't run.
+/// Does something to a vcpu of another domain, which stands still meanwhile. Nobody else does
+/// anything to it, nor takes it apart.
+fn standing<T>(
+    domain: &Domain,
+    vcpu: &Vcpu,
+    act: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    life::hold(domain)?;
+    let lock = vcpu.starting.lock();
+    let result = if domain.is_dying.load(Ordering::SeqCst) { Err(EINVAL) } else { act() };
+    drop(lock);
+    life::let_go(domain)?;
+    result
+}
+
+/// Sets a vcpu's registers: all of them the first time, the general ones later. The vcpu doesn't run,
+/// and the caller has locked [`Vcpu::starting`].
 pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Result<Outcome, Errno> {
     let callbacks =
         [context.event_callback_eip, context.failsafe_callback_eip, context.syscall_callback_eip];
     if !callbacks.into_iter().all(is_guest_address) {
         return Err(EINVAL);
     }
-    // SAFETY: the caller says that it doesn't run.
+    // SAFETY: the caller says that it doesn't run, and holds its lock.
     let own = unsafe { vcpu.own() };
     if !vcpu.is_initialised.load(Ordering::Acquire) {
         if set_tables(vcpu, own, context, walk)? == Outcome::Again {
@@ -177,7 +189,7 @@ fn registers(from: &UserRegs) -> Registers {
     }
 }
 
-/// A vcpu's registers; the domain is the caller's own or doesn't run meanwhile.
+/// A vcpu's registers; the domain stands still meanwhile.
 pub fn get(guest: &Guest<'_>, domain: &Domain, body: u64) -> Result<(), Errno> {
     let asked: VcpuContext = memory::read(body)?;
     let vcpu = domain.vcpu(asked.vcpu as usize).ok_or(ENOENT)?;
@@ -187,13 +199,12 @@ pub fn get(guest: &Guest<'_>, domain: &Domain, body: u64) -> Result<(), Errno> {
     if !vcpu.is_initialised.load(Ordering::Acquire) {
         return Err(ENODATA);
     }
-    if domain.may_run() {
-        return Err(EBUSY);
-    }
-    scheduler::stop(domain);
-    // SAFETY: it doesn't run, and can't before the toolstack, which asks, lets it.
-    let own = unsafe { vcpu.own() };
-    memory::write(asked.ctxt, &context(vcpu, own))
+    let context = standing(domain, vcpu, || {
+        // SAFETY: it stands still, and is locked.
+        let own = unsafe { vcpu.own() };
+        Ok(context(vcpu, own))
+    })?;
+    memory::write(asked.ctxt, &context)
 }
 
 fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {

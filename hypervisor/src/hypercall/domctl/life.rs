@@ -62,6 +62,11 @@ pub fn pause(guest: &Guest<'_>, domain: &Domain) -> Result<(), Errno> {
     if core::ptr::eq(domain, guest.domain()) {
         return Err(EINVAL);
     }
+    hold(domain)
+}
+
+/// Has the domain, which is not the caller's, stand still until [`let_go`].
+pub fn hold(domain: &Domain) -> Result<(), Errno> {
     let count = domain
         .pauses
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_add(1));
@@ -75,6 +80,11 @@ pub fn pause(guest: &Guest<'_>, domain: &Domain) -> Result<(), Errno> {
 pub fn unpause(domain: &Domain) -> Result<(), Errno> {
     time::show_wall_clock(domain);
     domain.vcpus().for_each(time::show_clock);
+    let_go(domain)
+}
+
+/// Lets it go on, if nobody else holds it.
+pub fn let_go(domain: &Domain) -> Result<(), Errno> {
     let count = domain
         .pauses
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1));

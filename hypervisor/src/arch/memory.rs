@@ -17,7 +17,7 @@ use hypervisor::multiboot::Memory;
 use hypervisor::paging::entry::{Entry, slot};
 use spin::Once;
 
-use super::boot;
+use super::{boot, processor};
 use crate::frames;
 
 /// All of physical memory is here (Xen's own place for it, xen/arch/x86/include/asm/config.h).
@@ -196,7 +196,9 @@ pub fn finish(end: u64, machine_to_physical: core::ops::Range<u64>) {
             (_, true) => DATA,
             _ => DATA & !Entry::WRITABLE,
         };
-        for address in part.range.step_by(4096) {
+        // An overflow of the first processor's stack is a fault, on a stack of its own.
+        let guard = physical(boot::area() as u64) + processor::GUARD;
+        for address in part.range.step_by(4096).filter(|address| *address != guard) {
             map(root, boot::TEXT_BASE + address, 1, Entry(address | flags));
         }
     }

@@ -26,6 +26,8 @@ pub const AREA: u64 = 128 << 10;
 /// Where the stacks of exceptions that may come at any moment end: debug, NMI, machine check,
 /// double fault. The first is entry 1 of the task state segment's interrupt stack table.
 pub const EXCEPTION_STACKS: [u64; 4] = [20 << 10, 28 << 10, 36 << 10, 48 << 10];
+/// Where the stack must not grow to: of the first processor nothing is mapped there.
+pub const GUARD: u64 = EXCEPTION_STACKS[3];
 /// The most processors that are used.
 pub const MAX: usize = 64;
 

@@ -49,6 +49,10 @@ pub struct Own {
     pub kernel_ss: u64,
     /// Where system calls go.
     pub syscall: Callback,
+    /// Where those of 32-bit programs go.
+    pub syscall32: Callback,
+    /// Where programs go that come by `sysenter`.
+    pub sysenter: Callback,
     /// Where events go.
     pub event: Callback,
     /// Where it wants to go when its segments can't be loaded. They stay loaded.
@@ -102,7 +106,8 @@ pub struct Vcpu {
     info: AtomicU64,
     /// It has its first registers.
     pub is_initialised: AtomicBool,
-    /// Held while it gets its first registers, or is brought up.
+    /// Held while somebody else than the vcpu itself reads or sets its registers, brings it up, or
+    /// takes it apart.
     pub starting: Mutex<()>,
     /// It is up.
     pub online: AtomicBool,
@@ -213,6 +218,8 @@ impl Vcpu {
             kernel_sp: 0,
             kernel_ss: 0,
             syscall: Callback::default(),
+            syscall32: Callback::default(),
+            sysenter: Callback::default(),
             event: Callback::default(),
             failsafe: Callback::default(),
             traps: Box::new([zero; 256]),
@@ -414,7 +421,7 @@ impl Vcpu {
         let own = &mut *guest.own;
         own.frame.stack = processor.stack();
         processor.descriptors.set_trap_stack(own.frame.end());
-        entry::set_syscall_stack(processor.number, own.frame.end());
+        entry::set_stack(processor.number, own.frame.end());
         let window = self.domain().window(self.number);
         processor.descriptors.use_window(window);
         processor.descriptors.load_ldt(window + (16 << 12), own.ldt_place.1);

@@ -16,6 +16,8 @@ pub const CODE: u16 = 0xe008;
 const DATA: u16 = 0xe010;
 /// The 64-bit code segment of guests (FLAT_RING3_CS64).
 pub const GUEST_CODE: u16 = 0xe033;
+/// Their 32-bit one (FLAT_RING3_CS32).
+pub const GUEST_CODE_32: u16 = 0xe023;
 /// The data and stack segment of guests (FLAT_RING3_SS64).
 pub const GUEST_STACK: u16 = 0xe02b;
 /// The task state segment takes two entries, behind those that guests use (FLAT_RING3_* in
@@ -23,6 +25,9 @@ pub const GUEST_STACK: u16 = 0xe02b;
 const TSS: u16 = 0xe040;
 /// A guest's LDT takes two entries, too.
 const LDT: u16 = 0xe050;
+
+/// Its limit is the processor's number, for code that has no stack yet to find out.
+pub const NUMBER: u16 = 0xe060;
 
 const ENTRIES: usize = 512;
 
@@ -86,7 +91,7 @@ impl Descriptors {
     /// Fills the page and has the processor use it, at its own address.
     ///
     /// Called once, by the processor itself.
-    pub fn load(&self) {
+    pub fn load(&self, number: usize) {
         let table = core::ptr::from_ref(&self.page).cast_mut().cast::<u64>();
         let base = self.task.get() as u64;
         let limit = size_of::<Task>() as u64 - 1;
@@ -100,6 +105,7 @@ impl Descriptors {
             (0xe030, 0x00af_fa00_0000_ffff),
             (TSS, limit | low | 0x89 << 40),
             (TSS + 8, base >> 32),
+            (NUMBER, 0x0040_9200_0000_0000 | number as u64),
         ];
         for (selector, value) in entries {
             // SAFETY: within the page; the processor reads it only after `lgdt` below.

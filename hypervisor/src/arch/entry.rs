@@ -5,12 +5,13 @@
 //! itself, registers are pushed to the stack in use. The four exceptions that may come between the
 //! first two instructions of a system call have stacks of their own.
 
+use core::arch::x86_64::__cpuid;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
 use spin::Once;
 
-use super::descriptors::{CODE, GUEST_CODE, GUEST_STACK};
+use super::descriptors::{CODE, GUEST_CODE, GUEST_CODE_32, GUEST_STACK, NUMBER};
 use super::processor;
 use crate::domain::Domain;
 use crate::guest::bounce::{ARCHITECTURAL_IOPL, CLEARED, IF, IOPL, VM};
@@ -133,7 +134,7 @@ global_asm!(
     .endm
 
     .balign 16
-    .globl trap_stubs, syscall_stubs, syscall_data
+    .globl trap_stubs, syscall_stubs, syscall_data, syscall32_entry, sysenter_entry, sysenter_saved
 trap_stubs:
     .set vector, 0
     .rept 256
@@ -222,6 +223,50 @@ syscall_stubs:
     jmp syscall_entry
     .set number, number + 1
     .endr
+    // From 32-bit code, whose registers end with edi: the others tell which processor this is.
+syscall32_entry:
+    mov r9d, {number_selector}
+    lsl r8d, r9d
+    shl r8d, 4
+    lea r9, [rip + syscall_data]
+    add r8, r9
+    mov r9, rsp
+    mov rsp, [r8 + 8]
+    push {stack_selector}
+    push r9
+    push r11
+    push {code32_selector}
+    push rcx
+    push 0
+    mov dword ptr [rsp + 4], {syscall}
+    xor r8d, r8d
+    xor r9d, r9d
+    push_registers
+    lea rax, [rip + {guest_syscall32}]
+    jmp call_for_guest
+
+    // On Intel's processors: the stack is the vcpu's, and the flags are still the program's.
+sysenter_entry:
+    push {stack_selector}
+    push 0
+    pushfq
+sysenter_saved:
+    or dword ptr [rsp], {interrupts}
+    push 3
+    push 0
+    push 0
+    mov dword ptr [rsp + 4], {syscall}
+    // What `syscall` turns off by itself.
+    push 2
+    popfq
+    push_registers
+    lea rax, [rip + {guest_sysenter}]
+call_for_guest:
+    mov rdi, rsp
+    mov rsp, [rsp + {size}]
+    call rax
+    jmp resume_guest
+
 syscall_entry:
     push r11
     push {code_selector}
@@ -392,10 +437,7 @@ any_syscall:
     mov rax, r11
     mov r11, [rsp + {size} - 24]
     mov [rsp + {r11}], r11
-    mov rdi, rsp
-    mov rsp, [rsp + {size}]
-    call rax
-    jmp resume_guest
+    jmp call_for_guest
 
     .globl leave_for_guest
 leave_for_guest:
@@ -415,6 +457,9 @@ syscall_data: .skip 16 * {processors}
     processors = const processor::MAX,
     stack_selector = const GUEST_STACK,
     code_selector = const GUEST_CODE,
+    code32_selector = const GUEST_CODE_32,
+    number_selector = const NUMBER,
+    interrupts = const IF,
     syscall = const SYSCALL,
     area = const processor::AREA,
     work = const processor::WORK,
@@ -448,6 +493,8 @@ syscall_data: .skip 16 * {processors}
     stack_failed = sym crate::guest::traps::stack_failed,
     guest_trap = sym crate::guest::traps::trap,
     guest_syscall = sym crate::guest::traps::syscall,
+    guest_syscall32 = sym crate::guest::traps::syscall32,
+    guest_sysenter = sym crate::guest::traps::sysenter,
     return_failed = sym crate::guest::traps::return_failed,
     hypervisor_trap = sym super::traps::trap,
     exception = sym super::traps::exception,
@@ -457,6 +504,9 @@ unsafe extern "C" {
     static trap_stubs: u8;
     static syscall_stubs: u8;
     static syscall_data: u8;
+    static syscall32_entry: u8;
+    static sysenter_entry: u8;
+    static sysenter_saved: u8;
     fn leave_for_guest(registers: *mut Registers) -> !;
 }
 
@@ -467,7 +517,10 @@ pub fn leave(registers: *mut Registers) -> ! {
 }
 
 /// Has system calls on this processor push to that address.
-pub fn set_syscall_stack(processor: usize, end: u64) {
+pub fn set_stack(processor: usize, end: u64) {
+    if has_sysenter() {
+        super::cpu::write_msr(SYSENTER_ESP, end);
+    }
     assert!(processor < processor::MAX);
     let data = (&raw const syscall_data).cast_mut().cast::<u64>();
     // SAFETY: two words a processor; only the processor itself uses its words.
@@ -507,8 +560,29 @@ const STAR: u32 = 0xc000_0081;
 const LSTAR: u32 = 0xc000_0082;
 const CSTAR: u32 = 0xc000_0083;
 const FMASK: u32 = 0xc000_0084;
+/// And of `sysenter` (Intel SDM, volume 2, SYSENTER).
+const SYSENTER_CS: u32 = 0x174;
+const SYSENTER_ESP: u32 = 0x175;
+const SYSENTER_EIP: u32 = 0x176;
 
-/// Has this processor use our gates and our entry for system calls.
+/// Whether `sysenter` leads to the hypervisor: in long mode it is Intel's only.
+fn has_sysenter() -> bool {
+    static KNOWN: Once<bool> = Once::new();
+    *KNOWN.call_once(|| {
+        const PRESENT: u32 = 1 << 11;
+        let vendor = __cpuid(0);
+        let is_intel =
+            (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
+        is_intel && __cpuid(1).edx & PRESENT != 0
+    })
+}
+
+/// Whether `sysenter` with single steps on has just led here: the flags are not saved yet.
+pub fn is_in_sysenter(rip: u64) -> bool {
+    (&raw const sysenter_entry as u64..&raw const sysenter_saved as u64).contains(&rip)
+}
+
+/// Has this processor use our gates and our entries for system calls.
 pub fn load(number: usize) {
     let idt = IDT.call_once(|| Idt(core::array::from_fn(gate)));
     let limit = (size_of::<Idt>() - 1) as u16;
@@ -518,7 +592,11 @@ pub fn load(number: usize) {
     let stub = &raw const syscall_stubs as u64 + 32 * number as u64;
     super::cpu::write_msr(STAR, (0xe023 << 48) | u64::from(CODE) << 32);
     super::cpu::write_msr(LSTAR, stub);
-    super::cpu::write_msr(CSTAR, stub);
+    super::cpu::write_msr(CSTAR, &raw const syscall32_entry as u64);
+    if has_sysenter() {
+        super::cpu::write_msr(SYSENTER_CS, CODE.into());
+        super::cpu::write_msr(SYSENTER_EIP, &raw const sysenter_entry as u64);
+    }
     // TF, IF, DF, IOPL, NT, AC are off in the hypervisor.
     super::cpu::write_msr(FMASK, 0x4_7700);
 }

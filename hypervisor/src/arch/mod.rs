@@ -34,7 +34,7 @@ use crate::note;
 pub fn init(options: &Options) {
     console::set_up(options);
     let processor = processor::prepare_first();
-    processor.descriptors.load();
+    processor.descriptors.load(processor.number);
     entry::load(processor.number);
     state::init();
 }
@@ -60,7 +60,7 @@ pub fn start_processors(most: Option<usize>) -> usize {
         is_wanted.then(|| processor::prepare_other(number))?.map(|(_, stack)| stack)
     };
     smp::start(stack, |number| {
-        processor::this().descriptors.load();
+        processor::this().descriptors.load(number);
         entry::load(number);
         state::init();
         lapic::init();

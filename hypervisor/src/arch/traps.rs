@@ -3,7 +3,7 @@
 use x86_64::registers::control::Cr2;
 
 use super::entry::Registers;
-use super::{copy, cpu, power, processor};
+use super::{copy, cpu, entry, power, processor};
 
 /// The names of the processor's exceptions.
 pub const NAMES: [&str; 22] = [
@@ -33,6 +33,7 @@ pub const NAMES: [&str; 22] = [
 
 const DEBUG: u32 = 1;
 const NMI: u32 = 2;
+const SINGLE_STEP: u64 = 1 << 8;
 
 /// A trap in the hypervisor: a guest's pointer that leads nowhere, an interrupt while waiting, or
 /// the end.
@@ -62,6 +63,10 @@ pub extern "C" fn exception(registers: &mut Registers) -> *mut Registers {
     // `mov ss` puts a debug exception off until the hypervisor's first instruction: not for us.
     if registers.vector != DEBUG {
         die(registers);
+    }
+    // Nor are the guest's single steps, which `sysenter` doesn't turn off.
+    if !entry::is_in_sysenter(registers.rip) {
+        registers.rflags &= !SINGLE_STEP;
     }
     core::ptr::null_mut()
 }

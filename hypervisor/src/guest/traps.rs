@@ -19,6 +19,8 @@ const INVALID_OPCODE: u32 = 6;
 const NO_DEVICE: u32 = 7;
 const PROTECTION: u32 = 13;
 const PAGE_FAULT: u32 = 14;
+/// Bytes of `syscall`.
+const SYSCALL_LENGTH: u64 = 2;
 
 /// From the entry code: an exception or an interrupt.
 pub extern "C" fn trap(registers: *mut Registers) -> *mut Registers {
@@ -41,7 +43,7 @@ pub extern "C" fn trap(registers: *mut Registers) -> *mut Registers {
                 guest.raise(7, None);
             }
         }
-        NMI => crate::log!("NMI while a guest ran"),
+        NMI => crate::note!(Warning, "NMI while a guest ran"),
         DEBUG => debug(&mut guest),
         10 | 11 | 12 | 17 | 21 => guest.raise(vector as u8, Some(error)),
         _ => guest.raise(vector as u8, None),
@@ -57,7 +59,39 @@ pub extern "C" fn syscall(registers: *mut Registers) -> *mut Registers {
         hypercall::dispatch(&mut guest);
     } else {
         let to = guest.own.syscall;
-        guest.call(to, []);
+        system_call(&mut guest, to);
+    }
+    leave(guest)
+}
+
+/// Calls the kernel for a system call of a program. Without a place to call it is as on a processor
+/// that has no such instruction.
+fn system_call(guest: &mut Guest<'_>, to: Callback) {
+    if to.address == 0 {
+        guest.registers().rip -= SYSCALL_LENGTH;
+        return guest.raise(INVALID_OPCODE as u8, None);
+    }
+    guest.call(to, []);
+}
+
+/// From the entry code: a system call from 32-bit code.
+pub extern "C" fn syscall32(registers: *mut Registers) -> *mut Registers {
+    // SAFETY: as above.
+    let mut guest = unsafe { Guest::of(registers) };
+    // Whether events are masked, the other way in says for both.
+    let to = Callback { masks_events: guest.own.syscall.masks_events, ..guest.own.syscall32 };
+    system_call(&mut guest, to);
+    leave(guest)
+}
+
+/// From the entry code: `sysenter`, which doesn't tell where it comes from.
+pub extern "C" fn sysenter(registers: *mut Registers) -> *mut Registers {
+    // SAFETY: as above.
+    let mut guest = unsafe { Guest::of(registers) };
+    let to = guest.own.sysenter;
+    match to.address {
+        0 => guest.raise_protection(0),
+        _ => guest.call(to, []),
     }
     leave(guest)
 }

@@ -50,7 +50,7 @@ pub fn set_callbacks(guest: &mut Guest<'_>, event: u64, failsafe: u64, syscall: 
         [(&mut guest.own.failsafe, failsafe), (&mut guest.own.syscall, syscall)]
     {
         if is_canonical(address) {
-            callback.address = address;
+            *callback = Callback { address, masks_events: false };
         }
     }
     Ok(0)
@@ -78,7 +78,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
     if command == UNREGISTER {
         // Without these a kernel can't be; non-maskable interrupts it can do without.
         return match register.kind {
-            0..=2 => Err(EINVAL.into()),
+            0..=2 | 5 | 7 => Err(EINVAL.into()),
             4 => Ok(0),
             _ => Err(ENOSYS.into()),
         };
@@ -92,6 +92,8 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
         0 => guest.own.event = callback,
         1 => guest.own.failsafe = callback,
         2 => guest.own.syscall = callback,
+        5 => guest.own.sysenter = callback,
+        7 => guest.own.syscall32 = callback,
         // An NMI is masked by itself, not with events.
         4 => {
             let trap = &mut guest.own.traps[2];

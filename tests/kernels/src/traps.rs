@@ -17,6 +17,10 @@ pub const EVENT: u64 = 0x100;
 pub const FAILSAFE: u64 = 0x101;
 /// A program's system call.
 pub const SYSCALL: u64 = 0x102;
+/// A 32-bit program's, by `syscall`.
+pub const SYSCALL_32: u64 = 0x103;
+/// A program's, by `sysenter`.
+pub const SYSENTER: u64 = 0x104;
 /// A vector that programs may raise.
 pub const SOFTWARE: u64 = 0x80;
 
@@ -36,6 +40,8 @@ pub struct Trap {
     pub frame: [u64; WORDS],
     /// The address of the last page fault.
     pub address: u64,
+    /// Events were masked in the handler.
+    pub masks: bool,
 }
 
 impl Trap {
@@ -61,6 +67,8 @@ impl fmt::Display for Trap {
             EVENT => write!(f, "event"),
             FAILSAFE => write!(f, "failsafe"),
             SYSCALL => write!(f, "system call"),
+            SYSCALL_32 => write!(f, "system call of 32 bits"),
+            SYSENTER => write!(f, "sysenter"),
             kind => write!(f, "trap {kind}"),
         }?;
         self.error().map_or(Ok(()), |error| write!(f, ", error {error:#x}"))?;
@@ -71,6 +79,7 @@ impl fmt::Display for Trap {
 global_asm!(
     r#"
     .globl stubs, event_stub, failsafe_stub, syscall_stub, software_stub
+    .globl syscall32_stub, sysenter_stub
     .globl guarded, recover, trap_stack
     .balign 16
 stubs:
@@ -90,10 +99,17 @@ failsafe_stub:
 syscall_stub:
     mov edi, {syscall}
     jmp trapped
+syscall32_stub:
+    mov edi, {syscall32}
+    jmp trapped
+sysenter_stub:
+    mov edi, {sysenter}
+    jmp trapped
 software_stub:
     mov edi, {software}
     jmp trapped
 trapped:
+    movzx edx, byte ptr [rip + kernel_shared_page + 1]
     // What is being attempted is over: no event shall come when nobody waits for one.
     mov byte ptr [rip + kernel_shared_page + 1], 1
     cld
@@ -141,6 +157,8 @@ trap_stack:
     event = const EVENT,
     failsafe = const FAILSAFE,
     syscall = const SYSCALL,
+    syscall32 = const SYSCALL_32,
+    sysenter = const SYSENTER,
     software = const SOFTWARE,
     record = sym record,
 );
@@ -150,6 +168,8 @@ unsafe extern "C" {
     static event_stub: u8;
     static failsafe_stub: u8;
     static syscall_stub: u8;
+    static syscall32_stub: u8;
+    static sysenter_stub: u8;
     static software_stub: u8;
     static recover: u64;
     static trap_stack: u8;
@@ -162,10 +182,11 @@ struct Last(UnsafeCell<Option<Trap>>);
 unsafe impl Sync for Last {}
 static LAST: Last = Last(UnsafeCell::new(None));
 
-extern "C" fn record(kind: u64, frame: *const u64) {
+extern "C" fn record(kind: u64, frame: *const u64, mask: u32) {
     // SAFETY: the stack goes on above: frames are pushed to stacks with more on them.
     let frame = core::array::from_fn(|index| unsafe { frame.add(index).read_volatile() });
-    let trap = Trap { kind, frame, address: memory::shared(memory::FAULT_ADDRESS) };
+    let address = memory::shared(memory::FAULT_ADDRESS);
+    let trap = Trap { kind, frame, address, masks: mask != 0 };
     // SAFETY: there is one vcpu, and `attempt` takes it out after this.
     unsafe { *LAST.0.get() = Some(trap) };
     // SAFETY: reads a word.
@@ -195,6 +216,17 @@ pub fn attempt<T, F: FnOnce() -> T>(act: F) -> Option<Trap> {
     last.filter(|_| trapped != 0)
 }
 
+/// Has system calls of 32-bit programs come here, or not, with events masked or not.
+pub fn init_32_bit(is_wanted: bool, masks: bool) -> [i64; 2] {
+    const REGISTER: u64 = 0;
+    let entries = [(7, &raw const syscall32_stub), (5, &raw const sysenter_stub)];
+    entries.map(|(kind, stub)| {
+        let address = if is_wanted { stub as u64 } else { 0 };
+        let mut register = [kind | u64::from(masks) << 16, address];
+        hypercall::call(number::CALLBACK_OP, &[REGISTER, hypercall::place(&mut register)])
+    })
+}
+
 /// Has all traps, events and system calls come here.
 pub fn init() {
     let mut table = [TrapInfo { vector: 0, flags: 0, cs: 0, pad: 0, address: 0 }; VECTORS + 2];
@@ -214,4 +246,5 @@ pub fn init() {
     hypercall::call(number::SET_CALLBACKS, &[event as u64, failsafe as u64, syscall as u64]);
     let segment = xen::abi::vcpu::FLAT_KERNEL_SS.into();
     hypercall::call(number::STACK_SWITCH, &[segment, &raw const trap_stack as u64]);
+    init_32_bit(true, false);
 }

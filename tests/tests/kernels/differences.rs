@@ -34,12 +34,6 @@ const DIFFERENCES: &[Difference] = &[
         ["trap 13, error 0x1c", "*"],
         "an LDT's pages are looked for when it is set: one that isn't there is empty",
     ),
-    difference(
-        "traps",
-        "one callback",
-        ["-ENOSYS", "*"],
-        "32-bit programs enter by int 0x80, and the kernel is told so",
-    ),
     difference("register 0x345", "rdmsr", ["trap 13, error 0x0", "no trap"], REGISTERS),
     difference("register 0x40000000", "rdmsr", ["trap 13, error 0x0", "no trap"], REGISTERS),
     difference("register 0xc0010000", "rdmsr", ["trap 13, error 0x0", "no trap"], REGISTERS),

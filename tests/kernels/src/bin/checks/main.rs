@@ -6,6 +6,7 @@
 mod calls;
 mod descriptors;
 mod emulation;
+mod entries;
 mod events;
 mod pointers;
 mod programs;
@@ -22,6 +23,7 @@ const PARTS: &[(&str, fn())] = &[
     ("traps", traps::check),
     ("emulation", emulation::check),
     ("programs", programs::check),
+    ("entries", entries::check),
     ("events", events::check),
     ("time", time::check),
     ("calls", calls::check),

@@ -55,7 +55,6 @@ pub fn image(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Makes the image (again, if anything on it changed). Hold the build folder's lock.
 pub fn make(images: &Images) -> Result<PathBuf> {
-    host::install_missing(NEEDED)?;
     let packages = packages::unpack()?;
     let data = disk::data_tree(&guest::make(&packages)?, &packages)?;
     let mut key = data.key()?;
@@ -77,16 +76,22 @@ pub fn make(images: &Images) -> Result<PathBuf> {
                 fs::copy(project::root().join(BOOT).join(name), boot.join("grub").join(name))?;
             }
             disk::squashfs(&data, &boot.join("var.squashfs"))?;
-            let mut mkrescue = Command::new("grub-mkrescue");
-            mkrescue.arg("--directory=/usr/lib/grub/i386-pc").arg("--output").arg(path);
-            mkrescue.arg(folder.path()).args(["--", "-volid", VOLUME]);
-            host::output(&mut mkrescue).map(drop)
+            write(folder.path(), path)
         })
     })
 }
 
+/// Writes an image of a folder that has GRUB's configuration in `boot/grub`.
+pub fn write(folder: &Path, path: &Path) -> Result<()> {
+    host::install_missing(NEEDED)?;
+    let mut mkrescue = Command::new("grub-mkrescue");
+    mkrescue.arg("--directory=/usr/lib/grub/i386-pc").arg("--output").arg(path);
+    mkrescue.arg(folder).args(["--", "-volid", VOLUME]);
+    host::output(&mut mkrescue).map(drop)
+}
+
 /// Packs a file with gzip, which GRUB unpacks, and removes it.
-fn pack(file: &Path, packed: &Path) -> Result<()> {
+pub fn pack(file: &Path, packed: &Path) -> Result<()> {
     let out = fs::File::create(packed)?;
     let status = Command::new("gzip").args(["-9nc"]).arg(file).stdout(out).status()?;
     anyhow::ensure!(status.success(), "gzip failed on {}", file.display());

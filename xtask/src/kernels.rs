@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::images::{self, Hypervisor};
-use crate::{hypervisor, packages, project};
+use crate::{hypervisor, image, packages, project};
 
 /// Memory of the machine and of domain 0 in MiB.
 const MEMORY: u32 = 256;
 const DOM0_MEMORY: u32 = 64;
+/// The usual processors.
+pub const CPU: &str = "qemu64";
 
 /// A hypervisor, a kernel, and what is said to them.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Boot {
     pub words: String,
     /// Processors.
     pub cpus: u32,
+    /// Their model, as the emulator names it.
+    pub cpu: &'static str,
 }
 
 /// What `cargo xtask fuzz` was asked for.
@@ -51,7 +55,7 @@ pub fn fuzz(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(from) = arguments.trace {
         words += &format!(" trace={from}");
     }
-    let boot = Boot { hypervisor: arguments.hypervisor, kernel: "fuzz", words, cpus: 1 };
+    let boot = Boot { hypervisor: arguments.hypervisor, kernel: "fuzz", words, cpus: 1, cpu: CPU };
     let day = Duration::from_secs(86_400);
     let text = boot.run(day)?;
     println!("{text}");
@@ -77,27 +81,50 @@ impl Boot {
     pub fn run(&self, timeout: Duration) -> Result<String> {
         let lock = project::lock()?;
         let kernel = hypervisor::build_kernel(self.kernel)?;
-        let hypervisor = match self.hypervisor {
-            Hypervisor::Escalus => hypervisor::build()?,
-            Hypervisor::Xen => images::xen(&packages::unpack()?)?,
-        };
+        let hypervisor = self.hypervisor()?;
         let folder = tempfile::tempdir_in(project::build())?;
         fs::copy(&kernel, folder.path().join("kernel"))?;
         fs::copy(&hypervisor, folder.path().join("hypervisor"))?;
         drop(lock);
-        self.emulate(folder.path(), timeout)
+        let options = format!("console=com1 dom0_mem={DOM0_MEMORY}M");
+        let module = format!("kernel {}", self.words);
+        let words = ["-kernel", "hypervisor", "-append", &options, "-initrd", &module];
+        self.emulate(folder.path(), &words, timeout)
     }
 
-    fn emulate(&self, folder: &Path, timeout: Duration) -> Result<String> {
+    /// As [`Boot::run`], by GRUB from a CD with a menu of its first version on it. The hypervisor is
+    /// packed and named `xen.gz`, the kernel `XEN3_DOM0`.
+    pub fn run_from_menu(&self, menu: &str, timeout: Duration) -> Result<String> {
+        const START: &str = "insmod gzio\nlegacy_configfile /boot/grub/menu.lst\n";
+        let lock = project::lock()?;
+        let folder = tempfile::tempdir_in(project::build())?;
+        let cd = folder.path().join("cd");
+        fs::create_dir_all(cd.join("boot/grub"))?;
+        fs::write(cd.join("boot/grub/grub.cfg"), START)?;
+        fs::write(cd.join("boot/grub/menu.lst"), menu)?;
+        fs::copy(hypervisor::build_kernel(self.kernel)?, cd.join("XEN3_DOM0"))?;
+        fs::copy(self.hypervisor()?, cd.join("xen"))?;
+        image::pack(&cd.join("xen"), &cd.join("xen.gz"))?;
+        image::write(&cd, &folder.path().join("cd.iso"))?;
+        drop(lock);
+        self.emulate(folder.path(), &["-cdrom", "cd.iso"], timeout)
+    }
+
+    fn hypervisor(&self) -> Result<PathBuf> {
+        match self.hypervisor {
+            Hypervisor::Escalus => hypervisor::build(),
+            Hypervisor::Xen => images::xen(&packages::unpack()?),
+        }
+    }
+
+    fn emulate(&self, folder: &Path, words: &[&str], timeout: Duration) -> Result<String> {
         let log: PathBuf = folder.join("console.log");
         let mut command = Command::new("qemu-system-x86_64");
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        command.args(["-accel", "tcg", "-cpu", "qemu64", "-nodefaults", "-nic", "none"]);
+        command.args(["-accel", "tcg", "-cpu", self.cpu, "-nodefaults", "-nic", "none"]);
         command.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
         command.args(["-m", &MEMORY.to_string(), "-smp", &self.cpus.to_string()]);
-        command.args(["-serial", "file:console.log", "-kernel", "hypervisor", "-append"]);
-        command.arg(format!("console=com1 dom0_mem={DOM0_MEMORY}M"));
-        command.arg("-initrd").arg(format!("kernel {}", self.words));
+        command.args(["-serial", "file:console.log"]).args(words);
         let mut child = command.spawn().context("cannot run qemu-system-x86_64")?;
         let deadline = Instant::now() + timeout;
         let ended = loop {

@@ -55,6 +55,7 @@ pub const SCRATCH: usize = 64;
 static SCRATCH_PAGES: Pages<SCRATCH> = Pages(UnsafeCell::new([[0; 512]; SCRATCH]));
 
 static FRAMES: AtomicU64 = AtomicU64::new(0);
+static PAGES: AtomicU64 = AtomicU64::new(0);
 /// A bit a frame of 4 GiB: the kernel has it.
 static OWN: [AtomicU64; 1 << 14] = [const { AtomicU64::new(0) }; 1 << 14];
 static ROOT: AtomicU64 = AtomicU64::new(0);
@@ -62,11 +63,17 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 /// Finds out about memory, and maps the shared page.
 pub fn init(info: &StartInfo) {
     FRAMES.store(info.mfn_list, Ordering::Relaxed);
+    PAGES.store(info.nr_pages, Ordering::Relaxed);
     (0..info.nr_pages).for_each(|pfn| own(read(info.mfn_list + 8 * pfn)));
     ROOT.store(info.pt_base, Ordering::Relaxed);
     let address = SHARED.0.get() as u64;
     call(number::UPDATE_VA_MAPPING, &[address, info.shared_info | flag::DATA, 2]);
     mask_events(true);
+}
+
+/// How many pages the kernel was given.
+pub fn pages() -> u64 {
+    PAGES.load(Ordering::Relaxed)
 }
 
 /// Reads a word.

@@ -11,6 +11,8 @@ use xtask::qemu::{Console, Machine, Model, Options};
 use xtask::run::WAIT_FOR_SERVICES;
 use xtask::{disk, image, images, project};
 
+use crate::compiler;
+
 const BOOT_TIMEOUT: Duration = Duration::from_secs(300);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(120);
@@ -42,6 +44,8 @@ pub struct Boot {
     pub ends: bool,
     /// Boot the image that `cargo xtask image` makes, and type this at GRUB's menu.
     pub image: Option<&'static str>,
+    /// There is a second disk with a compiler on it ([`crate::compiler`]).
+    pub compiler: bool,
     /// Only in a full run (`cargo xtask test --full`).
     pub only_in_full: bool,
 }
@@ -59,6 +63,7 @@ impl Default for Boot {
             hypervisor_options: "",
             ends: false,
             image: None,
+            compiler: false,
             only_in_full: false,
         }
     }
@@ -132,6 +137,9 @@ impl Dom0 {
             model: boot.model.clone(),
             hypervisor_options: boot.hypervisor_options,
         };
+        if boot.compiler {
+            options.model.second_disk = Some(std::path::absolute(compiler::disk()?)?);
+        }
         if boot.image.is_some() {
             options.model.cd = Some(std::path::absolute(image::make(&images)?)?);
         }

@@ -4,6 +4,7 @@
 //! the other in one dom0, because a boot is what takes time. `cargo test -p tests --test GROUP --
 //! WORD` runs the cases with `WORD` in their names.
 
+pub mod compiler;
 mod dom0;
 mod guest;
 mod runner;

@@ -47,6 +47,8 @@ pub struct Model {
     /// A CD to boot from; without one the emulator loads hypervisor and dom0 itself. There is no
     /// disk then.
     pub cd: Option<PathBuf>,
+    /// Another disk, connected like the first; what is written to it is lost with the machine.
+    pub second_disk: Option<PathBuf>,
 }
 
 impl Default for Model {
@@ -57,6 +59,7 @@ impl Default for Model {
             disk: Disk::Virtio,
             network: None,
             cd: None,
+            second_disk: None,
         }
     }
 }
@@ -68,6 +71,16 @@ pub enum Disk {
     Virtio,
     /// A SATA controller.
     Ahci,
+}
+
+impl Disk {
+    /// A device for the drive of that name; disks are numbered from 0.
+    fn device(self, drive: &str, number: u32) -> String {
+        match self {
+            Self::Virtio => format!("virtio-blk-pci,drive={drive}"),
+            Self::Ahci => format!("ide-hd,drive={drive},bus=sata.{number}"),
+        }
+    }
 }
 
 /// What kind of machine.
@@ -201,8 +214,8 @@ fn command(options: &Options) -> Command {
     command.args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]);
     command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
     if let Some(cd) = &model.cd {
-        let path = cd.display().to_string().replace(',', ",,");
-        command.args(["-boot", "d", "-drive", &format!("media=cdrom,format=raw,file={path}")]);
+        let drive = format!("media=cdrom,format=raw,file={}", escaped(cd));
+        command.args(["-boot", "d", "-drive", &drive]);
     } else if options.bare {
         command.args(["-kernel", "vmlinuz", "-append", "console=ttyS0 quiet"]);
         command.args(["-initrd", "dom0.cpio"]);
@@ -230,12 +243,16 @@ fn command(options: &Options) -> Command {
     command.args(["-serial", "chardev:console"]);
     if model.cd.is_none() {
         command.arg("-drive").arg(drive(options.kept_disk.as_deref()));
-        match model.disk {
-            Disk::Virtio => command.args(["-device", "virtio-blk-pci,drive=var"]),
-            Disk::Ahci => command
-                .args(["-device", "ahci,id=sata"])
-                .args(["-device", "ide-hd,drive=var,bus=sata.0"]),
-        };
+        if model.disk == Disk::Ahci {
+            command.args(["-device", "ahci,id=sata"]);
+        }
+        command.arg("-device").arg(model.disk.device("var", 0));
+        if let Some(path) = &model.second_disk {
+            let file = escaped(path);
+            let options = "if=none,format=raw,snapshot=on,cache=unsafe";
+            command.arg("-drive").arg(format!("id=second,{options},file={file}"));
+            command.arg("-device").arg(model.disk.device("second", 1));
+        }
     }
     if let Some(card) = model.network {
         command.args(["-netdev", "user,id=net", "-device", &format!("{card},netdev=net")]);
@@ -249,13 +266,16 @@ fn command(options: &Options) -> Command {
 
 fn drive(kept_disk: Option<&Path>) -> String {
     match kept_disk {
-        // A comma in an option's value is written twice.
         Some(path) => {
-            let path = path.display().to_string().replace(',', ",,");
-            format!("id=var,if=none,format=raw,discard=unmap,file={path}")
+            format!("id=var,if=none,format=raw,discard=unmap,file={}", escaped(path))
         }
         None => "id=var,if=none,format=raw,snapshot=on,cache=unsafe,file=var.img".to_owned(),
     }
+}
+
+/// A path as an option's value: a comma is written twice.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// The last lines of a console log.

@@ -77,7 +77,7 @@ pub fn write(random: &mut Random, is_traced: bool) -> Option<Trap> {
 }
 
 /// A privileged instruction with any registers.
-pub fn instruction(random: &mut Random, is_traced: bool) -> Option<Trap> {
+pub fn instruction(random: &mut Random, field: &Field, is_traced: bool) -> Option<Trap> {
     const CODES: &[&[u8]] = &[
         &[0x0f, 0x30],
         &[0x0f, 0x32],
@@ -112,16 +112,22 @@ pub fn instruction(random: &mut Random, is_traced: bool) -> Option<Trap> {
         &[0x0f, 0xa2],
     ];
     const HLT: [u8; 1] = [0xf4];
+    const MOV_CR3_RDX: [u8; 3] = [0x0f, 0x22, 0xd2];
+    const RDX: usize = 2;
     let code = random.pick(CODES);
     if code == HLT {
         // It may wait for something.
         alarm();
     }
-    let registers = [0; 4].map(|_: u64| match random.below(4) {
+    let mut registers = [0; 4].map(|_: u64| match random.below(4) {
         0 => random.pick(&[0xc000_0080, 0xc000_0100, 0xc000_0101, 0xc000_0102, 0x1b, 0x277, 0x10]),
         1 => 0xffff_8300_0000_0000,
         _ => values::number(random),
     });
+    // The same goes for this as for the hypercall that names a base.
+    if code == MOV_CR3_RDX && !field.may_be_base(registers[RDX] >> 12) {
+        registers[RDX] = field.root() << 12;
+    }
     if is_traced {
         line(format_args!("instruction {code:x?}, {registers:x?}"));
     }

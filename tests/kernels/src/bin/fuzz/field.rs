@@ -14,7 +14,7 @@ const PROGRAM: usize = FRAMES;
 const TABLES: usize = PROGRAM + 6;
 /// A page of code that the kernel runs.
 pub const CODE: usize = TABLES + 3;
-/// A page that arguments are in.
+/// A page that arguments are in; nothing is behind it.
 pub const ARGUMENTS: usize = CODE + 1;
 
 /// Addresses that may map anything: entry 1 of level 4.
@@ -64,6 +64,8 @@ impl Field {
         }
         memory::map(scratch(CODE), flag::DATA);
         memory::map(scratch(ARGUMENTS), flag::DATA);
+        // Lists that are longer than that page end there: what is behind is the kernel's own.
+        map_frame(scratch(ARGUMENTS + 1), 0, 0);
         // Code of the program is the kernel's to change.
         memory::map(scratch(PROGRAM + 4), flag::DATA);
         Self { frames, program, program_base, root, kernel_entry }

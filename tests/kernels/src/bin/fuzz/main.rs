@@ -60,7 +60,7 @@ struct Tally {
 fn step(random: &mut Random, field: &mut Field, tally: &mut Tally, is_traced: bool) {
     let ended = match random.below(16) {
         0 => code::write(random, is_traced),
-        1 => code::instruction(random, is_traced),
+        1 => code::instruction(random, field, is_traced),
         2 if random.once_in(4) => code::program(random, field, is_traced),
         3 if random.once_in(4) => return field.swap_frame(random),
         4 => return field.remap(random),

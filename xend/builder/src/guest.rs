@@ -44,10 +44,15 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Reads the kernel, which may take seconds to unpack, and opens the ramdisk. Nothing is asked
-    /// of the hypervisor.
-    pub fn load(kernel: &Path, ramdisk: Option<&Path>) -> Result<Self, Error> {
-        let kernel = Kernel::load(kernel)?;
+    /// Reads the kernel and opens the ramdisk. A kernel that is packed goes through `unpack`, which
+    /// is [`crate::unpack`], which may take seconds, or knows what came of that before. Nothing is
+    /// asked of the hypervisor.
+    pub fn load(
+        kernel: &Path,
+        ramdisk: Option<&Path>,
+        unpack: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, Error> {
+        let kernel = Kernel::load(kernel, unpack)?;
         let ramdisk = ramdisk.map(Ramdisk::open).transpose()?;
         Ok(Self { kernel, ramdisk })
     }

@@ -29,7 +29,7 @@ use xen::abi::PAGE_SIZE;
 pub use error::Error;
 #[cfg(feature = "domain")]
 pub use guest::{Built, Guest, Spec};
-pub use image::{Kernel, Segment};
+pub use image::{Kernel, Segment, unpack};
 
 /// The physical address of a page.
 #[cfg(feature = "domain")]

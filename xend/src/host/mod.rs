@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub mod fake;
 mod hypervisor;
+mod kernels;
 mod store;
 pub mod xen;
 pub mod xenstore;

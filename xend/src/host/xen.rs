@@ -4,6 +4,7 @@ use builder::{Guest, Spec};
 use uuid::Uuid;
 use xen::sys::{CreateDomain, DomainInfo, Error, ShutdownReason};
 
+use super::kernels::{self, Kernels};
 use super::{DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Share, Stop, Vcpu};
 use crate::config::{CpuSet, GuestConfig};
 
@@ -17,14 +18,16 @@ const CONTROL_DOMAIN: DomId = 0;
 
 /// The host's hypervisor.
 #[derive(Debug)]
-pub struct Xen(xen::sys::Hypervisor);
+pub struct Xen(xen::sys::Hypervisor, Kernels);
 
 impl Xen {
     /// Opens the way to the hypervisor. Fails where there is none, or where this is not its
     /// control domain.
     pub fn open() -> Result<Self> {
         let doing = "reach the hypervisor (is this the control domain of a Xen host?)";
-        xen::sys::Hypervisor::open().map(Self).map_err(|error| HostError::new(doing, error))
+        let hypervisor = xen::sys::Hypervisor::open();
+        let hypervisor = hypervisor.map_err(|error| HostError::new(doing, error))?;
+        Ok(Self(hypervisor, Kernels::new(kernels::DIR)))
     }
 
     fn processors(&self) -> Result<u32> {
@@ -55,7 +58,8 @@ impl From<builder::Error> for HostError {
 
 impl Hypervisor for Xen {
     fn load(&self, config: &GuestConfig) -> Result<Image> {
-        let guest = Guest::load(&config.kernel, config.ramdisk.as_deref())?;
+        let unpack = |packed| self.1.unpacked(packed, builder::unpack);
+        let guest = Guest::load(&config.kernel, config.ramdisk.as_deref(), unpack)?;
         guest.layout(pages(config), &config.cmdline())?;
         Ok(Image(Some(guest)))
     }

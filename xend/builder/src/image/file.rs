@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Kernel, MAX_KERNEL};
+use super::{ELF, Kernel, MAX_KERNEL};
 use crate::error::Error;
 
 /// Opens a file that is one; its length.
@@ -31,10 +31,15 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Kernel<'static> {
-    /// Reads a kernel from a file.
-    pub fn load(path: &Path) -> Result<Self, Error> {
+    /// Reads a kernel from a file; `unpack` is given one that isn't an ELF image yet.
+    pub fn load(
+        path: &Path,
+        unpack: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, Error> {
         let file = read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(file).map_err(|reason| Error::Kernel { path: path.to_owned(), reason })
+        let elf = if file.starts_with(ELF) { Ok(file) } else { unpack(file) };
+        let kernel = elf.and_then(Self::parse);
+        kernel.map_err(|reason| Error::Kernel { path: path.to_owned(), reason })
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) use file::Ramdisk;
 /// No kernel is larger, in bytes, packed or not: it is held in memory until its domain is built.
 const MAX_KERNEL: u64 = 256 << 20;
 
+/// How an ELF file begins.
+const ELF: &[u8] = b"\x7fELF";
+
 /// A kernel's ELF image, unpacked.
 #[derive(Debug)]
 pub struct Kernel<'a> {
@@ -115,7 +118,6 @@ fn segments(
 
 /// Takes off what is wrapped round the ELF image.
 fn unpack_all(file: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
-    const ELF: &[u8] = b"\x7fELF";
     if file.starts_with(ELF) {
         return Ok(file);
     }
@@ -125,6 +127,11 @@ fn unpack_all(file: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
         true => Ok(elf.into()),
         false => Err("what is packed in it is no ELF file".to_owned()),
     }
+}
+
+/// Takes off what is wrapped round a kernel's ELF image.
+pub fn unpack(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    unpack_all(file.into()).map(Cow::into_owned)
 }
 
 #[cfg(test)]

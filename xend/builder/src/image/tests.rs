@@ -141,7 +141,8 @@ fn what_cannot_be_read_is_named() {
     let folder = std::env::temp_dir();
     let missing = folder.join("no-such-kernel");
     for (path, reason) in [(&missing, "No such file"), (&folder, "not a file")] {
-        for error in [Kernel::load(path).unwrap_err(), Ramdisk::open(path).unwrap_err()] {
+        let kernel = Kernel::load(path, super::unpack).unwrap_err();
+        for error in [kernel, Ramdisk::open(path).unwrap_err()] {
             let text = error.to_string();
             assert!(text.starts_with(path.to_str().unwrap()), "{text}");
             assert!(text.contains(reason), "{text}");

@@ -55,14 +55,39 @@ impl Dom0 {
         self.ok(&format!("{typed} | timeout 30 xm console {guest} >/dev/null")).map(drop)
     }
 
-    /// Everything that a guest occupies: domains, store paths, loop devices, interfaces, free
+    /// Makes a guest that needs little memory and says again what is typed at its console
+    /// (`tests/kernels`), and lets it do something first.
+    pub fn create_small(&mut self, name: &str, words: &str) -> Result<()> {
+        let file = format!("/tmp/{name}.small");
+        let text = "kernel = \"/usr/lib/escalus/small\"\nmemory = 24\non_crash = \"destroy\"\n";
+        self.ok(&format!(
+            "printf 'name = \"{name}\"\nextra = \"{words}\"\n{text}' >{file} && xm create -q {file}"
+        ))
+        .map(drop)
+    }
+
+    /// Waits until such a guest has been heard at its console, asked for its name in the store.
+    pub fn small_answers(&mut self, name: &str) -> Result<()> {
+        // It may not have said anything yet.
+        let before = self.run(&console_log(name))?.stdout.len();
+        self.type_at(name, "read name")?;
+        let wanted = format!("answer: {name}\r\n");
+        let answer =
+            |output: &Output| output.stdout.get(before..).is_some_and(|new| new.contains(&wanted));
+        self.wait_for(&console_log(name), GUEST_COMMAND_TIMEOUT, answer).map(drop)
+    }
+
+    /// Says everything that a guest occupies: domains, store paths, loop devices, interfaces, free
     /// memory. Two equal answers mean that nothing was left in between.
+    pub const OCCUPIED: &str = "xm list | awk '{ print $1, $2, $3 }'; \
+         xenstore-ls -f / | grep -E '^/(local/domain|vm)/' | sed 's/ = .*//' | sort; \
+         cat /sys/block/loop*/loop/backing_file 2>/dev/null; \
+         ls /sys/class/net; ls /run/xend /var/lib/xend/domains 2>/dev/null; \
+         xm info | grep free_memory";
+
+    /// What guests occupy.
     pub fn occupied(&mut self) -> Result<String> {
-        self.ok("xm list | awk '{ print $1, $2, $3 }'; \
-             xenstore-ls -f / | grep -E '^/(local/domain|vm)/' | sed 's/ = .*//' | sort; \
-             cat /sys/block/loop*/loop/backing_file 2>/dev/null; \
-             ls /sys/class/net; ls /run/xend /var/lib/xend/domains 2>/dev/null; \
-             xm info | grep free_memory")
+        self.ok(Self::OCCUPIED)
     }
 }
 

@@ -8,8 +8,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::packages::{self, Packages};
+use crate::programs::{self, Program};
 use crate::step::step;
-use crate::{disk, dom0, guest, host, hypervisor, programs, project, stock};
+use crate::{disk, dom0, guest, host, hypervisor, project, stock};
+
+/// A guest's kernel for tests, in dom0.
+const SMALL: &str = "/usr/lib/escalus/small";
 
 /// What is under dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,7 +59,8 @@ pub struct BootFiles {
 pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     host::install_missing(host::ALWAYS)?;
     let packages = packages::unpack()?;
-    let programs = step("build our programs", programs::build)?;
+    let mut programs = step("build our programs", programs::build)?;
+    programs.push(Program { place: SMALL, file: hypervisor::build_kernel("small")? });
     let initramfs = step("assemble dom0", || -> Result<_> {
         let mut parts = vec![dom0::initramfs(&packages, &programs)?];
         if toolstack != Toolstack::Escalus {

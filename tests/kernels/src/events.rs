@@ -1,10 +1,19 @@
 //! Event channels, as far as the kernel has to do with their bits.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use crate::memory::{self, MASK_BITS, PENDING_BITS};
 
 /// Whether a port was raised.
 pub fn is_pending(port: u64) -> bool {
     memory::shared(PENDING_BITS + port / 64 * 8) >> (port % 64) & 1 != 0
+}
+
+/// Forgets that a port was raised.
+pub fn clear(port: u64) {
+    let word = memory::shared_address(PENDING_BITS + port / 64 * 8) as *mut u64;
+    // SAFETY: the hypervisor shares this word, and changes it atomically, too.
+    unsafe { AtomicU64::from_ptr(word) }.fetch_and(!(1 << (port % 64)), Ordering::AcqRel);
 }
 
 /// Forgets all that was raised.

@@ -1,8 +1,8 @@
-//! Small PV kernels that exercise a hypervisor as domain 0: they need nothing but the public ABI,
-//! so that they run on ours and on stock Xen.
+//! Small PV kernels that exercise a hypervisor: they need nothing but the public ABI, so that they
+//! run on ours and on stock Xen.
 //!
-//! `checks` makes each hypercall with good and with bad arguments and prints a line for each
-//! answer; `fuzz` throws random ones. What both are made of is here.
+//! As domain 0, `checks` makes each hypercall with good and with bad arguments and prints a line for
+//! each answer, and `fuzz` throws random ones; `small` is a guest. What they are made of is here.
 
 #![no_std]
 

@@ -2,6 +2,8 @@
 
 use core::arch::global_asm;
 use core::panic::PanicInfo;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use xen::abi::start_info::StartInfo;
 
@@ -79,9 +81,17 @@ unsafe extern "Rust" {
     safe fn main(line: &'static str);
 }
 
-extern "C" fn start(info: *const StartInfo) -> ! {
+static INFO: AtomicPtr<StartInfo> = AtomicPtr::new(ptr::null_mut());
+
+/// What the kernel was told at its start.
+pub fn info() -> &'static StartInfo {
     // SAFETY: the builder left it there, and nobody changes it.
-    let info: &'static StartInfo = unsafe { &*info };
+    unsafe { &*INFO.load(Ordering::Relaxed) }
+}
+
+extern "C" fn start(place: *mut StartInfo) -> ! {
+    INFO.store(place, Ordering::Relaxed);
+    let info = info();
     memory::init(info);
     traps::init();
     let length = info.cmd_line.iter().position(|byte| *byte == 0).unwrap_or(0);

@@ -1,0 +1,116 @@
+//! A small guest: it needs little memory, and answers lines that are typed on its console.
+//!
+//! `read PATH` and `write PATH VALUE` are done in the store, `spin` keeps the processor busy for
+//! good, `pong` sends events back to domain 0 that come at a port that it says, `halt` and `crash`
+//! end it, and any other line is said again. What is on the command line is done first.
+#![no_std]
+#![no_main]
+
+mod ring;
+mod store;
+
+use core::fmt::Write;
+
+use kernels::hypercall::{number, operation, volatile};
+use xen::abi::evtchn::AllocUnbound;
+use xen::abi::sched::{SHUTDOWN_CRASH, SHUTDOWN_POWEROFF};
+use xen::abi::start_info::StartInfo;
+use xen::abi::{DOMID_SELF, console};
+
+use ring::{Channel, Half};
+use store::Store;
+
+/// Bytes of a line; what is longer is cut.
+const LINE: usize = 256;
+
+#[unsafe(no_mangle)]
+fn main(line: &'static str) {
+    let info = kernels::start::info();
+    let mut console = console(info);
+    let mut store = Store::new(info);
+    console.write(b"small guest\r\n");
+    let mut kept = [0; LINE];
+    if !line.is_empty() {
+        answer(&mut console, &mut store, line);
+    }
+    loop {
+        let line = read_line(&mut console, &mut kept);
+        answer(&mut console, &mut store, line);
+    }
+}
+
+fn console(info: &StartInfo) -> Channel {
+    let page = kernels::memory::address(info.console_mfn);
+    let at = |offset: usize| page + offset as u64;
+    Channel {
+        input: Half {
+            bytes: at(console::IN),
+            size: console::IN_SIZE as u32,
+            produced: at(console::IN_PROD),
+            consumed: at(console::IN_CONS),
+        },
+        output: Half {
+            bytes: at(console::OUT),
+            size: console::OUT_SIZE as u32,
+            produced: at(console::OUT_PROD),
+            consumed: at(console::OUT_CONS),
+        },
+        port: info.console_evtchn,
+    }
+}
+
+/// A line without its end; bytes that aren't UTF-8 make it empty.
+fn read_line<'a>(console: &mut Channel, kept: &'a mut [u8; LINE]) -> &'a str {
+    let mut length = 0;
+    loop {
+        match console.read() {
+            b'\r' | b'\n' => break,
+            byte if length < LINE => {
+                kept[length] = byte;
+                length += 1;
+            }
+            _ => (),
+        }
+    }
+    core::str::from_utf8(&kept[..length]).unwrap_or_default()
+}
+
+fn answer(console: &mut Channel, store: &mut Store, line: &str) {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let (path, value) = rest.split_once(' ').unwrap_or((rest, ""));
+    let said = match word {
+        "read" => store.read(path),
+        "write" => store.write(path, value),
+        "spin" => spin(),
+        "pong" => pong(console),
+        "halt" => end(SHUTDOWN_POWEROFF.into()),
+        "crash" => end(SHUTDOWN_CRASH.into()),
+        _ => Ok(line),
+    };
+    let _ = write!(console, "answer: {}\r\n", said.unwrap_or_else(|error| error));
+}
+
+fn spin() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn pong(console: &mut Channel) -> ! {
+    const ALLOC_UNBOUND: u64 = 6;
+    let mut asked = AllocUnbound { dom: DOMID_SELF, remote_dom: 0, port: 0 };
+    operation(number::EVENT_CHANNEL_OP, ALLOC_UNBOUND, &mut asked);
+    let port = volatile(&mut asked).port;
+    let _ = write!(console, "answer: {port}\r\n");
+    loop {
+        ring::wait_for(port);
+        ring::send(port);
+    }
+}
+
+fn end(reason: u32) -> ! {
+    const SHUTDOWN: u64 = 2;
+    loop {
+        operation(number::SCHED_OP, SHUTDOWN, &mut [reason]);
+    }
+}

@@ -47,7 +47,7 @@ pub(super) const DOMID: Command = Command {
     help: "Convert a domain name to domain id.",
     options: &[],
     words: (1, 1),
-    run: |xend, parsed| print_member(xend, parsed, "domid"),
+    run: run_domid,
 };
 
 pub(super) const DOMNAME: Command = Command {
@@ -56,12 +56,24 @@ pub(super) const DOMNAME: Command = Command {
     help: "Convert a domain id to domain name.",
     options: &[],
     words: (1, 1),
-    run: |xend, parsed| print_member(xend, parsed, "name"),
+    run: run_domname,
 };
 
-fn print_member(xend: &mut Xend, parsed: &Parsed, member: &str) -> Outcome {
+fn run_domid(xend: &mut Xend, parsed: &Parsed) -> Outcome {
+    let name = parsed.words[0].as_str();
+    let domain = xend.call("xend.domain", vec![name.into()])?;
+    // One that is only defined has none.
+    let domid = sxp::text(&domain, "domid");
+    println!(
+        "{}",
+        domid.ok_or_else(|| XmError::Failed(format!("Domain '{name}' is not running")))?
+    );
+    Ok(())
+}
+
+fn run_domname(xend: &mut Xend, parsed: &Parsed) -> Outcome {
     let domain = xend.call("xend.domain", vec![parsed.words[0].as_str().into()])?;
-    println!("{}", sxp::text(&domain, member).unwrap_or_default());
+    println!("{}", sxp::text(&domain, "name").unwrap_or_default());
     Ok(())
 }
 

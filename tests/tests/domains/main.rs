@@ -1,6 +1,9 @@
 //! Domains on both hypervisors, one after the other and many at a time: what they have, what they
 //! are given and what they leave.
 
+mod deaths;
+mod many;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +16,8 @@ const DOMAINS: &[Case] = &[
     ("memory_is_empty_at_first", memory_is_empty_at_first),
     ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
     ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
+    ("six_at_once_answer", many::six_at_once_answer),
+    ("deaths_of_daemons_undo_or_complete", deaths::of_daemons_undo_or_complete),
 ];
 
 /// These talk to a guest at its console for long.
@@ -23,13 +28,19 @@ const GUESTS: &[Case] = &[
     ("guests_that_are_destroyed_at_any_moment_leave_nothing", destroyed_at_any_moment),
 ];
 
-const LONG: Duration = Duration::from_secs(300);
+/// As long as the slowest of these takes on a busy build host.
+pub const LONG: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let [ours, stock] = Boot::default().on_each();
     let [ours_in_full, stock] = [&ours, &stock].map(|it| Boot { only_in_full: true, ..it.clone() });
     let boots = [(&ours, DOMAINS), (&ours_in_full, GUESTS), (&stock, DOMAINS), (&stock, GUESTS)];
     run_boots("domains", &boots)
+}
+
+/// Has no guest come and go but those that a case makes.
+fn alone(dom0: &mut Dom0) -> Outcome {
+    dom0.ok("svcadm disable -s domains").map(drop)
 }
 
 fn probe(dom0: &mut Dom0, words: &str) -> Outcome {
@@ -39,8 +50,7 @@ fn probe(dom0: &mut Dom0, words: &str) -> Outcome {
 }
 
 fn two_hundred_leave_nothing(dom0: &mut Dom0) -> Outcome {
-    // The guest from /etc/xen/auto must not come and go meanwhile.
-    dom0.ok("svcadm disable -s domains")?;
+    alone(dom0)?;
     probe(dom0, "cycles 200")
 }
 

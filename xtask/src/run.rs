@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "MODEL", default_value = "qemu64")]
     cpu: String,
     /// What is under dom0
-    #[arg(long, value_enum, default_value = "xen")]
+    #[arg(long, value_enum, default_value = "escalus")]
     hypervisor: Hypervisor,
     /// What manages guests in dom0
     #[arg(long, value_enum, default_value = "escalus")]

@@ -5,12 +5,12 @@
 //! clients all mean these files. A file is read again when it has changed. What is no guest's file
 //! is left alone. A guest is defined under its name; of two files for one name the first counts.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ pub struct Definition {
     /// Its file.
     pub path: PathBuf,
     /// What the file says; with an identity, even if the file has none.
-    pub config: GuestConfig,
+    pub config: Arc<GuestConfig>,
     /// It is started when the host comes up.
     pub autostart: bool,
 }
@@ -37,15 +37,39 @@ pub fn identity(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
+/// All definitions of a host, by name.
+pub type All = Arc<BTreeMap<String, Definition>>;
+
 /// What tells that a file is another than it was.
 type Stamp = (i64, i64, u64, u64);
+
+/// A file that may be a guest's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    /// Its entry in its folder.
+    entry: PathBuf,
+    /// Where that leads.
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// What was seen of the files, and read of them.
+#[derive(Debug, Default)]
+struct Known {
+    /// The files in the folder, and those in its `auto`.
+    seen: (Vec<Candidate>, Vec<Candidate>),
+    /// What each says; nothing, if it is no guest's.
+    files: HashMap<PathBuf, (Stamp, Option<Arc<GuestConfig>>)>,
+    /// What all that comes to.
+    all: All,
+}
 
 /// The definitions of a host.
 #[derive(Debug)]
 pub struct Definitions {
     dir: PathBuf,
-    /// What was read of each file, and when it was changed. Held while files are changed.
-    read: Mutex<BTreeMap<PathBuf, (Stamp, Option<GuestConfig>)>>,
+    /// Held while files are changed.
+    known: Mutex<Known>,
 }
 
 impl Default for Definitions {
@@ -54,47 +78,55 @@ impl Default for Definitions {
     }
 }
 
-type Files<'d> = MutexGuard<'d, BTreeMap<PathBuf, (Stamp, Option<GuestConfig>)>>;
-
 impl Definitions {
     /// The definitions in `dir`, and in its `auto`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), read: Mutex::default() }
+        Self { dir: dir.into(), known: Mutex::default() }
     }
 
-    fn lock(&self) -> Files<'_> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them, by name.
-    pub fn all(&self) -> BTreeMap<String, Definition> {
+    /// All of them. As long as no file changes it is the same map each time.
+    pub fn all(&self) -> All {
         self.scan(&mut self.lock())
     }
 
     /// The one that a name or a UUID means.
     pub fn find(&self, wanted: &str) -> Option<Definition> {
-        let mut all = self.all();
-        if let Some(definition) = all.remove(wanted) {
-            return Some(definition);
+        let all = self.all();
+        if let Some(definition) = all.get(wanted) {
+            return Some(definition.clone());
         }
         let uuid = Uuid::try_parse(wanted).ok()?;
-        all.into_values().find(|definition| definition.config.uuid == Some(uuid))
+        all.values().find(|definition| definition.config.uuid == Some(uuid)).cloned()
     }
 
-    fn scan(&self, files: &mut Files) -> BTreeMap<String, Definition> {
-        let auto: BTreeSet<PathBuf> =
-            entries(&self.dir.join(AUTO)).into_iter().filter_map(|(_, real)| real).collect();
-        let mut paths: Vec<PathBuf> =
-            entries(&self.dir).into_iter().filter_map(|(_, real)| real).collect();
-        paths.extend(auto.iter().cloned());
-        files.retain(|path, _| paths.contains(path));
-        let mut all = BTreeMap::new();
-        for path in paths {
-            let Some(config) = read(files, &path) else { continue };
-            let autostart = auto.contains(&path);
-            all.entry(config.name.clone()).or_insert(Definition { path, config, autostart });
+    fn scan(&self, known: &mut Known) -> All {
+        let seen = (candidates(&self.dir), candidates(&self.dir.join(AUTO)));
+        if seen != known.seen {
+            let (own, auto) = &seen;
+            let started: HashSet<&Path> = auto.iter().map(|it| it.path.as_path()).collect();
+            let mut files = HashMap::new();
+            let mut all = BTreeMap::new();
+            for Candidate { path, stamp, .. } in own.iter().chain(auto) {
+                if files.contains_key(path) {
+                    continue;
+                }
+                let config = match known.files.remove(path) {
+                    Some((old, config)) if old == *stamp => config,
+                    _ => read(path).map(Arc::new),
+                };
+                files.insert(path.clone(), (*stamp, config.clone()));
+                let Some(config) = config else { continue };
+                let autostart = started.contains(path.as_path());
+                let definition = Definition { path: path.clone(), config, autostart };
+                all.entry(definition.config.name.clone()).or_insert(definition);
+            }
+            *known = Known { seen, files, all: Arc::new(all) };
         }
-        all
+        Arc::clone(&known.all)
     }
 
     /// Defines a guest, in place of what is defined under its name. Returns it, and whether there
@@ -102,8 +134,8 @@ impl Definitions {
     pub fn save(&self, mut config: GuestConfig) -> Result<(Definition, bool), String> {
         config.check()?;
         let uuid = *config.uuid.get_or_insert_with(|| identity(&config.name));
-        let mut files = self.lock();
-        let all = self.scan(&mut files);
+        let mut known = self.lock();
+        let all = self.scan(&mut known);
         let twin = all.values().find(|it| it.config.uuid == Some(uuid));
         if let Some(twin) = twin.filter(|twin| twin.config.name != config.name) {
             return Err(format!(
@@ -118,9 +150,11 @@ impl Definitions {
         };
         replace(&path, &config.to_file())
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        files.remove(&path);
+        // It is read again, whatever its stamp.
+        known.files.remove(&path);
+        known.seen = Default::default();
         let autostart = old.is_some_and(|old| old.autostart);
-        Ok((Definition { path, config, autostart }, old.is_some()))
+        Ok((Definition { path, config: Arc::new(config), autostart }, old.is_some()))
     }
 
     /// Where a guest of that name is to be defined; what else is there is not touched.
@@ -134,7 +168,7 @@ impl Definitions {
 
     /// Takes a definition back, and the links that start its guest.
     pub fn remove(&self, definition: &Definition) -> Result<(), String> {
-        let _files = self.lock();
+        let _known = self.lock();
         let path = &definition.path;
         let remove = || {
             self.unlink(path)?;
@@ -146,18 +180,17 @@ impl Definitions {
 
     /// Removes the links in `auto` that lead to `path`.
     fn unlink(&self, path: &Path) -> io::Result<()> {
-        for (entry, real) in entries(&self.dir.join(AUTO)) {
-            if real.as_deref() == Some(path) && entry.is_symlink() {
-                fs::remove_file(&entry)?;
-                sync(&entry)?;
-            }
+        let auto = candidates(&self.dir.join(AUTO));
+        for it in auto.iter().filter(|it| it.path == path && it.entry.is_symlink()) {
+            fs::remove_file(&it.entry)?;
+            sync(&it.entry)?;
         }
         Ok(())
     }
 
     /// Has a guest started when the host comes up, or not.
     pub fn set_autostart(&self, definition: &Definition, start: bool) -> Result<(), String> {
-        let _files = self.lock();
+        let _known = self.lock();
         let auto = self.dir.join(AUTO);
         if start == definition.autostart {
             return Ok(());
@@ -185,29 +218,32 @@ impl Definitions {
     }
 }
 
-/// What is in a folder and might be a guest's file, in order of name, and where each leads.
-fn entries(folder: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| crate::xendomains::wanted(path));
-    paths.sort();
-    paths
-        .into_iter()
-        .map(|path| (fs::canonicalize(&path).ok(), path))
-        .map(|(r, p)| (p, r))
-        .collect()
+/// What is in a folder and may be a guest's file, in order of name. It is looked at each time that
+/// somebody asks for guests, so one look at a file must do.
+fn candidates(folder: &Path) -> Vec<Candidate> {
+    let entries = fs::canonicalize(folder).and_then(fs::read_dir);
+    let entries = entries.into_iter().flatten().flatten();
+    let mut found: Vec<Candidate> = entries.filter_map(|entry| candidate(&entry)).collect();
+    found.sort_unstable_by(|one, other| one.entry.as_os_str().cmp(other.entry.as_os_str()));
+    found
 }
 
-/// The guest of a file, read anew if the file has changed.
-fn read(files: &mut Files, path: &Path) -> Option<GuestConfig> {
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let stamp = (metadata.mtime(), metadata.mtime_nsec(), metadata.ino(), metadata.len());
-    if let Some((known, config)) = files.get(path)
-        && *known == stamp
-    {
-        return config.clone();
+fn candidate(entry: &DirEntry) -> Option<Candidate> {
+    if !crate::xendomains::is_wanted(&entry.file_name()) {
+        return None;
     }
-    let config = match config::load(path, &[], Path::new("/")) {
+    let path = entry.path();
+    let (path, metadata) = match entry.file_type().ok()?.is_symlink() {
+        true => (fs::canonicalize(&path).ok()?, fs::metadata(&path).ok()?),
+        false => (path, entry.metadata().ok()?),
+    };
+    let stamp = (metadata.mtime(), metadata.mtime_nsec(), metadata.ino(), metadata.len());
+    metadata.is_file().then(|| Candidate { entry: entry.path(), path, stamp })
+}
+
+/// The guest of a file.
+fn read(path: &Path) -> Option<GuestConfig> {
+    match config::load(path, &[], Path::new("/")) {
         Ok((config, _)) => {
             let uuid = config.uuid.unwrap_or_else(|| identity(&config.name));
             Some(GuestConfig { uuid: Some(uuid), ..config })
@@ -216,9 +252,7 @@ fn read(files: &mut Files, path: &Path) -> Option<GuestConfig> {
             tracing::debug!("no guest is defined by {error}");
             None
         }
-    };
-    files.insert(path.to_owned(), (stamp, config.clone()));
-    config
+    }
 }
 
 /// Replaces a file whole. What is written begins with a dot, which is no guest's file.
@@ -259,12 +293,12 @@ mod tests {
         fs::write(dir.path().join("romeo.cfg"), "name='romeo'; kernel='/k'").unwrap();
         fs::write(dir.path().join("xl.conf"), "autoballoon='off'").unwrap();
         fs::create_dir(dir.path().join("scripts")).unwrap();
-        let names = || definitions.all().into_keys().collect::<Vec<_>>();
+        let names = || definitions.all().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(), ["romeo"]);
         let romeo = definitions.find("romeo").unwrap();
         assert_eq!(definitions.find(&identity("romeo").to_string()), Some(romeo.clone()));
         // A change goes where the guest is defined.
-        let changed = GuestConfig { memory: 64, ..romeo.config };
+        let changed = GuestConfig { memory: 64, ..GuestConfig::clone(&romeo.config) };
         let (saved, known) = definitions.save(changed).unwrap();
         assert!(known && saved.path.ends_with("romeo.cfg"));
         assert_eq!(definitions.find("romeo").unwrap().config.memory, 64);

@@ -5,6 +5,7 @@
 //! being online: only an online service is asked to stop, and stopping is what saves data.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -55,17 +56,18 @@ fn usage() -> u8 {
 /// The files of the guests to start. A folder that isn't there has none.
 fn files(auto: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(auto).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| is_wanted(&entry.file_name()));
     let mut files: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| wanted(path)).collect();
+        entries.map(|entry| entry.path()).filter(|path| !path.is_dir()).collect();
     files.sort();
     files
 }
 
 /// What editors and package managers leave behind is no guest.
-pub(crate) fn wanted(path: &Path) -> bool {
+pub(crate) fn is_wanted(name: &OsStr) -> bool {
     const LEFT_BEHIND: [&str; 6] = ["~", ".bak", ".swp", ".rpmsave", ".dpkg-old", ".dpkg-dist"];
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    !name.starts_with('.') && !LEFT_BEHIND.iter().any(|end| name.ends_with(end)) && !path.is_dir()
+    let name = name.to_string_lossy();
+    !name.starts_with('.') && !LEFT_BEHIND.iter().any(|end| name.ends_with(end))
 }
 
 fn load(file: &Path) -> Result<GuestConfig, XmError> {

@@ -32,7 +32,7 @@ impl Manager {
     /// Makes a guest of its definition, and lets it run unless it is to stay paused.
     pub fn start(self: &Arc<Self>, wanted: &str, paused: bool) -> Op<()> {
         let definition = self.definition(wanted)?;
-        let domain = self.create(definition.config)?;
+        let domain = self.create(GuestConfig::clone(&definition.config))?;
         if paused {
             return Ok(());
         }
@@ -53,14 +53,14 @@ impl Manager {
     /// A guest's settings: as it runs, or as it is defined.
     pub fn config(&self, wanted: &str, defined: bool) -> Op<GuestConfig> {
         if defined {
-            return Ok(self.definition(wanted)?.config);
+            return Ok(GuestConfig::clone(&self.definition(wanted)?.config));
         }
         match self.find(wanted)? {
             Target::Known(domain) => {
                 let record = domain.record();
                 Ok(GuestConfig { uuid: Some(record.uuid), ..record.config })
             }
-            Target::Defined(definition) => Ok(definition.config),
+            Target::Defined(definition) => Ok(GuestConfig::clone(&definition.config)),
             Target::Foreign { name, .. } => {
                 let reason = format!("Domain '{name}' is not managed by xend");
                 Err(OpError::Refused(reason))

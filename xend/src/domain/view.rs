@@ -1,5 +1,6 @@
 //! What xend tells of its domains, as the S-expressions that xm reads.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use super::manager::{Manager, Target};
 use super::{Domain, OpError, Record, paths};
 use crate::config::{GuestConfig, vbd_sxp, vif_sxp};
 use crate::definitions::Definition;
-use crate::host::Info;
+use crate::host::{DomId, Info};
 use crate::rpc::Value;
 use crate::sxp::{list, pair};
 
@@ -41,8 +42,8 @@ fn state(info: &Info) -> &'static str {
     }
 }
 
-const STATES: [&str; 7] =
-    ["all", "halted", "paused", "running", "suspended", "shutdown", "crashed"];
+const STATES: [&str; 8] =
+    ["all", "active", "halted", "paused", "running", "suspended", "shutdown", "crashed"];
 
 /// A domain: one of the hypervisor's, or a guest of ours that has none at the moment because it
 /// is being made or made anew.
@@ -54,8 +55,23 @@ struct Seen {
 }
 
 impl Seen {
+    /// A guest that is defined, and nothing more.
+    fn defined(name: String, definition: Definition) -> Self {
+        Self { name, info: None, record: None, definition: Some(definition) }
+    }
+
     fn state(&self) -> &'static str {
         self.info.as_ref().map_or("halted", state)
+    }
+
+    /// Whether it is among those asked for.
+    fn is(&self, wanted: &str) -> bool {
+        match wanted {
+            "all" => true,
+            // More than a definition.
+            "active" => self.info.is_some() || self.record.is_some(),
+            state => state == self.state(),
+        }
     }
 
     fn sxp(&self, full: bool) -> Value {
@@ -64,7 +80,7 @@ impl Seen {
             (Some(info), _) => members.extend(live(info)),
             (None, Some(record)) => members.extend(planned(record.uuid, &record.config)),
             (None, None) => {
-                let config = self.definition.as_ref().map(|definition| &definition.config);
+                let config = self.definition.as_ref().map(|definition| &*definition.config);
                 let planned = config.map(|it| planned(it.uuid.unwrap_or_default(), it));
                 members.extend(planned.into_iter().flatten());
             }
@@ -79,7 +95,7 @@ impl Seen {
             members.push(pair("restart_count", i64::from(record.restarts)));
             members.push(pair("phase", record.phase.word()));
         }
-        let defined = || self.definition.as_ref().map(|definition| &definition.config);
+        let defined = || self.definition.as_ref().map(|definition| &*definition.config);
         let config = self.record.as_ref().map(|record| &record.config).or_else(defined);
         if full {
             members.extend(config.into_iter().flat_map(settings));
@@ -132,7 +148,8 @@ impl Manager {
     fn seen(&self) -> Op<Vec<Seen>> {
         let domains = self.host.hypervisor.list()?;
         let mut known = self.lock().clone();
-        let mut defined = self.host.definitions.all();
+        let defined = self.host.definitions.all();
+        let definition = |name: &str| defined.get(name).cloned();
         let mut store = None;
         let mut seen = Vec::new();
         for info in domains {
@@ -148,19 +165,18 @@ impl Manager {
                     name.unwrap_or_else(|| format!("Domain-{}", info.domid))
                 }
             };
-            let definition = defined.remove(&name);
+            let definition = definition(&name);
             seen.push(Seen { name, info: Some(info), record, definition });
         }
         for domain in known.values() {
             let record = domain.record();
             let name = record.config.name.clone();
-            let definition = defined.remove(&name);
+            let definition = definition(&name);
             seen.push(Seen { name, info: None, record: Some(record), definition });
         }
-        seen.extend(defined.into_values().map(|definition| {
-            let name = definition.config.name.clone();
-            Seen { name, info: None, record: None, definition: Some(definition) }
-        }));
+        let active: HashSet<String> = seen.iter().map(|it| it.name.clone()).collect();
+        let rest = defined.iter().filter(|(name, _)| !active.contains(*name));
+        seen.extend(rest.map(|(name, it)| Seen::defined(name.clone(), it.clone())));
         Ok(seen)
     }
 
@@ -170,8 +186,7 @@ impl Manager {
             let states = STATES.join(", ");
             return Err(OpError::Refused(format!("state '{wanted}' is none of {states}")));
         }
-        let seen = self.seen()?.into_iter();
-        let seen = seen.filter(|seen| wanted == "all" || seen.state() == wanted);
+        let seen = self.seen()?.into_iter().filter(|seen| seen.is(wanted));
         Ok(match detail {
             true => seen.map(|seen| seen.sxp(full)).collect(),
             false => seen.map(|seen| seen.name).collect(),
@@ -180,9 +195,27 @@ impl Manager {
 
     /// One domain.
     pub fn show(&self, wanted: &str, full: bool) -> Op<Value> {
-        let name = self.find(wanted)?.name();
-        let seen = self.seen()?.into_iter().find(|seen| seen.name == name);
-        Ok(seen.ok_or_else(|| OpError::NotFound(wanted.to_owned()))?.sxp(full))
+        let target = self.find(wanted)?;
+        let name = target.name();
+        let (info, record) = match target {
+            Target::Defined(definition) => return Ok(Seen::defined(name, *definition).sxp(full)),
+            Target::Foreign { domid, uuid, .. } => (self.info(uuid, Some(domid))?, None),
+            Target::Known(domain) => {
+                let record = domain.record();
+                (self.info(record.uuid, record.domid)?, Some(record))
+            }
+        };
+        let definition = self.host.definitions.all().get(&name).cloned();
+        if info.is_none() && record.is_none() {
+            return Err(OpError::NotFound(wanted.to_owned()));
+        }
+        Ok(Seen { name, info, record, definition }.sxp(full))
+    }
+
+    /// What the hypervisor says of a domain; numbers are used again.
+    fn info(&self, uuid: Uuid, domid: Option<DomId>) -> Op<Option<Info>> {
+        let Some(domid) = domid else { return Ok(None) };
+        Ok(self.host.hypervisor.info(domid)?.filter(|info| info.uuid == uuid))
     }
 
     /// What `xend.domain.create` answers: the guest that was just made.

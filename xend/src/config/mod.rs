@@ -27,7 +27,7 @@ mod tests;
 pub use cpus::CpuSet;
 pub use disk::{Backing, Disk};
 pub use error::{ConfigError, Pos, Problem, Source};
-pub use model::{Action, GuestConfig, check_name};
+pub use model::{Action, GuestConfig, Notes, check_name};
 pub use sxpr::{NewDevice, device_from_sxp, vbd as vbd_sxp, vif as vif_sxp};
 pub use vdev::Vdev;
 pub use vif::{Mac, Vif};

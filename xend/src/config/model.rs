@@ -91,6 +91,52 @@ pub struct GuestConfig {
     pub on_reboot: Action,
     /// What becomes of it when it crashes.
     pub on_crash: Action,
+    /// What is said of it.
+    #[serde(default)]
+    pub notes: Notes,
+}
+
+/// What people and management tools say of a guest. Nothing here goes by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Notes {
+    /// A short name, one line.
+    pub title: Option<String>,
+    /// A text.
+    pub description: Option<String>,
+    /// XML elements of management tools.
+    pub metadata: Option<String>,
+}
+
+impl Notes {
+    /// Each by its name in a guest file.
+    pub fn named(&self) -> [(&'static str, &Option<String>); 3] {
+        let Self { title, description, metadata } = self;
+        [("title", title), ("description", description), ("metadata", metadata)]
+    }
+
+    /// Checks that the notes can be kept.
+    pub fn check(&self) -> Result<(), String> {
+        if self.title.as_ref().is_some_and(|title| title.contains('\n')) {
+            return Err("title has more than one line".to_owned());
+        }
+        self.named().into_iter().try_for_each(|(name, note)| match note {
+            Some(note) => check_note(name, note),
+            None => Ok(()),
+        })
+    }
+}
+
+/// The longest note, in bytes.
+const MAX_NOTE: usize = 64 << 10;
+
+fn check_note(name: &str, note: &str) -> Result<(), String> {
+    if note.len() > MAX_NOTE {
+        return Err(format!("{name} is longer than {MAX_NOTE} bytes"));
+    }
+    match note.chars().find(|char| char.is_control() && !"\n\t\r".contains(*char)) {
+        Some(char) => Err(format!("{name} contains an unprintable character, {char:?}")),
+        None => Ok(()),
+    }
 }
 
 /// The most memory that can be asked for, in MiB: 16 TiB, where a PV guest's address space ends.
@@ -120,6 +166,7 @@ impl GuestConfig {
     /// Checks what no single setting shows.
     pub fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
+        self.notes.check()?;
         if self.maxmem < self.memory {
             return Err(format!("maxmem = {} is less than memory = {}", self.maxmem, self.memory));
         }
@@ -224,6 +271,11 @@ pub fn build(
         on_poweroff: on_poweroff(&mut reader)?,
         on_reboot: parsed(&mut reader, "on_reboot", Action::from_str)?.unwrap_or(Action::Restart),
         on_crash: parsed(&mut reader, "on_crash", Action::from_str)?.unwrap_or(Action::Restart),
+        notes: Notes {
+            title: reader.note("title")?,
+            description: reader.note("description")?,
+            metadata: reader.note("metadata")?,
+        },
     };
     config.check().map_err(|reason| reader.error(reason))?;
     Ok((config, reader.finish()))

@@ -74,6 +74,15 @@ impl Reader {
         Ok((!text.is_empty()).then_some((text, value)))
     }
 
+    /// A string of many lines, perhaps; what it may hold is checked with the guest.
+    pub fn note(&mut self, name: &str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.item.value {
+            Value::Str(note) => Ok(Some(note).filter(|note| !note.is_empty())),
+            ref other => Err(wrong_type(&value, name, "a string", other)),
+        }
+    }
+
     /// A number in `range`; digits in quotes are taken for a number, since xm and xl do so.
     pub fn count(
         &mut self,

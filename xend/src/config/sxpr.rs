@@ -10,7 +10,7 @@ use crate::sxp::{children, int, list, name, pair, text};
 
 use super::cpus::CpuSet;
 use super::disk::Disk;
-use super::model::{Action, GuestConfig, parse_uuid};
+use super::model::{Action, GuestConfig, Notes, parse_uuid};
 use super::vif::Vif;
 
 impl GuestConfig {
@@ -33,6 +33,9 @@ impl GuestConfig {
             pair("on_crash", self.on_crash.word()),
             list("image", [self.image()]),
         ]);
+        if self.notes != Notes::default() {
+            members.push(self.notes.to_sxp());
+        }
         let devices = self.disks.iter().map(vbd).chain(self.vifs.iter().map(vif));
         members.extend(devices.map(|device| list("device", [device])));
         list("vm", members)
@@ -81,9 +84,25 @@ impl GuestConfig {
             on_poweroff: action(sxp, "on_poweroff")?.unwrap_or(Action::Destroy),
             on_reboot: action(sxp, "on_reboot")?.unwrap_or(Action::Restart),
             on_crash: action(sxp, "on_crash")?.unwrap_or(Action::Restart),
+            notes: children(sxp, "notes").next().map(Notes::from_sxp).unwrap_or_default(),
         };
         config.check()?;
         Ok(config)
+    }
+}
+
+impl Notes {
+    /// `(notes (title ..) (description ..) (metadata ..))`.
+    pub fn to_sxp(&self) -> Value {
+        let named = self.named().into_iter();
+        let present = named.filter_map(|(name, note)| Some(pair(name, note.as_deref()?)));
+        list("notes", present)
+    }
+
+    /// Reads what [`to_sxp`](Self::to_sxp) writes.
+    pub fn from_sxp(sxp: &Value) -> Self {
+        let note = |name| text(sxp, name).filter(|note| !note.is_empty());
+        Self { title: note("title"), description: note("description"), metadata: note("metadata") }
     }
 }
 
@@ -267,7 +286,7 @@ mod tests {
             vcpus in 1u32..9,
             path in "/[a-z,=:%. ]{1,12}x",
             mode in prop_oneof![Just("w"), Just("r"), Just("w!")],
-            rest in prop::sample::select(vec!["", "cpus='0-3'", "ramdisk='/r'", "cmdline='a b'"]),
+            rest in prop::sample::select(vec!["", "cpus='0-3'", "ramdisk='/r'", "cmdline='a b'", "title='t'"]),
         ) {
             let text = format!(
                 "kernel='/k'; memory={memory}; vcpus={vcpus}; {rest}\n\

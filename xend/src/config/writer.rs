@@ -42,6 +42,11 @@ impl GuestConfig {
         line("on_poweroff", quoted(self.on_poweroff.word()));
         line("on_reboot", quoted(self.on_reboot.word()));
         line("on_crash", quoted(self.on_crash.word()));
+        for (name, note) in self.notes.named() {
+            if let Some(note) = note {
+                line(name, quoted(note));
+            }
+        }
         file
     }
 }
@@ -52,7 +57,18 @@ fn list(members: impl Iterator<Item = String>) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    let mut quoted = String::from("'");
+    for char in text.chars() {
+        match char {
+            '\\' | '\'' => quoted.extend(['\\', char]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            _ => quoted.push(char),
+        }
+    }
+    quoted.push('\'');
+    quoted
 }
 
 /// xm's form where it can say it, else xl's by names, of which the target takes the whole rest.
@@ -132,6 +148,7 @@ mod tests {
             rest in prop::sample::select(vec![
                 "", "cpus='0-3,^1'", "ramdisk='/r'", "vcpus=2;cpus=['0','1']", "maxvcpus=4",
                 "uuid='00000000-0000-0000-0000-000000000001'", "on_crash='preserve'",
+                "title='a b'; description='\\'one\\'\\n\\ttwo\\\\n'; metadata='<a b=\"c\"/>'",
             ]),
             disk in prop::sample::select(vec!["", "cdrom,", "no-discard,", "script=s,"]),
         ) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::node::{self, Node};
-use crate::config::{CpuSet, GuestConfig};
+use crate::config::{CpuSet, GuestConfig, Notes};
 use crate::domain::{Manager, OpError};
 use crate::host::Share;
 use crate::rpc::server::Handler;
@@ -12,7 +12,7 @@ use crate::rpc::{Call, Fault, Value, code};
 use crate::sxp::{list, pair};
 
 /// All of them.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "system.listMethods",
     "xend.domain",
     "xend.domain.config",
@@ -31,6 +31,7 @@ const NAMES: [&str; 31] = [
     "xend.domain.sched_credit_set",
     "xend.domain.setAutostart",
     "xend.domain.setMemoryTarget",
+    "xend.domain.setNotes",
     "xend.domain.setVCpuCount",
     "xend.domain.shutdown",
     "xend.domain.start",
@@ -102,6 +103,9 @@ impl Methods {
             "xend.domain.config" => Ok(manager.config(&params.domain()?, params.flag(1))?.to_sxp()),
             "xend.domain.setAutostart" => {
                 done(manager.set_autostart(&params.domain()?, params.flag(1)))
+            }
+            "xend.domain.setNotes" => {
+                done(manager.set_notes(&params.domain()?, Notes::from_sxp(params.get(1)?)))
             }
             "xend.domain.setMemoryTarget" => {
                 done(manager.set_memory(&params.domain()?, params.number(1)?))

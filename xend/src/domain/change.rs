@@ -10,7 +10,7 @@ use super::events::What;
 use super::manager::{Manager, Target};
 use super::paths::{self, Device, Kind};
 use super::{Domain, OpError, check};
-use crate::config::{CpuSet, GuestConfig, Mac, device_from_sxp};
+use crate::config::{CpuSet, GuestConfig, Mac, Notes, device_from_sxp};
 use crate::host::{Change, DomId, Share};
 use crate::rpc::Value;
 
@@ -91,6 +91,16 @@ impl Manager {
                 .collect();
             self.store()?.apply(&changes)?;
             config.vcpus = vcpus;
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// Sets what is said of a guest.
+    pub fn set_notes(&self, wanted: &str, notes: Notes) -> Op<()> {
+        notes.check().map_err(OpError::Refused)?;
+        self.change(wanted, |_, config| {
+            config.notes = notes;
             Ok(())
         })
         .map(drop)

@@ -1,13 +1,13 @@
 //! A stand-in for xend with as many guests as wanted, for measurements where there is no
 //! hypervisor: `xend_stand_in SOCKET FOLDER DEFINED RUNNING`. Definitions are real files, in
-//! FOLDER, and looked at for each list as xend does.
+//! FOLDER, of which the first RUNNING run; they are looked at for each list, as xend does.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use xend::config::{Source, parse};
-use xend::definitions::{Definitions, identity};
+use xend::definitions::{Definition, Definitions};
 use xend::rpc::server::{Handler, Server};
 use xend::rpc::{Call, Fault, Value, code};
 use xend::sxp::{list, pair, text};
@@ -19,23 +19,21 @@ struct StandIn {
 
 impl StandIn {
     fn domains(&self) -> Vec<Value> {
-        let defined = self.definitions.all().into_values().map(|definition| {
-            let uuid = definition.config.uuid.unwrap_or_default().to_string();
-            domain(&definition.config.name, uuid, None)
-        });
-        let running = (0..self.running).map(|number| {
-            let name = format!("running{number}");
-            domain(&name, identity(&name).to_string(), Some(number))
-        });
-        running.chain(defined).collect()
+        let defined = self.definitions.all();
+        (0..self.running).filter_map(|it| Some(domain(it, defined.get(&name(it))?))).collect()
     }
 }
 
-fn domain(name: &str, uuid: String, domid: Option<i64>) -> Value {
-    let mut members = vec![
-        pair("name", name),
-        pair("uuid", uuid),
-        pair("status", if domid.is_some() { "running" } else { "halted" }),
+fn name(number: i64) -> String {
+    format!("guest{number}")
+}
+
+fn domain(domid: i64, definition: &Definition) -> Value {
+    let members = [
+        pair("name", definition.config.name.as_str()),
+        pair("uuid", definition.config.uuid.unwrap_or_default().to_string()),
+        pair("domid", domid),
+        pair("status", "running"),
         pair("memory", 64),
         pair("maxmem", 64),
         pair("vcpus", 1),
@@ -44,7 +42,6 @@ fn domain(name: &str, uuid: String, domid: Option<i64>) -> Value {
         pair("persistent", 1),
         pair("on_xend_start", "ignore"),
     ];
-    members.extend(domid.map(|domid| pair("domid", domid)));
     list("domain", members)
 }
 
@@ -78,7 +75,7 @@ fn main() {
     let definitions = Definitions::new(folder);
     for guest in 0..number(defined) {
         let file = "kernel='/boot/k'; memory=64; disk=['file:/x.img,xvda,w']; vif=['']";
-        let name = format!("defined{guest}");
+        let name = name(guest);
         let guest = parse(file, Source::CommandLine, &[], &name, Path::new("/"));
         let text = guest.expect("a guest").0.to_file();
         std::fs::write(Path::new(folder).join(name), text).expect("a folder to write to");

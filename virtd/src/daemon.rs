@@ -32,6 +32,8 @@ pub struct Arguments {
     pub sockets: Option<PathBuf>,
     /// Where xend listens, whatever its settings say.
     pub xend: Option<PathBuf>,
+    /// Where guests are defined, instead of where xm has them.
+    pub definitions: Option<PathBuf>,
 }
 
 /// Runs the daemon. Returns what it could not start for.
@@ -65,6 +67,7 @@ fn settings(arguments: &Arguments) -> (Settings, Vec<String>) {
     });
     settings.unix_folder = arguments.sockets.clone().unwrap_or(settings.unix_folder);
     settings.xend = arguments.xend.clone().unwrap_or(settings.xend);
+    settings.definitions = arguments.definitions.clone().unwrap_or(settings.definitions);
     (settings, notes)
 }
 
@@ -92,7 +95,7 @@ fn fixed(it: &Settings) -> Fixed {
 }
 
 fn start(arguments: &Arguments, settings: Settings) -> Result<Daemon, String> {
-    let host = Arc::new(Host::new(settings.xend.clone()));
+    let host = Arc::new(Host::new(&settings));
     let signals = Signals::new(&[TERM, INT, HUP]).map_err(|error| format!("signals: {error}"))?;
     let server = Server::bind(&settings, Arc::clone(&host))?;
     watch::start(host).map_err(|error| format!("cannot start a thread: {error}"))?;

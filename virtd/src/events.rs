@@ -51,35 +51,41 @@ impl Event {
         }
     }
 
-    /// The notice of it for the subscription with that number.
-    fn notice(&self, subscription: i32, domain: &Domain) -> Vec<u8> {
-        let domain = domain.clone();
+    /// The notice of it: that with the number of a subscription before it, and that without.
+    fn procedures(&self) -> (i32, Option<i32>) {
         match self {
-            Self::Lifecycle { kind, detail } => {
-                message(notice::CALLBACK_LIFECYCLE, &(subscription, domain, *kind, *detail))
+            Self::Lifecycle { .. } => (notice::CALLBACK_LIFECYCLE, Some(notice::LIFECYCLE)),
+            Self::Reboot => (notice::CALLBACK_REBOOT, Some(notice::REBOOT)),
+            Self::Balloon(_) => (notice::CALLBACK_BALLOON_CHANGE, Some(notice::BALLOON_CHANGE)),
+            Self::DeviceRemoved(_) => {
+                (notice::CALLBACK_DEVICE_REMOVED, Some(notice::DEVICE_REMOVED))
             }
-            Self::Reboot => message(notice::CALLBACK_REBOOT, &(subscription, domain)),
-            Self::Balloon(kib) => {
-                message(notice::CALLBACK_BALLOON_CHANGE, &(subscription, domain, *kib))
-            }
-            Self::DeviceRemoved(alias) => {
-                message(notice::CALLBACK_DEVICE_REMOVED, &(subscription, domain, alias.clone()))
-            }
-            Self::DeviceAdded(alias) => {
-                message(notice::CALLBACK_DEVICE_ADDED, &(subscription, domain, alias.clone()))
-            }
+            Self::DeviceAdded(_) => (notice::CALLBACK_DEVICE_ADDED, None),
         }
     }
-}
 
-fn message(procedure: i32, payload: &impl Xdr) -> Vec<u8> {
-    let header = Header::notice(program::REMOTE, program::REMOTE_VERSION, procedure);
-    packet::message(header, |out| payload.encode(out))
+    /// The notice of it for the subscription with that number, or for one without.
+    fn notice(&self, subscription: Option<i32>, domain: &Domain) -> Option<Vec<u8>> {
+        let (numbered, plain) = self.procedures();
+        let procedure = if subscription.is_some() { numbered } else { plain? };
+        let header = Header::notice(program::REMOTE, program::REMOTE_VERSION, procedure);
+        Some(packet::message(header, |out| {
+            subscription.inspect(|number| number.encode(out));
+            domain.encode(out);
+            match self {
+                Self::Lifecycle { kind, detail } => (*kind, *detail).encode(out),
+                Self::Reboot => {}
+                Self::Balloon(kib) => kib.encode(out),
+                Self::DeviceRemoved(alias) | Self::DeviceAdded(alias) => alias.encode(out),
+            }
+        }))
+    }
 }
 
 #[derive(Debug)]
 struct Subscription {
-    number: i32,
+    /// None if the client asked as clients did before subscriptions had numbers.
+    number: Option<i32>,
     event: i32,
     /// One domain only.
     domain: Option<Uuid>,
@@ -101,26 +107,51 @@ impl Hub {
     /// A client wants to hear of an event, of one domain or of all. Returns the subscription's
     /// number.
     pub fn subscribe(&self, client: &Arc<Outbox>, event: i32, domain: Option<Uuid>) -> Result<i32> {
-        if !(0..=KINDS).contains(&event) {
-            return Err(Error::invalid(format!("unsupported event ID {event}")));
+        let number = self.unheard();
+        self.add(Subscription { number: Some(number), event, domain, client: Arc::clone(client) })?;
+        Ok(number)
+    }
+
+    /// A client wants to hear of an event, without a number.
+    pub fn subscribe_plainly(&self, client: &Arc<Outbox>, event: i32) -> Result<()> {
+        self.add(Subscription { number: None, event, domain: None, client: Arc::clone(client) })
+    }
+
+    fn add(&self, subscription: Subscription) -> Result<()> {
+        if !(0..=KINDS).contains(&subscription.event) {
+            return Err(Error::invalid(format!("unsupported event ID {}", subscription.event)));
         }
         let mut subscriptions = self.lock();
-        if subscriptions.iter().filter(|it| Arc::ptr_eq(&it.client, client)).count() >= MOST {
+        let mine = subscriptions.iter().filter(|it| Arc::ptr_eq(&it.client, &subscription.client));
+        if mine.count() >= MOST {
             return Err(Error::state(format!("a client can hear of {MOST} events, not more")));
         }
-        let number = self.last.fetch_add(1, Ordering::Relaxed) & i32::MAX;
-        subscriptions.push(Subscription { number, event, domain, client: Arc::clone(client) });
-        Ok(number)
+        subscriptions.push(subscription);
+        Ok(())
     }
 
     /// A client does not want to hear of it any more.
     pub fn unsubscribe(&self, client: &Arc<Outbox>, number: i32) -> Result<()> {
+        let missing = format!("domain event callback {number} not registered");
+        self.remove(client, missing, |it| it.number == Some(number))
+    }
+
+    /// A client does not want to hear any more of what it asked for without a number.
+    pub fn unsubscribe_plainly(&self, client: &Arc<Outbox>, event: i32) -> Result<()> {
+        let missing = format!("domain event {event} not registered");
+        self.remove(client, missing, |it| it.number.is_none() && it.event == event)
+    }
+
+    fn remove(
+        &self,
+        client: &Arc<Outbox>,
+        missing: String,
+        is: impl Fn(&Subscription) -> bool,
+    ) -> Result<()> {
         let mut subscriptions = self.lock();
-        let mine = |it: &Subscription| it.number == number && Arc::ptr_eq(&it.client, client);
-        let place = subscriptions.iter().position(mine).ok_or_else(|| {
-            Error::new(Code::InvalidArg, format!("domain event callback {number} not registered"))
-        })?;
-        subscriptions.remove(place);
+        let mine = |it: &Subscription| Arc::ptr_eq(&it.client, client) && is(it);
+        let place = subscriptions.iter().position(mine);
+        subscriptions.remove(place.ok_or_else(|| Error::new(Code::InvalidArg, missing))?);
         Ok(())
     }
 
@@ -138,8 +169,8 @@ impl Hub {
     pub fn tell(&self, domain: &Domain, event: &Event) {
         for it in self.lock().iter() {
             let wanted = it.event == event.id() && it.domain.is_none_or(|uuid| uuid == domain.uuid);
-            if wanted {
-                it.client.push(event.notice(it.number, domain));
+            if wanted && let Some(notice) = event.notice(it.number, domain) {
+                it.client.push(notice);
             }
         }
     }
@@ -183,5 +214,24 @@ mod tests {
         hub.forget(&other);
         hub.tell(&domain(1), &Event::Reboot);
         assert!(received(&one).is_none() && received(&other).is_none());
+    }
+
+    #[test]
+    fn who_asked_without_a_number_hears_without_one() {
+        let hub = Hub::default();
+        let client: Arc<Outbox> = Default::default();
+        hub.subscribe_plainly(&client, 13).unwrap();
+        hub.subscribe_plainly(&client, 19).unwrap();
+        hub.tell(&domain(1), &Event::Balloon(64));
+        let notice = received(&client).unwrap();
+        assert_eq!(notice.header.procedure, notice::BALLOON_CHANGE);
+        assert_eq!(from_bytes::<(Domain, u64)>(&notice.payload).unwrap(), (domain(1), 64));
+        // For this there was no notice yet when clients asked so.
+        hub.tell(&domain(1), &Event::DeviceAdded("xvdb".to_owned()));
+        assert!(received(&client).is_none());
+        hub.unsubscribe_plainly(&client, 13).unwrap();
+        assert!(hub.unsubscribe_plainly(&client, 13).is_err());
+        hub.tell(&domain(1), &Event::Balloon(64));
+        assert!(received(&client).is_none());
     }
 }

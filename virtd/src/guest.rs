@@ -1,6 +1,7 @@
 //! A guest as xend lists it, in libvirt's terms.
 
 use uuid::Uuid;
+use xend::definitions::Definition;
 use xend::rpc::Value;
 use xend::sxp;
 
@@ -77,6 +78,24 @@ impl Guest {
             persistent: domid == Some(0) || count("persistent") == Some(1),
             autostart: sxp::text(domain, "on_xend_start").as_deref() == Some("start"),
         })
+    }
+
+    /// One that is defined, and nothing more.
+    pub fn defined(definition: &Definition) -> Self {
+        let config = &definition.config;
+        Self {
+            name: config.name.clone(),
+            uuid: config.uuid.unwrap_or_default(),
+            domid: None,
+            state: State::Shutoff,
+            memory: config.memory * 1024,
+            max_memory: config.maxmem * 1024,
+            vcpus: config.vcpus,
+            online_vcpus: config.vcpus,
+            cpu_time: 0,
+            persistent: true,
+            autostart: definition.autostart,
+        }
     }
 
     /// It runs, or is kept from running.

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use virtd::daemon::Arguments;
 
-const USAGE: &str = "usage: virtd [--no-fork] [--sockets FOLDER] [--xend SOCKET]";
+const USAGE: &str = "usage: virtd [--no-fork] [--sockets FOLDER] [--xend SOCKET] \
+                     [--definitions FOLDER]";
 
 fn main() -> ExitCode {
     let Some(arguments) = understood(std::env::args().skip(1)) else {
@@ -27,6 +28,7 @@ fn understood(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
             "-f" | "--no-fork" => arguments.foreground = true,
             "--sockets" => arguments.sockets = Some(words.next()?.into()),
             "--xend" => arguments.xend = Some(words.next()?.into()),
+            "--definitions" => arguments.definitions = Some(words.next()?.into()),
             _ => return None,
         }
     }

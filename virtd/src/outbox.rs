@@ -1,11 +1,15 @@
 //! What waits to be sent to a client.
 //!
-//! Whoever has something to say puts it here and goes on; one thread sends. A client that does
-//! not read fills its own box only, and when that is full it is hung up on.
+//! Whoever has something to say puts it here and goes on. What the socket takes at once is sent at
+//! once; one thread sends what it doesn't. A client that does not read fills its own box only, and
+//! when that is full it is hung up on.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, send};
 
 /// So much may wait. The longest answer there is fits, beside some others.
 const MOST_BYTES: usize = 40 << 20;
@@ -18,6 +22,8 @@ const MOST_MESSAGES: usize = 10_000;
 struct Waiting {
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// One that was taken out may not be sent yet.
+    sending: bool,
     closed: bool,
 }
 
@@ -26,6 +32,8 @@ struct Waiting {
 pub struct Outbox {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// Where they go. Without one they wait to be taken out.
+    socket: Option<OwnedFd>,
 }
 
 /// What [`Outbox::next`] gives.
@@ -44,9 +52,17 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The messages for the client at the other end of a socket.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket: Some(socket), ..Self::default() }
+    }
+
     /// Has a message sent. False if the client is given up, now or before.
-    pub fn push(&self, message: Vec<u8>) -> bool {
+    pub fn push(&self, mut message: Vec<u8>) -> bool {
         let mut waiting = self.lock();
+        if self.send(&waiting, &mut message) {
+            return true;
+        }
         let full =
             waiting.bytes + message.len() > MOST_BYTES || waiting.messages.len() >= MOST_MESSAGES;
         if full {
@@ -63,12 +79,27 @@ impl Outbox {
         true
     }
 
+    /// Sends as much of a message as can be sent at once. True if that is all of it.
+    fn send(&self, waiting: &Waiting, message: &mut Vec<u8>) -> bool {
+        let Some(socket) = &self.socket else { return false };
+        if waiting.closed || waiting.sending || !waiting.messages.is_empty() {
+            return false;
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // What is wrong with the socket is found by who sends the rest.
+        let sent = send(socket.as_raw_fd(), message, flags).unwrap_or(0);
+        message.drain(..sent);
+        message.is_empty()
+    }
+
     /// Takes the next message out, waiting for one no longer than `patience`.
     pub fn next(&self, patience: Duration) -> Next {
         let deadline = Instant::now() + patience;
         let mut waiting = self.lock();
+        waiting.sending = false;
         loop {
             if let Some(message) = waiting.messages.pop_front() {
+                waiting.sending = true;
                 waiting.bytes -= message.len();
                 self.changed.notify_all();
                 return Next::Message(message);
@@ -102,6 +133,8 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn messages_leave_in_order_and_what_waits_is_sent_before_the_end() {
@@ -112,6 +145,25 @@ mod tests {
         assert_eq!(outbox.next(Duration::ZERO), Next::Message(vec![1]));
         assert_eq!(outbox.next(Duration::ZERO), Next::Message(vec![2]));
         assert_eq!(outbox.next(Duration::ZERO), Next::Closed);
+    }
+
+    #[test]
+    fn what_a_socket_takes_is_sent_at_once_and_the_rest_follows() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let outbox = Outbox::new(ours.into());
+        assert!(outbox.push(vec![1; 4]));
+        let mut first = [0; 4];
+        theirs.read_exact(&mut first).unwrap();
+        assert_eq!((first, outbox.next(Duration::ZERO)), ([1; 4], Next::Silence));
+        assert!(outbox.push(vec![2; 8 << 20]) && outbox.push(vec![3]));
+        let Next::Message(rest) = outbox.next(Duration::ZERO) else { panic!("nothing waits") };
+        assert!(!rest.is_empty() && rest.len() < 8 << 20);
+        // Nobody overtakes it.
+        theirs.set_nonblocking(true).unwrap();
+        while theirs.read(&mut [0; 4096]).is_ok() {}
+        assert!(outbox.push(vec![4]));
+        assert_eq!(outbox.next(Duration::ZERO), Next::Message(vec![3]));
+        assert_eq!(outbox.next(Duration::ZERO), Next::Message(vec![4]));
     }
 
     #[test]

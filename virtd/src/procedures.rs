@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use crate::calls::{
-    connect, control, devices, domain, event, network, node, stats, storage, tune, xml,
+    connect, control, devices, domain, event, network, node, notes, stats, storage, tune, xml,
 };
 use crate::error::Result;
 use crate::session::Call;
@@ -115,6 +115,16 @@ pub fn page() -> String {
     page
 }
 
+/// Procedures that go by the list of all guests alone, or by nothing at all: as long as that list
+/// is fresh they wait for nobody.
+const BY_LIST: [i32; 18] =
+    [3, 15, 22, 23, 24, 59, 60, 66, 110, 149, 150, 151, 157, 183, 187, 190, 202, 212];
+
+/// Whether a procedure waits for nobody while the list of all guests is fresh.
+pub fn goes_by_list(number: i32) -> bool {
+    BY_LIST.binary_search(&number).is_ok()
+}
+
 macro_rules! procedures {
     ($($number:literal $access:ident $procedure:path;)*) => {
         /// All that there are here, in the order of their numbers.
@@ -202,6 +212,8 @@ procedures! {
     100 Read   storage::volume_path;
     101 Read   node::cells_free_memory;
     102 Read   node::free_memory;
+    105 Read   event::register_lifecycle;
+    106 Read   event::deregister_lifecycle;
     110 Read   connect::uri;
     135 Write  xml::from_native;
     136 Write  xml::to_native;
@@ -216,6 +228,8 @@ procedures! {
     159 Read   tune::memory_stats;
     160 Write  devices::attach_flags;
     161 Write  devices::detach_flags;
+    167 Read   event::register_plainly;
+    168 Read   event::deregister_plainly;
     183 Read   domain::has_none;
     187 Read   domain::has_none;
     190 Read   domain::has_none;
@@ -238,7 +252,8 @@ procedures! {
     245 Write  control::reset;
     258 Write  control::shutdown_flags;
     262 Read   tune::cpu_stats;
-    265 Read   xml::metadata;
+    264 Write  notes::set;
+    265 Read   notes::get;
     273 Read   domain::list_all;
     281 Read   storage::list_all;
     282 Read   storage::list_volumes;
@@ -265,7 +280,7 @@ mod tests {
 
     #[test]
     fn procedures_stand_in_order_and_have_libvirts_names() {
-        assert!(ALL.is_sorted_by_key(|procedure| procedure.number));
+        assert!(ALL.is_sorted_by_key(|procedure| procedure.number) && BY_LIST.is_sorted());
         assert_eq!(find(273).unwrap().name(), "CONNECT_LIST_ALL_DOMAINS");
         assert_eq!(NAMES.get(1), Some("CONNECT_OPEN"));
         assert_eq!(NAMES.get(443), Some("DOMAIN_FD_ASSOCIATE"));

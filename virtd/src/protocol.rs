@@ -115,6 +115,12 @@ impl Param {
 pub mod notice {
     /// A domain's life went on, as those hear who registered without a callback's number.
     pub const LIFECYCLE: i32 = 107;
+    /// A guest asked to be made anew, as they hear.
+    pub const REBOOT: i32 = 169;
+    /// A guest has another amount of memory, as they hear.
+    pub const BALLOON_CHANGE: i32 = 276;
+    /// A device has gone from a guest, as they hear.
+    pub const DEVICE_REMOVED: i32 = 311;
     /// A domain's life went on.
     pub const CALLBACK_LIFECYCLE: i32 = 318;
     /// A guest asked to be made anew.

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::unistd::{Group, chown};
 
 use crate::client;
+use crate::outbox::Outbox;
 use crate::session::{Host, Session};
 use crate::settings::Settings;
 use crate::tls::Tls;
@@ -160,8 +161,8 @@ impl Server {
         let (Some(place), Some(anonymous)) = (place, anonymous) else {
             return Err(io::Error::other("there are too many clients of its socket"));
         };
-        let session =
-            Session::new(Arc::clone(&self.host), listener.read_only, listener.secure, anonymous);
+        let (host, outbox) = (Arc::clone(&self.host), Outbox::new(socket.try_clone()?));
+        let session = Session::new(host, outbox, listener.read_only, listener.secure, anonymous);
         let serve = move || {
             let _place = place;
             if let Err(error) = client::serve(socket, session) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use crate::events::Hub;
 use crate::outbox::Outbox;
 use crate::packet::{self, Header, Packet, status};
 use crate::server::Place;
+use crate::settings::Settings;
 use crate::xend::Xend;
 
 /// Streams that one client may have open.
@@ -32,9 +32,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host whose xend listens there.
-    pub fn new(xend: PathBuf) -> Self {
-        Self { xend: Xend::new(xend), events: Hub::default(), consoles: Consoles::default() }
+    /// The host whose xend and whose definitions are where `settings` say.
+    pub fn new(settings: &Settings) -> Self {
+        let xend = Xend::new(settings.xend.clone(), settings.definitions.clone());
+        Self { xend, events: Hub::default(), consoles: Consoles::default() }
     }
 }
 
@@ -57,11 +58,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A client that has just come.
-    pub fn new(host: Arc<Host>, read_only: bool, secure: bool, anonymous: Place) -> Self {
+    /// A client that has just come, and what is to be sent to it.
+    pub fn new(
+        host: Arc<Host>,
+        outbox: Outbox,
+        read_only: bool,
+        secure: bool,
+        anonymous: Place,
+    ) -> Self {
         Self {
             host,
-            outbox: Arc::default(),
+            outbox: Arc::new(outbox),
             secure,
             read_only: AtomicBool::new(read_only),
             open: AtomicBool::new(false),

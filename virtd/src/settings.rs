@@ -45,6 +45,8 @@ pub struct Settings {
     pub loglevel: String,
     /// Where xend listens.
     pub xend: PathBuf,
+    /// Where guests are defined.
+    pub definitions: PathBuf,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             logfile: "/var/log/xen/virtd.log".into(),
             loglevel: "info".to_owned(),
             xend: xend::rpc::SOCKET.into(),
+            definitions: xend::config::CONFIG_DIR.into(),
         }
     }
 }

@@ -1,15 +1,18 @@
-//! xend as virtd asks it: a few connections that calls share, and what it said of its guests.
+//! xend as virtd asks it: a few connections that calls share, and what there is of guests.
 //!
-//! virtd keeps nothing of its own: what is defined and what runs, xend says. A list of all guests
-//! is good for a moment, so that a client that goes through it one by one costs one question. It
-//! is dropped by whatever virtd has xend do, and by every change that xend tells of.
+//! virtd keeps nothing of its own: what runs, xend says, and what is defined, the files say that
+//! xend and xm go by. A list of all guests is good for a moment, so that a client that goes through
+//! it one by one costs one question. It is dropped by whatever virtd has xend do, and by every
+//! change that xend tells of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
+use xend::config::GuestConfig;
+use xend::definitions::{All, Definition, Definitions};
 use xend::rpc::Value;
 use xend::rpc::client::{CallError, Client};
 
@@ -25,16 +28,19 @@ const GOOD_FOR: Duration = Duration::from_millis(1000);
 #[derive(Debug)]
 pub struct Xend {
     socket: PathBuf,
+    definitions: Definitions,
     idle: Mutex<Vec<Client>>,
     places: Places,
     guests: Mutex<Option<(Instant, Arc<Guests>)>>,
 }
 
 impl Xend {
-    /// xend at this socket. Nothing is connected yet: xend may come later, and come again.
-    pub fn new(socket: PathBuf) -> Self {
+    /// xend at this socket, and the folder of its definitions. Nothing is connected yet: xend may
+    /// come later, and come again.
+    pub fn new(socket: PathBuf, definitions: PathBuf) -> Self {
         Self {
             socket,
+            definitions: Definitions::new(definitions),
             idle: Mutex::default(),
             places: Places::new(MOST_CALLS),
             guests: Mutex::default(),
@@ -88,11 +94,23 @@ impl Xend {
             return Ok(Arc::clone(guests));
         }
         let at = Instant::now();
-        let params = vec![true.into(), "all".into(), false.into()];
-        let domains = self.ask("xend.domains_with_state", params)?;
-        let guests = Arc::new(Guests::new(domains.as_array().unwrap_or_default()));
+        let params = vec![true.into(), "active".into(), false.into()];
+        let active = self.ask("xend.domains_with_state", params)?;
+        let active = active.as_array().unwrap_or_default();
+        let guests = Arc::new(Guests::new(active, self.definitions.all()));
         *kept = Some((at, Arc::clone(&guests)));
         Ok(guests)
+    }
+
+    /// Whether [`guests`](Self::guests) would answer at once.
+    pub fn knows_guests(&self) -> bool {
+        let kept = self.guests.try_lock();
+        kept.is_ok_and(|kept| kept.as_ref().is_some_and(|(at, _)| at.elapsed() < GOOD_FOR))
+    }
+
+    /// The definition of the guest of that name.
+    pub fn definition(&self, name: &str) -> Option<Definition> {
+        self.definitions.all().get(name).cloned()
     }
 
     /// Forgets what xend said of its guests: something has changed.
@@ -111,18 +129,27 @@ impl Xend {
 #[derive(Debug, Default)]
 pub struct Guests {
     all: Vec<Guest>,
+    defined: All,
     by_uuid: HashMap<Uuid, usize>,
 }
 
 impl Guests {
-    /// The guests of a list of xend's.
-    pub fn new(domains: &[Value]) -> Self {
-        let all: Vec<Guest> = domains.iter().filter_map(Guest::from_sxp).collect();
+    /// Those of xend's list, and the others that are defined.
+    pub fn new(active: &[Value], defined: All) -> Self {
+        let mut all: Vec<Guest> = active.iter().filter_map(Guest::from_sxp).collect();
+        let names: HashSet<String> = all.iter().map(|guest| guest.name.clone()).collect();
+        let others = defined.iter().filter(|(name, _)| !names.contains(*name));
+        all.extend(others.map(|(_, definition)| Guest::defined(definition)));
         let by_uuid = all.iter().enumerate().map(|(index, guest)| (guest.uuid, index)).collect();
-        Self { all, by_uuid }
+        Self { all, defined, by_uuid }
     }
 
-    /// All of them, in xend's order.
+    /// The settings that the guest of that name is defined with.
+    pub fn definition(&self, name: &str) -> Option<Arc<GuestConfig>> {
+        self.defined.get(name).map(|definition| Arc::clone(&definition.config))
+    }
+
+    /// All of them: xend's in their order, then the others by name.
     pub fn all(&self) -> &[Guest] {
         &self.all
     }

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod event;
 pub mod network;
 pub mod node;
+pub mod notes;
 pub mod settings;
 pub mod stats;
 pub mod storage;

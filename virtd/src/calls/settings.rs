@@ -58,7 +58,12 @@ pub fn id(guest: &Guest) -> Value {
 
 /// The settings of a guest, as it is defined or as it runs.
 pub fn of(call: &Call, guest: &Guest, defined: bool) -> Result<GuestConfig> {
-    let config = call.xend().ask("xend.domain.config", vec![id(guest), defined.into()])?;
+    if defined {
+        let definition = call.xend().definition(&guest.name);
+        let none = || Error::state(format!("domain '{}' has no definition", guest.name));
+        return Ok(GuestConfig::clone(&definition.ok_or_else(none)?.config));
+    }
+    let config = call.xend().ask("xend.domain.config", vec![id(guest), false.into()])?;
     GuestConfig::from_sxp(&config).map_err(Error::internal)
 }
 

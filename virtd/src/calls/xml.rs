@@ -73,17 +73,3 @@ pub fn to_native(_: &Call, (format, xml, flags): (String, String, u32)) -> Resul
 pub fn os_type(call: &Call, domain: Domain) -> Result<String> {
     find(call, &domain).map(|_| "linux".to_owned())
 }
-
-/// Titles and metadata, which are not kept.
-pub fn metadata(
-    call: &Call,
-    (domain, kind, _uri, _flags): (Domain, i32, Option<String>, u32),
-) -> Result<String> {
-    find(call, &domain)?;
-    let what = match kind {
-        0 => "Requested metadata element is not present: description",
-        1 => "Requested metadata element is not present: title",
-        _ => "Requested metadata element is not present",
-    };
-    Err(Error::new(Code::NoDomainMetadata, what))
-}

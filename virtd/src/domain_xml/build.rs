@@ -54,10 +54,23 @@ impl Builder {
         self
     }
 
+    /// Elements that are XML already.
+    pub fn raw(&mut self, xml: &str) -> &mut Self {
+        self.text.extend([xml, "\n"]);
+        self
+    }
+
     /// The XML.
     pub fn finish(self) -> String {
         self.text
     }
+}
+
+/// A text as it stands in XML.
+pub fn escaped(text: &str) -> String {
+    let mut xml = String::new();
+    escape(text, &mut xml);
+    xml
 }
 
 /// Characters that XML 1.0 can't carry become U+FFFD.

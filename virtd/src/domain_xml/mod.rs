@@ -2,6 +2,7 @@
 //! other way round.
 
 mod build;
+pub mod metadata;
 mod read;
 mod write;
 

@@ -1,13 +1,13 @@
 //! A guest's settings out of libvirt's domain XML.
 //!
 //! What a guest would not be itself without, and can't have here, is refused by name. What makes no
-//! difference to a paravirtualized guest, such as an emulator or ACPI, is passed over, as are
-//! titles and metadata.
+//! difference to a paravirtualized guest, such as an emulator or ACPI, is passed over.
 
 use roxmltree::{Document, Node, ParsingOptions};
 use xend::config::disk::Backing;
-use xend::config::{Action, CpuSet, Disk, GuestConfig, Vdev, Vif};
+use xend::config::{Action, CpuSet, Disk, GuestConfig, Notes, Vdev, Vif};
 
+use super::metadata;
 use crate::error::{Code, Error, Result};
 
 /// No guest has anywhere near so many elements.
@@ -35,12 +35,12 @@ pub enum Device {
     Interface(Vif),
 }
 
-fn parse(xml: &str) -> Result<Document<'_>> {
+pub(super) fn parse(xml: &str) -> Result<Document<'_>> {
     let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     Document::parse_with_options(xml, options).map_err(|error| malformed(error.to_string()))
 }
 
-fn malformed(reason: impl Into<String>) -> Error {
+pub(super) fn malformed(reason: impl Into<String>) -> Error {
     Error::new(Code::XmlError, reason)
 }
 
@@ -80,6 +80,7 @@ pub fn domain(xml: &str) -> Result<GuestConfig> {
         on_poweroff: action(root, "on_poweroff", Action::Destroy)?,
         on_reboot: action(root, "on_reboot", Action::Restart)?,
         on_crash: action(root, "on_crash", Action::Destroy)?,
+        notes: notes(xml, root)?,
     };
     let devices = child(root, "devices").into_iter().flat_map(|devices| devices.children());
     for node in devices.filter(Node::is_element) {
@@ -91,6 +92,15 @@ pub fn domain(xml: &str) -> Result<GuestConfig> {
     }
     // Checked as xend will check it.
     GuestConfig::from_sxp(&config.to_sxp()).map_err(Error::unsupported)
+}
+
+fn notes(xml: &str, root: Node) -> Result<Notes> {
+    let metadata = child(root, "metadata").map(|node| metadata::inside(xml, node)).transpose()?;
+    Ok(Notes {
+        title: text(root, "title"),
+        description: text(root, "description"),
+        metadata: metadata.filter(|metadata| !metadata.is_empty()),
+    })
 }
 
 /// Reads one device.

@@ -20,7 +20,8 @@ fn refused(rest: &str) -> String {
 fn what_clients_write_is_understood() {
     let xml = "<domain type='xen'>
       <name>juliet</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>
-      <title>x</title><metadata><a:b xmlns:a='http://a'/></metadata>
+      <title>x</title><description>y
+ z</description><metadata><a:b xmlns:a='http://a'/></metadata>
       <memory>262144</memory><currentMemory unit='KiB'>131072</currentMemory>
       <vcpu current='1' cpuset='0-1'>2</vcpu>
       <os><type arch='x86_64' machine='xenpv'>xen</type><kernel>/boot/k</kernel>
@@ -37,6 +38,7 @@ fn what_clients_write_is_understood() {
     let wanted = guest(
         "uuid='4dea22b3-1d52-d8f3-2516-782e98ab3fa0'; memory=128; maxmem=256; vcpus=1; maxvcpus=2
 cpus='0-1'; kernel='/boot/k'; ramdisk='/boot/i'; root='/dev/xvda'; extra='console=hvc0'
+title='x'; description='y\\n z'; metadata=\"<a:b xmlns:a='http://a'/>\"
 on_crash='restart'; disk=['file:vdev=xvda,access=w!,target=/a,b.img']
 vif=['bridge=xenbr0,mac=00:16:3e:00:00:01,ip=10.0.0.2/24']",
     );
@@ -95,6 +97,7 @@ proptest! {
         rest in prop::sample::select(vec![
             "", "cpus='0-3'", "ramdisk='/r'", "extra='a b'", "root='/dev/xvda'; extra='quiet'",
             "vcpus=2; cpus=['0','1-2']", "maxvcpus=4", "on_crash='preserve'",
+            "title='a<b'; description='c\\n\\td'; metadata='<e xmlns=\"f\">g</e>'",
         ]),
     ) {
         let config = guest(&format!(

@@ -1,8 +1,9 @@
 //! A guest's settings as libvirt's domain XML.
 
-use xend::config::{Backing, Disk, GuestConfig, Vif};
+use xend::config::{Backing, Disk, GuestConfig, Notes, Vif};
 
 use super::build::Builder;
+use super::metadata;
 use crate::guest::Guest;
 
 /// What only a guest that runs has.
@@ -44,6 +45,7 @@ pub fn write(config: &GuestConfig, live: Option<&Live>) -> String {
         if let Some(uuid) = config.uuid {
             xml.text("uuid", &[], &uuid.to_string());
         }
+        notes(xml, &config.notes);
         xml.text("memory", &[("unit", "KiB")], &(config.maxmem * 1024).to_string());
         xml.text("currentMemory", &[("unit", "KiB")], &(config.memory * 1024).to_string());
         vcpus(xml, config);
@@ -97,6 +99,19 @@ pub fn write_foreign(guest: &Guest) -> String {
         xml.element("devices", &[], |xml| console(xml, None));
     });
     xml.finish()
+}
+
+fn notes(xml: &mut Builder, notes: &Notes) {
+    for (name, note) in [("title", &notes.title), ("description", &notes.description)] {
+        if let Some(note) = note {
+            xml.text(name, &[], note);
+        }
+    }
+    if let Some(metadata) = notes.metadata.as_ref().filter(|it| metadata::is_whole(it)) {
+        xml.element("metadata", &[], |xml| {
+            xml.raw(metadata);
+        });
+    }
 }
 
 fn vcpus(xml: &mut Builder, config: &GuestConfig) {

@@ -5,12 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use virtd::packet::{self, Header, kind, program, status};
-use virtd::procedures;
+use virtd::packet::{self, Header, Packet, kind, program, status};
+use virtd::procedures::{self, Access};
 use virtd::protocol::{Domain, Param};
 use virtd::xdr::to_bytes;
 
-use crate::stand_in::{Virtd, guest};
+use crate::stand_in::{Virtd, defined, guest};
 
 /// `CONNECT_OPEN`, and a call without arguments that asks nobody.
 const OPEN: i32 = 1;
@@ -32,7 +32,11 @@ struct Client(UnixStream);
 impl Client {
     /// A client that has opened the connection.
     fn open(virtd: &Virtd) -> Self {
-        let stream = UnixStream::connect(virtd.socket("libvirt-sock")).unwrap();
+        Self::open_at(virtd, "libvirt-sock")
+    }
+
+    fn open_at(virtd: &Virtd, socket: &str) -> Self {
+        let stream = UnixStream::connect(virtd.socket(socket)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut client = Self(stream);
         let opened = client.call(header(OPEN, 1), &to_bytes(&(None::<String>, 0u32)));
@@ -41,17 +45,17 @@ impl Client {
     }
 
     fn call(&mut self, header: Header, payload: &[u8]) -> Header {
-        let message = packet::message(header, |out| out.extend_from_slice(payload));
-        self.0.write_all(&message).unwrap();
-        self.answer(header.serial)
+        self.answer(header, payload).header
     }
 
-    /// The header of the answer to the call with that number. Notices may come before it.
-    fn answer(&mut self, serial: u32) -> Header {
+    /// The answer to a call. Notices may come before it.
+    fn answer(&mut self, header: Header, payload: &[u8]) -> Packet {
+        let message = packet::message(header, |out| out.extend_from_slice(payload));
+        self.0.write_all(&message).unwrap();
         loop {
             let packet = packet::read(&mut self.0).unwrap().expect("it hung up");
-            if packet.header.serial == serial && packet.header.kind == kind::REPLY {
-                return packet.header;
+            if packet.header.serial == header.serial && packet.header.kind == kind::REPLY {
+                return packet;
             }
         }
     }
@@ -72,7 +76,8 @@ fn any_payload() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn every_procedure_bears_any_arguments() {
-    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5)), guest("juliet", 2, None)]);
+    let virtd = Virtd::start(vec![guest("rosaline", 1, 5)]);
+    virtd.define("juliet", &defined(2));
     let mut client = Client::open(&virtd);
     let mut serial = 1;
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
@@ -98,8 +103,23 @@ fn every_procedure_bears_any_arguments() {
 }
 
 #[test]
+fn no_procedure_that_changes_anything_is_had_by_the_read_only_socket() {
+    /// `VIR_ERR_OPERATION_DENIED`.
+    const DENIED: i32 = 29;
+    let virtd = Virtd::start(vec![guest("rosaline", 1, 5)]);
+    let mut client = Client::open_at(&virtd, "libvirt-sock-ro");
+    for (procedure, serial) in procedures::ALL.iter().zip(2..) {
+        if procedure.access == Access::Write {
+            let answer = client.answer(header(procedure.number, serial), &[]);
+            let code = i32::from_be_bytes(answer.payload[..4].try_into().unwrap());
+            assert_eq!((answer.header.status, code), (status::ERROR, DENIED), "{procedure:?}");
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_no_messages_are_hung_up_on() {
-    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5))]);
+    let virtd = Virtd::start(vec![guest("rosaline", 1, 5)]);
     let mut other = Client::open(&virtd);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(100));
     runner
@@ -118,7 +138,7 @@ fn bytes_that_are_no_messages_are_hung_up_on() {
 
 #[test]
 fn who_sends_many_calls_and_reads_late_gets_all_answers() {
-    let virtd = Virtd::start(vec![guest("rosaline", 1, Some(5))]);
+    let virtd = Virtd::start(vec![guest("rosaline", 1, 5)]);
     let mut client = Client::open(&virtd);
     let calls: Vec<u8> =
         (2..502).flat_map(|serial| packet::message(header(HOSTNAME, serial), |_| ())).collect();

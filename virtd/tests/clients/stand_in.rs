@@ -13,7 +13,7 @@ use xend::rpc::server::{Handler, Server as Rpc};
 use xend::rpc::{Call, Fault, Value, code};
 use xend::sxp::{list, pair, text};
 
-/// Guests as xend lists them.
+/// Guests that run, as xend lists them.
 pub struct StandIn {
     pub domains: Vec<Value>,
 }
@@ -46,20 +46,26 @@ impl Handler for StandIn {
     }
 }
 
-/// A guest that runs, if it has a number, or is only defined.
-pub fn guest(name: &str, number: u32, domid: Option<i64>) -> Value {
-    let mut members = vec![
+/// A guest that runs.
+pub fn guest(name: &str, number: u32, domid: i64) -> Value {
+    let members = [
         pair("name", name),
         pair("uuid", uuid::Uuid::from_u128(u128::from(number)).to_string()),
-        pair("status", if domid.is_some() { "running" } else { "halted" }),
+        pair("domid", domid),
+        pair("status", "running"),
         pair("memory", 64),
         pair("maxmem", 128),
         pair("vcpus", 1),
         pair("cpu_time", 1.5),
         pair("persistent", 1),
     ];
-    members.extend(domid.map(|domid| pair("domid", domid)));
     list("domain", members)
+}
+
+/// A guest that is only defined: what its file says.
+pub fn defined(number: u32) -> String {
+    let uuid = uuid::Uuid::from_u128(u128::from(number));
+    format!("uuid = '{uuid}'\nkernel = '/boot/k'\nmemory = 64\nmaxmem = 128\n")
 }
 
 /// virtd with a stand-in below it; both live as long as the test program.
@@ -87,10 +93,14 @@ impl Virtd {
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
-        let mut settings =
-            Settings { unix_folder: folder.path().to_owned(), xend, ..Settings::default() };
+        let mut settings = Settings {
+            unix_folder: folder.path().to_owned(),
+            xend,
+            definitions: folder.path().join("etc"),
+            ..Settings::default()
+        };
         change(&mut settings);
-        let host = Arc::new(Host::new(settings.xend.clone()));
+        let host = Arc::new(Host::new(&settings));
         let server = Server::bind(&settings, host).unwrap();
         std::thread::spawn(move || {
             loop {
@@ -99,6 +109,13 @@ impl Virtd {
             }
         });
         Self { folder }
+    }
+
+    /// Defines a guest, as an editor does.
+    pub fn define(&self, name: &str, text: &str) {
+        let etc = self.socket("etc");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::write(etc.join(name), text).unwrap();
     }
 
     pub fn socket(&self, name: &str) -> PathBuf {

@@ -7,15 +7,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::stand_in::{Virtd, guest};
+use crate::stand_in::{Virtd, defined, guest};
 
 #[test]
 fn virsh_lists_what_xend_has() {
-    let virtd = Virtd::start(vec![
-        guest("Domain-0", 0, Some(0)),
-        guest("rosaline", 1, Some(5)),
-        guest("juliet", 2, None),
-    ]);
+    let virtd = Virtd::start(vec![guest("Domain-0", 0, 0), guest("rosaline", 1, 5)]);
+    virtd.define("juliet", &defined(2));
+    virtd.define("rosaline", &defined(1));
     let running = virtd.ok(&["list"]);
     assert!(running.contains("rosaline") && !running.contains("juliet"), "{running}");
     assert_eq!(virtd.ok(&["list", "--all", "--name"]), "Domain-0\nrosaline\njuliet\n\n");
@@ -25,6 +23,8 @@ fn virsh_lists_what_xend_has() {
     assert!(info.contains("Max memory:     131072 KiB"), "{info}");
     let version = virtd.ok(&["version"]);
     assert!(version.contains("Running hypervisor: Xen 4.17.5"), "{version}");
+    let juliet = virtd.ok(&["dumpxml", "juliet"]);
+    assert!(juliet.contains("<kernel>/boot/k</kernel>"), "{juliet}");
     let missing = virtd.virsh(&["dominfo", "tybalt"]);
     assert!(String::from_utf8_lossy(&missing.stderr).contains("failed to get domain 'tybalt'"));
 }
@@ -64,7 +64,7 @@ fn tls_lets_in_who_has_a_certificate() {
     certificates(&path.join("other"));
     std::fs::copy(path.join("cacert.pem"), path.join("other/cacert.pem")).unwrap();
     let port = free_port();
-    let _virtd = Virtd::start_with(vec![guest("rosaline", 1, Some(5))], folder, |settings| {
+    let _virtd = Virtd::start_with(vec![guest("rosaline", 1, 5)], folder, |settings| {
         settings.tls_port = Some(port);
         settings.ca_file = path.join("cacert.pem");
         settings.cert_file = path.join("servercert.pem");
@@ -82,7 +82,7 @@ fn tls_lets_in_who_has_a_certificate() {
 #[test]
 fn a_socket_that_is_full_keeps_nobody_from_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let virtd = Virtd::start_with(vec![guest("rosaline", 1, Some(5))], folder, |settings| {
+    let virtd = Virtd::start_with(vec![guest("rosaline", 1, 5)], folder, |settings| {
         settings.max_anonymous_clients = 3;
     });
     let socket = virtd.socket("libvirt-sock-ro");

@@ -30,7 +30,8 @@ const NEEDED: &[host::Needed] = &[
     host::Needed { file: "/usr/lib/python3/dist-packages/libvirt.py", package: "python3-libvirt" },
 ];
 
-/// Guests of the long list: defined, and running.
+/// Guests of the short list and of the long one: those that are only defined, and those that run.
+const FEW: (u32, u32) = (0, 1);
 const MANY: (u32, u32) = (1000, 30);
 const ROUNDS: usize = 15;
 const START: Duration = Duration::from_secs(20);
@@ -60,10 +61,10 @@ fn start(command: &mut Command, socket: &Path) -> Result<Running> {
 pub fn bench(arguments: &Arguments) -> Result<()> {
     host::install_missing(NEEDED)?;
     let (virtd, stand_in) = build()?;
-    let none = ours(&virtd, &stand_in, (0, 1), arguments)?;
+    let few = ours(&virtd, &stand_in, FEW, arguments)?;
     let many = ours(&virtd, &stand_in, MANY, arguments)?;
     let peer = stock(arguments)?;
-    let table = table(arguments, &none, &many, &peer);
+    let table = table(arguments, &few, &many, &peer);
     print!("{table}");
     if arguments.write {
         fs::write(project::root().join("docs/bench-virtd.md"), table)?;
@@ -95,18 +96,19 @@ struct Measured {
 fn ours(
     virtd: &Path,
     stand_in: &Path,
-    guests: (u32, u32),
+    (defined, running): (u32, u32),
     arguments: &Arguments,
 ) -> Result<Measured> {
     let folder = tempfile::tempdir()?;
     let (xend, etc) = (folder.path().join("xmlrpc.sock"), folder.path().join("etc"));
     fs::create_dir(&etc)?;
     let mut command = Command::new(stand_in);
-    command.arg(&xend).arg(&etc).args([guests.0.to_string(), guests.1.to_string()]);
+    command.arg(&xend).arg(&etc).args([(defined + running).to_string(), running.to_string()]);
     let _xend = start(&mut command, &xend)?;
     let socket = folder.path().join("libvirt-sock");
     let mut command = Command::new(virtd);
     command.arg("--no-fork").arg("--sockets").arg(folder.path()).arg("--xend").arg(&xend);
+    command.arg("--definitions").arg(&etc);
     let _virtd = start(&mut command, &socket)?;
     measure(&format!("xen+unix:///system?socket={}", socket.display()), arguments)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::guest::Guest;
 use crate::packages::Packages;
 use crate::tree::Tree;
-use crate::{clients, host, project};
+use crate::{clients, host, newer, project};
 
 /// Fixed, so that equal contents give equal images.
 const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
@@ -37,6 +37,7 @@ pub fn data_tree(guest: &Guest, packages: &Packages) -> Result<Tree> {
     tree.copy("lib/xen/boot/vmlinuz-guest", &guest.kernel, 0o644);
     tree.copy("lib/xen/boot/initrd-guest", &guest.initramfs, 0o644);
     clients::on_disk(&mut tree, packages)?;
+    newer::on_disk(&mut tree)?;
     tree.link("run", "/run");
     tree.link("lock", "/run/lock");
     Ok(tree)

@@ -10,7 +10,7 @@ use crate::libraries::Installer;
 use crate::packages::Packages;
 use crate::programs::Program;
 use crate::tree::{Node, Tree};
-use crate::{clients, cpio, host, modules, project};
+use crate::{clients, cpio, host, modules, newer, project};
 
 /// Loaded by `xtask/dom0/init`.
 const MODULES: &[&str] = &[
@@ -69,6 +69,7 @@ fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
         installer.program(&mut tree, &format!("/usr/bin/xenstore-{tool}"), &file)?;
     }
     clients::in_dom0(&mut tree);
+    newer::in_dom0(&mut tree);
     modules::install(&mut tree, packages, MODULES)?;
     tree.copy_folder("", &project::root().join("xtask/dom0"))?;
     tree.copy("etc/shadow", project::root().join("xtask/dom0/etc/shadow"), 0o600);

@@ -19,6 +19,7 @@ pub mod kernels;
 pub mod libraries;
 pub mod manifests;
 pub mod modules;
+pub mod newer;
 pub mod packages;
 pub mod programs;
 pub mod project;

@@ -21,8 +21,10 @@ pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 /// Copies dynamic programs into a tree, each library once.
 #[derive(Debug)]
 pub struct Installer<'a> {
-    packages: &'a Packages,
+    roots: Vec<&'a Path>,
     folder: String,
+    /// What loads the libraries goes where they go.
+    own_loader: bool,
     installed: BTreeSet<String>,
 }
 
@@ -34,7 +36,15 @@ impl<'a> Installer<'a> {
 
     /// An installer that puts libraries into `folder`, but for the one that loads all others.
     pub fn into(packages: &'a Packages, folder: &str) -> Self {
-        Self { packages, folder: folder.to_owned(), installed: BTreeSet::new() }
+        let roots = packages.roots().collect();
+        Self { roots, folder: folder.to_owned(), own_loader: false, installed: BTreeSet::new() }
+    }
+
+    /// An installer that looks for libraries in one unpacked `root`, and puts them into `folder`
+    /// with what loads them: they need not be of dom0's release.
+    pub fn with_loader(root: &'a Path, folder: &str) -> Self {
+        let roots = vec![root];
+        Self { roots, folder: folder.to_owned(), own_loader: true, installed: BTreeSet::new() }
     }
 
     /// Copies the program `from` to `place`, with the libraries it needs, and theirs.
@@ -69,7 +79,7 @@ impl<'a> Installer<'a> {
     fn install(&self, tree: &mut Tree, name: &str, file: &Path) -> Result<()> {
         // Links between names of a library are resolved: only the name that is asked for counts.
         let file = fs::canonicalize(file)?;
-        let place = if LOADER.ends_with(name) {
+        let place = if LOADER.ends_with(name) && !self.own_loader {
             LOADER.to_owned()
         } else {
             format!("{}/{name}", self.folder)
@@ -79,7 +89,7 @@ impl<'a> Installer<'a> {
     }
 
     fn find(&self, name: &str) -> Option<PathBuf> {
-        let places = self.packages.roots().flat_map(|root| FOLDERS.iter().map(|f| root.join(f)));
+        let places = self.roots.iter().flat_map(|root| FOLDERS.iter().map(|f| root.join(f)));
         places.map(|folder| folder.join(name)).find(|file| file.exists())
     }
 }

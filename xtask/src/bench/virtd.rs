@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::unistd::{SysconfVar, sysconf};
 
 use crate::{host, programs, project};
 
@@ -34,6 +37,7 @@ const NEEDED: &[host::Needed] = &[
 const FEW: (u32, u32) = (0, 1);
 const MANY: (u32, u32) = (1000, 30);
 const ROUNDS: usize = 15;
+const PAUSE: Duration = Duration::from_millis(1100);
 const START: Duration = Duration::from_secs(20);
 
 /// A process that ends with the measurement.
@@ -87,10 +91,19 @@ fn build() -> Result<(PathBuf, PathBuf)> {
 
 /// What was measured of one server.
 struct Measured {
+    /// Calls a second of one client, and of all at once.
     one: f64,
     all: f64,
-    /// The time of `virsh list --all`, the median, in milliseconds.
-    list: f64,
+    list: List,
+}
+
+/// What `virsh list --all` costs, in milliseconds.
+struct List {
+    /// The time it takes, the median.
+    wall: f64,
+    /// The processor's time that virsh takes, and that the server takes, the mean.
+    client: f64,
+    server: f64,
 }
 
 fn ours(
@@ -109,8 +122,8 @@ fn ours(
     let mut command = Command::new(virtd);
     command.arg("--no-fork").arg("--sockets").arg(folder.path()).arg("--xend").arg(&xend);
     command.arg("--definitions").arg(&etc);
-    let _virtd = start(&mut command, &socket)?;
-    measure(&format!("xen+unix:///system?socket={}", socket.display()), arguments)
+    let virtd = start(&mut command, &socket)?;
+    measure(&virtd, &format!("xen+unix:///system?socket={}", socket.display()), arguments)
 }
 
 /// libvirtd with the driver that has one domain of its own making, and no hypervisor.
@@ -132,18 +145,49 @@ fn stock(arguments: &Arguments) -> Result<Measured> {
     command.arg("--config").arg(&config).arg("--pid-file").arg(folder.path().join("pid"));
     // Without the drivers for real hypervisors, some of which can't start here.
     command.env("LIBVIRT_DRIVER_DIR", folder.path());
-    let _libvirtd = start(&mut command, &socket)?;
-    measure(&format!("test+unix:///default?socket={}", socket.display()), arguments)
+    let libvirtd = start(&mut command, &socket)?;
+    measure(&libvirtd, &format!("test+unix:///default?socket={}", socket.display()), arguments)
 }
 
-fn measure(uri: &str, arguments: &Arguments) -> Result<Measured> {
-    let mut lists = Vec::new();
+fn list(server: &Running, uri: &str) -> Result<List> {
+    let mut walls = Vec::new();
+    let before = (of_children()?, of_process(&server.0)?);
     for _ in 0..ROUNDS {
+        // Between two people's lists is more time than a server may remember.
+        std::thread::sleep(PAUSE);
         let begin = Instant::now();
         host::output(Command::new("virsh").args(["-c", uri, "list", "--all"]))?;
-        lists.push(begin.elapsed().as_secs_f64() * 1000.0);
+        walls.push(begin.elapsed().as_secs_f64() * 1000.0);
     }
-    lists.sort_by(f64::total_cmp);
+    walls.sort_by(f64::total_cmp);
+    let each = |time: Duration| time.as_secs_f64() * 1000.0 / ROUNDS as f64;
+    Ok(List {
+        wall: walls[ROUNDS / 2],
+        client: each(of_children()?.saturating_sub(before.0)),
+        server: each(of_process(&server.0)?.saturating_sub(before.1)),
+    })
+}
+
+/// The processor's time of all children that have ended.
+fn of_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds());
+    Ok(Duration::from_micros(micros.iter().sum::<i64>().unsigned_abs()))
+}
+
+/// The processor's time of a process so far (proc(5), `stat`).
+fn of_process(process: &Child) -> Result<Duration> {
+    let path = format!("/proc/{}/stat", process.id());
+    let text = fs::read_to_string(&path).context(path.clone())?;
+    // The name may hold anything, and ends with the last parenthesis.
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    let second = sysconf(SysconfVar::CLK_TCK)?.context("the kernel's tick is unknown")? as u64;
+    Ok(Duration::from_millis(ticks * 1000 / second))
+}
+
+fn measure(server: &Running, uri: &str, arguments: &Arguments) -> Result<Measured> {
+    let list = list(server, uri)?;
     let script = project::root().join("xtask/src/bench/calls.py");
     let mut python = Command::new("/usr/bin/python3");
     python.arg(script).arg(uri);
@@ -155,37 +199,48 @@ fn measure(uri: &str, arguments: &Arguments) -> Result<Measured> {
         .collect::<Result<_, _>>()
         .context(answer.clone())?;
     let [one, all] = rates[..] else { bail!("not two numbers: {answer}") };
-    Ok(Measured { one, all, list: lists[ROUNDS / 2] })
+    Ok(Measured { one, all, list })
 }
 
-fn table(arguments: &Arguments, none: &Measured, many: &Measured, peer: &Measured) -> String {
+fn table(arguments: &Arguments, few: &Measured, many: &Measured, peer: &Measured) -> String {
     let clients = arguments.clients;
     let mut text = format!(
         "# virtd beside libvirtd\n\n\
          Written by `cargo xtask bench virtd --write`. Debian's libvirtd serves its test driver, \
          which has one\ndomain and no hypervisor; below virtd is a stand-in for xend, whose \
          definitions are real files. The\nclients are the same for both: libvirt's Python binding \
-         asks for a domain's state, and virsh lists.\nOne machine, one server after the other.\n\n\
+         asks for a domain's state, and virsh lists.\nOne machine, one server after the other. In \
+         parentheses: times what libvirtd does.\n\n\
          | server | guests | calls a second, one client | {clients} clients at once | \
-         `virsh list --all` |\n| --- | --- | --- | --- | --- |\n"
+         `virsh list --all` | of that virsh computes | and the server |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n"
     );
     let rows = [
-        ("virtd", "1".to_owned(), none),
+        ("virtd", "1 running".to_owned(), few),
         ("virtd", format!("{} defined, {} running", MANY.0, MANY.1), many),
-        ("libvirtd, test driver", "1".to_owned(), peer),
+        ("libvirtd, test driver", "1 running".to_owned(), peer),
     ];
     for (name, guests, it) in rows {
+        let List { wall, client, server } = it.list;
         let _ = writeln!(
             text,
-            "| {name} | {guests} | {:.0} | {:.0} | {:.0} ms |",
-            it.one, it.all, it.list
+            "| {name} | {guests} | {:.0} ({:.1}) | {:.0} ({:.1}) | {wall:.0} ms | {client:.0} ms | \
+             {server:.0} ms |",
+            it.one,
+            it.one / peer.one,
+            it.all,
+            it.all / peer.all,
         );
     }
+    let (few, many) = (&few.list, &many.list);
     let _ = writeln!(
         text,
-        "\nThe long list takes {:.0} ms more than the short one; most of that is the client, which \
-         asks for the\nstate of each guest by a call of its own.",
-        many.list - none.list
+        "\nThe long list takes {:.0} ms more than the short one: virsh computes for {:.0} ms more, \
+         since it asks for the\nstate of each guest by a call of its own, and virtd for {:.0} ms; \
+         the rest is the stand-in's, and waiting\nfor the processor.",
+        many.wall - few.wall,
+        many.client - few.client,
+        many.server - few.server,
     );
     text
 }

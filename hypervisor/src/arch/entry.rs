@@ -133,6 +133,20 @@ global_asm!(
     .popsection
     .endm
 
+    // Unmasks events, and has the processor use the programs' page tables and base of GS; rcx and
+    // r11 are those of the program then. rcx: what the vcpu shares, rdx: where registers are pushed to.
+    .macro to_program
+    mov byte ptr [rcx + 1], 0
+    mov rcx, [rdx + {own_user_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 0
+    mov cr3, rcx
+    mov rcx, [rdx - 32]
+    mov r11, [rdx - 40]
+    .endm
+
     .balign 16
     .globl trap_stubs, syscall_stubs, syscall_data, syscall32_entry, sysenter_entry, sysenter_saved
 trap_stubs:
@@ -322,15 +336,7 @@ syscall_entry:
     may_fault any_iret, "mov r11, [rax + 56]"
     mov [rdx - 48], r11
     may_fault any_iret, "mov rax, [rax]"
-    mov byte ptr [rcx + 1], 0
-    mov rcx, [rdx + {own_user_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 0
-    mov cr3, rcx
-    mov rcx, [rdx - 32]
-    mov r11, [rdx - 40]
+    to_program
     mov rsp, [rdx - 48]
     mov rdx, [rdx - 24]
     sysretq
@@ -360,15 +366,7 @@ whole_iret:
     may_fault any_iret, "mov r11, [rax + 56]"
     may_fault any_iret, "mov rax, [rax]"
     mov [rdx + {at_rsp}], r11
-    mov byte ptr [rcx + 1], 0
-    mov rcx, [rdx + {own_user_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 0
-    mov cr3, rcx
-    mov rcx, [rdx - 32]
-    mov r11, [rdx - 40]
+    to_program
     lea rsp, [rdx + {at_rip}]
     mov rdx, [rdx - 24]
     jmp guest_iret

@@ -41,9 +41,8 @@ impl Facts {
 /// Looks, and says how it is.
 pub fn check(field: Field, before: &Facts) {
     let frames = field.end();
-    for port in 1..4096_u32 {
-        call(number::EVENT_CHANNEL_OP, &[3, place(&mut { port })]);
-    }
+    // All ports, and what was given for queues of them (EVTCHNOP_reset).
+    call(number::EVENT_CHANNEL_OP, &[10, place(&mut { SELF })]);
     let is_good = |index: usize| {
         let (at, frame) = (scratch(index), frames[index]);
         if map_frame(at, frame, flag::DATA) != 0 {
@@ -56,7 +55,14 @@ pub fn check(field: Field, before: &Facts) {
             extended(level, frame, 0) == 0 && extended(4, frame, 0) == 0
         })
     };
-    let good = (0..frames.len()).filter(|index| is_good(*index)).count();
+    let is_good = |index: &usize| {
+        let good = is_good(*index);
+        if !good {
+            line(format_args!("frame {:#x} is not free", frames[*index]));
+        }
+        good
+    };
+    let good = (0..frames.len()).filter(is_good).count();
     line(format_args!("{good} of {} frames are free to be anything", frames.len()));
     let mut frame = [0_u32; 2];
     let bound = call(number::EVENT_CHANNEL_OP, &[7, place(&mut frame)]);

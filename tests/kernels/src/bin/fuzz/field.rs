@@ -16,6 +16,8 @@ const TABLES: usize = PROGRAM + 6;
 pub const CODE: usize = TABLES + 3;
 /// A page that arguments are in; nothing is behind it.
 pub const ARGUMENTS: usize = CODE + 1;
+/// Where a frame is mapped to see whether it can be.
+const PROBE: usize = ARGUMENTS + 2;
 
 /// Addresses that may map anything: entry 1 of level 4.
 pub const WINDOW: u64 = 1 << 39;
@@ -28,6 +30,14 @@ const NEW_USER_BASE: u32 = 15;
 const SET_LDT: u32 = 13;
 const PIN_L4: u32 = 3;
 const UNPIN: u32 = 4;
+
+/// Whether a frame can be mapped: it is this kernel's, or a device's.
+fn is_mapped(frame: u64) -> bool {
+    let at = scratch(PROBE);
+    let is_mapped = map_frame(at, frame, flag::READ_ONLY) == 0;
+    map_frame(at, 0, 0);
+    is_mapped
+}
 
 /// What is played with now.
 pub struct Field {
@@ -87,8 +97,8 @@ impl Field {
             return true;
         }
         let Some(index) = self.frames.iter().position(|known| *known == frame) else {
-            // It is refused.
-            return !memory::is_own(frame);
+            // It is refused, unless it came for another one by an exchange.
+            return !memory::is_own(frame) && !is_mapped(frame);
         };
         let entry = memory::read(scratch(index) + 8 * 511);
         entry >> 12 << 12 == self.kernel_entry >> 12 << 12 && entry & 3 == 3
@@ -158,6 +168,10 @@ impl Field {
     /// Takes everything back, and gives the frames as they are now.
     pub fn end(self) -> [u64; FRAMES] {
         self.restore();
+        // Who has it checked as a table of another level leaves marks in it, even if that fails.
+        for (index, entry) in [(1, 0), (511, self.kernel_entry)] {
+            memory::update((self.root << 12) + 8 * index, entry);
+        }
         memory::extended(NEW_BASE, self.root, 0);
         memory::extended(PIN_L4, self.root, 0);
         memory::extended(SET_LDT, 0, 0);

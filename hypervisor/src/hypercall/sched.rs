@@ -68,7 +68,8 @@ fn poll(guest: &mut Guest<'_>, place: u64) -> Answer {
     // Who raises a port from here on has the vcpu go on.
     vcpu.poll.store(until, Ordering::Relaxed);
     vcpu.start_polling(polled);
-    let mut goes_on = until <= time::now();
+    // An event that the vcpu would be told of may have come just before.
+    let mut goes_on = until <= time::now() || vcpu.has_event();
     for index in 0..u64::from(poll.count) {
         let is_pending = memory::read(poll.ports.wrapping_add(4 * index)).and_then(|port: u32| {
             match (port as usize) < crate::events::PORTS {

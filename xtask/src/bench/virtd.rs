@@ -202,6 +202,12 @@ fn measure(server: &Running, uri: &str, arguments: &Arguments) -> Result<Measure
     Ok(Measured { one, all, list })
 }
 
+/// How many processes there were to run in the last minute, on average (proc(5), `loadavg`).
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 fn table(arguments: &Arguments, few: &Measured, many: &Measured, peer: &Measured) -> String {
     let clients = arguments.clients;
     let mut text = format!(
@@ -237,10 +243,13 @@ fn table(arguments: &Arguments, few: &Measured, many: &Measured, peer: &Measured
         text,
         "\nThe long list takes {:.0} ms more than the short one: virsh computes for {:.0} ms more, \
          since it asks for the\nstate of each guest by a call of its own, and virtd for {:.0} ms; \
-         the rest is the stand-in's, and waiting\nfor the processor.",
+         the rest is the stand-in's, and waiting\nfor the processor: on {} processors the load was \
+         {}.",
         many.wall - few.wall,
         many.client - few.client,
         many.server - few.server,
+        std::thread::available_parallelism().map_or(1, usize::from),
+        load(),
     );
     text
 }

@@ -1,7 +1,7 @@
 //! Physical memory: who has each frame, and which are free.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use hypervisor::bitmap::Bitmap;
 use hypervisor::memory_map::{Kind, MemoryMap, Region};
@@ -18,7 +18,6 @@ use crate::lock::Mutex;
 pub const NO_PFN: u64 = !0;
 
 struct Frames {
-    pages: &'static [Page],
     machine_to_physical: &'static [AtomicU64],
     map: MemoryMap,
 }
@@ -26,6 +25,8 @@ struct Frames {
 static FRAMES: Once<Frames> = Once::new();
 static FREE: Once<Mutex<Bitmap<'static>>> = Once::new();
 static END: AtomicU64 = AtomicU64::new(0);
+/// The frames' words.
+static PAGES: AtomicPtr<Page> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Memory for a table of `count` values, taken from the map.
 fn table<T>(
@@ -52,7 +53,6 @@ fn table<T>(
 /// it was reported.
 pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
     let end = map.top() >> 12;
-    END.store(end, Ordering::Relaxed);
     let words = table(&mut map, Bitmap::words_for(end), 4096, || 0_u64);
     let pages = table(&mut map, end as usize, 4096, Page::free);
     let align = if end >= 512 * 512 { 2 << 20 } else { 4096 };
@@ -63,12 +63,15 @@ pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
         (region.start.div_ceil(4096)..region.end >> 12).for_each(|mfn| free.give(mfn));
     }
     FREE.call_once(|| Mutex::new(free));
-    FRAMES.call_once(|| Frames { pages, machine_to_physical: physical, map: firmware });
+    PAGES.store(pages.as_mut_ptr(), Ordering::Relaxed);
+    END.store(end, Ordering::Relaxed);
+    FRAMES.call_once(|| Frames { machine_to_physical: physical, map: firmware });
     let frames = (end * 8).div_ceil(4096);
     memory::finish(end << 12, machine_to_physical..machine_to_physical + frames);
 }
 
 /// The number behind the last frame.
+#[inline]
 pub fn end() -> u64 {
     END.load(Ordering::Relaxed)
 }
@@ -92,9 +95,17 @@ pub fn is_memory(mfn: u64) -> bool {
     frames().map.ram().any(|region| region.start < end && start < region.end)
 }
 
+/// Whether firmware calls all of a frame memory.
+pub fn is_all_memory(mfn: u64) -> bool {
+    let (start, end) = (mfn << 12, (mfn + 1) << 12);
+    frames().map.ram().any(|region| region.start <= start && end <= region.end)
+}
+
 /// A frame's word.
+#[inline]
 pub fn page(mfn: u64) -> Option<&'static Page> {
-    frames().pages.get(usize::try_from(mfn).ok()?)
+    // SAFETY: there are as many words as frames, for ever; before, `END` is 0.
+    (mfn < end()).then(|| unsafe { &*PAGES.load(Ordering::Relaxed).add(mfn as usize) })
 }
 
 /// Says where a frame is in its domain.
@@ -186,7 +197,7 @@ pub fn take_shared(owner: Owner) -> Option<u64> {
     let mfn = take()?;
     memory::clear(mfn);
     host::count_shared(owner);
-    frames().pages[mfn as usize].share(owner);
+    page(mfn)?.share(owner);
     Some(mfn)
 }
 

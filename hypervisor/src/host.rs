@@ -90,7 +90,12 @@ impl Machine for Host {
 
     fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool {
         let is_privileged = FACTS[usize::from(owner)].is_privileged.load(Ordering::Relaxed);
-        let is_device = mfn < 0x100 || !frames::is_memory(mfn) && mfn < cpu::physical_frames();
+        // Below 1 MiB, frames have a bit of both (the BIOS's data); only whole ones are given away.
+        let is_device = match mfn {
+            0 => true,
+            1..0x100 => !frames::is_all_memory(mfn),
+            _ => !frames::is_memory(mfn) && mfn < cpu::physical_frames(),
+        };
         is_privileged && is_device && !platform::is_interrupt_page(mfn << 12)
     }
 
@@ -156,7 +161,7 @@ pub fn flush(owner: Owner) {
 /// Has this processor forget the translations of a domain; if no other remembers any, none does.
 pub fn flush_here(owner: Owner) {
     let this = processor::this();
-    let mut others = processor::all().filter(|other| other.number != this.number);
+    let mut others = processor::others();
     match others.any(|other| other.remembers(owner)) {
         true => this.flush(),
         false => flush(owner),

@@ -198,6 +198,8 @@ pub struct Options {
     pub log: Threshold,
     /// Which of those that are about guests.
     pub guest_log: Threshold,
+    /// Guests are kept from steering what the processor does ahead of time.
+    pub speculation: bool,
 }
 
 /// An option that is not obeyed.
@@ -231,6 +233,7 @@ impl Default for Options {
             noreboot: false,
             log: Threshold::HOST,
             guest_log: Threshold::GUEST,
+            speculation: true,
         }
     }
 }
@@ -276,6 +279,9 @@ impl Options {
             // There is one scheduler.
             "sched" => (value == "credit").then_some(())?,
             "mem" => self.memory_limit = Some(size(value)?),
+            "spec-ctrl" => self.speculation = speculation(value)?,
+            // Page tables of programs have the hypervisor's slots, whatever is asked for.
+            "xpti" => (),
             "noreboot" => self.noreboot = boolean(value)?,
             "no-noreboot" => self.noreboot = false,
             // The ways to reset are tried one after the other, whichever is asked for.
@@ -290,6 +296,15 @@ impl Options {
             _ => return Some(false),
         }
         Some(true)
+    }
+}
+
+/// `spec-ctrl=` has a list; what is said of all, or of the hypervisor, counts.
+fn speculation(text: &str) -> Option<bool> {
+    match text.split(',').find(|part| !part.contains('=')) {
+        Some("no-xen") => Some(false),
+        Some("") | None => Some(!text.split(',').any(|part| part == "xen=no")),
+        Some(word) => boolean(word),
     }
 }
 
@@ -399,6 +414,10 @@ mod tests {
         assert_eq!(vcpus("dom0_max_vcpus=2-"), (2, None));
         assert!(parsed("reboot=n").noreboot && parsed("noreboot").noreboot);
         assert!(!parsed("reboot=acpi,warm").noreboot);
+        assert!(parsed("spec-ctrl").speculation && parsed("spec-ctrl=rsb=no").speculation);
+        for off in ["spec-ctrl=no", "spec-ctrl=no-xen", "spec-ctrl=pv=on,xen=no", "spec-ctrl=off"] {
+            assert!(!parsed(off).speculation, "{off}");
+        }
         assert_eq!(parsed("maxcpus=2").max_processors, Some(2));
         assert_eq!(parsed("mem=1G loglvl=all/info nosmp").memory_limit, Some(1 << 30));
         assert_eq!(parsed("loglvl=all sched=credit").log, Threshold::ALL);

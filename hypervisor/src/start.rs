@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::{Kind, Region};
-use hypervisor::multiboot::BootInfo;
+use hypervisor::multiboot::{BootInfo, Module};
 use hypervisor::options::Options;
 use spin::Once;
 
@@ -66,6 +66,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     let line = Line::new(kernel.cmdline);
     note!(Warning, "Domain 0's command line: {}", line.text());
     let (kernel, ramdisk) = (File::from(kernel), rest.first().map(File::from));
+    arch::speculation::init(options.speculation);
     arch::init_platform(&BootMemory, &info);
     take_memory(&info, options.memory_limit);
     time::init();
@@ -77,6 +78,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
         let frames = module.start.div_ceil(4096)..module.end >> 12;
         frames.filter(is_nobodys).for_each(frames::give);
     }
+    low_frames(&info).for_each(frames::give);
     note!(Warning, "{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
     // The screen is domain 0's from now on.
     vga::set(false);
@@ -85,13 +87,24 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
     scheduler::run()
 }
 
+/// Frames below the image that were not taken over. The one at 0 stays firmware's.
+fn low_frames(info: &BootInfo) -> impl Iterator<Item = u64> {
+    const LOW: u64 = 1 << 20;
+    let frames = |region: Region| region.start.div_ceil(4096).max(1)..region.end.min(LOW) >> 12;
+    let is_module = |mfn: u64| {
+        let holds = |module: &Module| mfn << 12 < module.end && module.start < (mfn + 1) << 12;
+        info.modules().iter().any(holds)
+    };
+    info.memory.ram().flat_map(frames).filter(move |mfn| !is_module(*mfn))
+}
+
 /// Takes all memory over but what is in use.
 fn take_memory(info: &BootInfo, limit: Option<u64>) {
     let mut map = info.memory.clone();
     let mut in_use = |start: u64, end: u64| {
         map.set(Region { start, end, kind: Kind::Reserved }).expect("the memory map has room");
     };
-    // The first MiB is firmware's, devices' and other processors' first instructions.
+    // The first MiB has what the loader says, and other processors' first instructions.
     in_use(0, memory::image_end().next_multiple_of(4096));
     for module in info.modules() {
         in_use(module.start & !4095, module.end.next_multiple_of(4096));

@@ -311,6 +311,12 @@ impl Vcpu {
         info.pending().load(Ordering::SeqCst) != 0 && info.mask().load(Ordering::SeqCst) == 0
     }
 
+    /// Whether an NMI or an event waits, if only until it lets us deliver.
+    #[inline(always)]
+    pub fn has_news(&self) -> bool {
+        self.nmi.load(Ordering::Relaxed) || self.info().pending().load(Ordering::SeqCst) != 0
+    }
+
     /// The processor that it runs on.
     pub fn runs_on(&self) -> Option<usize> {
         let processor = self.runs_on.load(Ordering::SeqCst);

@@ -100,6 +100,31 @@ pub unsafe fn write_word(to: u64, value: u64) -> bool {
     true
 }
 
+/// Reads half a word from an address of a guest.
+///
+/// # Safety
+/// The address is none of the hypervisor's.
+#[inline(always)]
+pub unsafe fn read_half(from: u64) -> Option<u32> {
+    let mut value = 0_u32;
+    // SAFETY: a fault at `from` leads to the way out that the table names.
+    unsafe {
+        asm!(
+            "2: mov eax, [{from}]",
+            ".pushsection .ways_out, \"a\"",
+            ".quad 2b, {failed}",
+            ".popsection",
+            "mov [{to}], eax",
+            from = in(reg) from,
+            to = in(reg) &raw mut value,
+            failed = label { return None },
+            out("rax") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    Some(value)
+}
+
 /// Reads words upwards from an address of a guest.
 ///
 /// # Safety

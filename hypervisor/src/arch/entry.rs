@@ -8,8 +8,10 @@
 use core::arch::x86_64::__cpuid;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use spin::Once;
+use xen::abi::vcpu::TrapInfo;
 
 use super::descriptors::{CODE, GUEST_CODE, GUEST_CODE_32, GUEST_STACK, NUMBER};
 use super::processor;
@@ -80,6 +82,7 @@ const fn own(offset: usize) -> isize {
 /// Kernels have their stacks above the hypervisor's addresses.
 const GUEST_HIGH: u64 = 0xffff_8800_0000_0000;
 
+const PAGE_FAULT: usize = 14;
 const VECTORS: usize = 256;
 /// A stub's size in bytes.
 const STUB: u64 = 16;
@@ -147,6 +150,20 @@ global_asm!(
     mov r11, [rdx - 40]
     .endm
 
+    // Overwrites what the processor remembers of returns, where a guest could have it go on
+    // somewhere: 32 calls that never return. Uses the stack, and no register.
+    .macro forget_returns
+    cmp byte ptr [rip + {forgets_returns}], 0
+    je 8f
+    .rept 32
+    call 9f
+    int3
+9:
+    .endr
+    add rsp, 32 * 8
+8:
+    .endm
+
     .balign 16
     .globl trap_stubs, syscall_stubs, syscall_data, syscall32_entry, sysenter_entry, sysenter_saved
 trap_stubs:
@@ -161,6 +178,8 @@ trap_stubs:
     // Debug, NMI, double fault, machine check: on stacks of their own.
     .if vector == 1 || vector == 2 || vector == 8 || vector == 18
     jmp exception_entry
+    .elseif vector == 14
+    jmp page_fault_entry
     .else
     jmp trap_entry
     .endif
@@ -174,6 +193,7 @@ trap_entry:
     jz trap_in_hypervisor
     mov rdi, rsp
     mov rsp, [rsp + {size}]
+    forget_returns
     call {guest_trap}
 resume_guest:
     mov rsp, rax
@@ -205,6 +225,7 @@ trap_in_hypervisor:
     mov rsi, [rsp + {rsp}]
     sub rsi, {rip}
     mov rsp, [rsi + {size}]
+    forget_returns
     call {return_failed}
     jmp resume_guest
 
@@ -212,6 +233,7 @@ exception_entry:
     cld
     push_registers
     mov rdi, rsp
+    forget_returns
     call {exception}
     test rax, rax
     jz 4f
@@ -223,6 +245,104 @@ exception_entry:
 4:  pop_registers
     add rsp, 8
     iretq
+
+    // Gives registers back that were saved at their places below rdx.
+    .macro fault_registers
+    mov rdi, [rdx - 8]
+    mov rcx, [rdx - 32]
+    mov rax, [rdx - 40]
+    mov r11, [rdx - 72]
+    mov rsp, rdx
+    mov rdx, [rsp - 24]
+    .endm
+
+    // A program's page fault: its kernel is called (guest/bounce.rs), if nothing is out of the
+    // ordinary. rdx: where registers were pushed to; what is saved below is in its place among them.
+page_fault_entry:
+    test byte ptr [rsp + {at_cs}], 3
+    jz trap_entry
+    test byte ptr [rsp], {by_user}
+    jz trap_entry
+    cmp byte ptr [rsp + {own_in_kernel}], 0
+    jne trap_entry
+    mov [rsp - 8], rdi
+    mov [rsp - 24], rdx
+    mov [rsp - 32], rcx
+    mov [rsp - 40], rax
+    mov [rsp - 72], r11
+    mov rdx, rsp
+    mov rsp, [rdx + {own_stack}]
+    cmp dword ptr [rsp - {area} + {work}], 0
+    jne any_fault
+    mov rcx, [rdx + {own_vcpu}]
+    mov r11, [rcx + {vcpu_domain}]
+    test byte ptr [r11 + {domain_assists}], {iopl_assist}
+    jnz any_fault
+    mov rax, [rdx + {own_traps}]
+    cmp qword ptr [rax + {fault_address}], 0
+    je any_fault
+    mov rdi, [rdx + {own_kernel_sp}]
+    and rdi, -16
+    sub rdi, 64
+    movabs r11, {guest_end}
+    cmp rdi, r11
+    jb any_fault
+    movabs r11, {direct_map}
+    add r11, [rcx + {vcpu_info}]
+    mov rcx, cr2
+    mov [r11 + 16], rcx
+    mov rcx, [rdx + {own_kernel_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 1
+    mov cr3, rcx
+    movzx ecx, byte ptr [r11 + 1]
+    test byte ptr [rax + {fault_flags}], 4
+    jz 5f
+    mov byte ptr [r11 + 1], 1
+    // The interrupt flag is the mask's opposite; the mask stands above the selector, too.
+5:  lea r11d, [rcx - 1]
+    and r11d, 0x200
+    shl rcx, 32
+    mov cx, [rdx + {at_cs}]
+    may_fault fault_failed, "mov [rdi + 32], rcx"
+    mov ecx, [rdx + {at_rflags}]
+    and ecx, {kernel_flags}
+    or rcx, r11
+    may_fault fault_failed, "mov [rdi + 40], rcx"
+    mov rcx, [rdx - 32]
+    may_fault fault_failed, "mov [rdi], rcx"
+    mov rcx, [rdx - 72]
+    may_fault fault_failed, "mov [rdi + 8], rcx"
+    mov ecx, [rdx]
+    may_fault fault_failed, "mov [rdi + 16], rcx"
+    mov rcx, [rdx + {at_rip}]
+    may_fault fault_failed, "mov [rdi + 24], rcx"
+    mov rcx, [rdx + {at_rsp}]
+    may_fault fault_failed, "mov [rdi + 48], rcx"
+    mov rcx, [rdx + {at_ss}]
+    may_fault fault_failed, "mov [rdi + 56], rcx"
+    mov r11d, [rdx + {at_rflags}]
+    and r11d, {called_flags}
+    mov rcx, [rax + {fault_address}]
+    mov rax, [rdx - 40]
+    mov rsp, rdi
+    mov rdi, [rdx - 8]
+    mov rdx, [rdx - 24]
+    sysretq
+any_fault:
+    fault_registers
+    jmp trap_entry
+fault_failed:
+    fault_registers
+    cld
+    push_registers
+    mov rdi, rsp
+    mov rsp, [rsp + {size}]
+    forget_returns
+    call {stack_failed}
+    jmp resume_guest
 
     // syscall changes no stack and leaves no register free: each processor has a stub of its own.
     .balign 32
@@ -278,6 +398,7 @@ sysenter_saved:
 call_for_guest:
     mov rdi, rsp
     mov rsp, [rsp + {size}]
+    forget_returns
     call rax
     jmp resume_guest
 
@@ -462,6 +583,10 @@ syscall_data: .skip 16 * {processors}
     area = const processor::AREA,
     work = const processor::WORK,
     loaded = const processor::LOADED,
+    by_user = const 4,
+    own_traps = const own(offset_of!(Own, traps)),
+    fault_address = const PAGE_FAULT * size_of::<TrapInfo>() + offset_of!(TrapInfo, address),
+    fault_flags = const PAGE_FAULT * size_of::<TrapInfo>() + offset_of!(TrapInfo, flags),
     own_stack = const own(offset_of!(Own, frame.stack)),
     own_vcpu = const own(Own::VCPU),
     own_in_kernel = const own(offset_of!(Own, in_kernel)),
@@ -489,6 +614,7 @@ syscall_data: .skip 16 * {processors}
     kernel_flags = const !(IF | IOPL) & 0xffff_ffff,
     called_flags = const !CLEARED & 0xffff_ffff,
     stack_failed = sym crate::guest::traps::stack_failed,
+    forgets_returns = sym FORGETS_RETURNS,
     guest_trap = sym crate::guest::traps::trap,
     guest_syscall = sym crate::guest::traps::syscall,
     guest_syscall32 = sym crate::guest::traps::syscall32,
@@ -497,6 +623,14 @@ syscall_data: .skip 16 * {processors}
     hypervisor_trap = sym super::traps::trap,
     exception = sym super::traps::exception,
 );
+
+/// Whether entering from a guest overwrites what the processor remembers of returns.
+static FORGETS_RETURNS: AtomicBool = AtomicBool::new(false);
+
+/// Has entries from guests overwrite what the processor remembers of returns.
+pub fn forget_returns() {
+    FORGETS_RETURNS.store(true, Ordering::Relaxed);
+}
 
 unsafe extern "C" {
     static trap_stubs: u8;

@@ -20,6 +20,7 @@ pub mod power;
 pub mod processor;
 pub mod shootdown;
 mod smp;
+pub mod speculation;
 pub mod state;
 pub mod time;
 mod traps;

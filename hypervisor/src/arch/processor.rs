@@ -17,7 +17,7 @@ use spin::Once;
 use super::boot;
 use super::descriptors::Descriptors;
 use super::shootdown::Requests;
-use super::{lapic, memory};
+use super::{lapic, memory, speculation};
 use crate::frames;
 use crate::vcpu::{Own, Vcpu};
 
@@ -121,6 +121,16 @@ pub fn all() -> impl Iterator<Item = &'static Processor> {
     ALL[..COUNT.load(Ordering::Acquire)].iter().filter_map(|processor| processor.get().copied())
 }
 
+/// All of them but this one.
+#[inline]
+pub fn others() -> impl Iterator<Item = &'static Processor> {
+    let (own, count) = (this().number, COUNT.load(Ordering::Acquire));
+    let all = if count > 1 { &ALL[..count] } else { &[] };
+    all.iter()
+        .filter_map(|processor| processor.get().copied())
+        .filter(move |other| other.number != own)
+}
+
 /// A processor by its number.
 pub fn get(number: usize) -> Option<&'static Processor> {
     ALL.get(number)?.get().copied()
@@ -166,7 +176,11 @@ impl Processor {
 
     /// Loads page tables of a domain that did not run here, and forgets all others'.
     pub fn load_for(&self, owner: Owner, cr3: u64) {
-        self.leaves.store(self.remembers.load(Ordering::Relaxed), Ordering::SeqCst);
+        let before = self.remembers.load(Ordering::Relaxed);
+        if before != owner.into() {
+            speculation::change_domain();
+        }
+        self.leaves.store(before, Ordering::SeqCst);
         self.remembers.store(owner.into(), Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.load(cr3);

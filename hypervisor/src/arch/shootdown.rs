@@ -36,9 +36,8 @@ pub fn flush(is_meant: impl Fn(&Processor) -> bool) {
     // uses, or it sees there what was written.
     fence(Ordering::SeqCst);
     let own = processor::this();
-    let is_other = |other: &&Processor| other.number != own.number && is_meant(other);
-    if processor::all().any(|other| is_other(&other)) {
-        ask(is_other);
+    if processor::others().any(&is_meant) {
+        ask(|other| other.number != own.number && is_meant(other));
     } else if is_meant(own) {
         own.flush();
     }

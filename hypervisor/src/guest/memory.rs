@@ -25,11 +25,25 @@ fn is_usable(address: u64, length: u64) -> bool {
 #[inline(always)]
 pub fn read<T: Plain>(address: u64) -> Result<T, Errno> {
     match size_of::<T>() {
+        4 => half(address),
         8 => words::<T, 1>(address),
         16 => words::<T, 2>(address),
         24 => words::<T, 3>(address),
         _ => read_any(address),
     }
+}
+
+/// Reads a value of half a word.
+#[inline(always)]
+fn half<T: Plain>(address: u64) -> Result<T, Errno> {
+    assert!(size_of::<T>() == 4);
+    if !is_usable(address, 4) {
+        return Err(EFAULT);
+    }
+    // SAFETY: the address is the guest's.
+    let value = unsafe { copy::read_half(address) }.ok_or(EFAULT)?;
+    // SAFETY: any bytes make a `T`, and there are as many.
+    Ok(unsafe { core::ptr::from_ref(&value).cast::<T>().read_unaligned() })
 }
 
 /// Reads a value of that many words.

@@ -124,7 +124,9 @@ pub fn leave(mut guest: Guest<'_>) -> *mut Registers {
     if processor::this().has_work() {
         guest = work(guest);
     }
-    deliver(&mut guest);
+    if guest.vcpu.has_news() {
+        deliver(&mut guest);
+    }
     let registers = guest.registers();
     let sysret = registers.cs == GUEST_CODE.into() && registers.ss == GUEST_STACK.into();
     if !sysret || (registers.rip as i64) << 16 >> 16 != registers.rip as i64 {
@@ -147,6 +149,7 @@ fn work(mut guest: Guest<'_>) -> Guest<'_> {
 }
 
 /// Calls the guest for an NMI or its events, if any wait and it lets us.
+#[inline(never)]
 pub fn deliver(guest: &mut Guest<'_>) {
     if guest.vcpu.nmi.load(Ordering::Relaxed) && !guest.own.in_nmi {
         guest.vcpu.nmi.store(false, Ordering::Relaxed);
@@ -178,7 +181,10 @@ fn page_fault(guest: &mut Guest<'_>, error: u32) {
         return guest.raise_protection((address - window) as u32 & 0xfffc);
     }
     let is_write = error & WRITE_TO_PRESENT == WRITE_TO_PRESENT && guest.own.in_kernel;
-    if is_write && !HYPERVISOR.contains(&address) && writes::emulate(guest, address) {
+    if is_write
+        && !HYPERVISOR.contains(&address)
+        && (writes::exchange(guest, address).is_some() || writes::emulate(guest, address))
+    {
         return;
     }
     guest.raise_page_fault(address, error);

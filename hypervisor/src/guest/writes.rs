@@ -26,6 +26,33 @@ pub fn code(guest: &mut Guest<'_>) -> ([u8; MAX_LENGTH], usize) {
     }
 }
 
+/// Does the usual write: `xchg` of a whole entry with a register, by which kernels take pages away.
+/// `None`: nothing was done, and it is for [`emulate`].
+#[inline]
+pub fn exchange(guest: &mut Guest<'_>, address: u64) -> Option<()> {
+    const LENGTH: u64 = 3;
+    let code: u64 = memory::read(guest.registers().rip).ok()?;
+    let [prefix, operation, operands, ..] = code.to_le_bytes();
+    // A prefix that says 8 bytes; the address is in a register alone.
+    let is_usual = prefix & 0xfa == 0x48 && operation == 0x87 && operands & 0xc0 == 0;
+    if !is_usual || matches!(operands & 7, 4 | 5) || address & 7 != 0 {
+        return None;
+    }
+    let number = operands >> 3 & 7 | (prefix & 4) << 1;
+    let domain = guest.domain();
+    let _lock = domain.tables.lock();
+    let (_, _, leaf) = tables::lookup(guest.own.kernel_table, address)?;
+    if !frames::page(leaf.mfn())?.is_table_of(1, domain.owner) {
+        return None;
+    }
+    let new = Entry(*guest.register(number));
+    let index = (address & 4095) as usize / 8;
+    let old = domain.rules().update_mapping(leaf.mfn(), index, domain.owner, |_| new).ok()?;
+    *guest.register(number) = old.0;
+    guest.registers().rip += LENGTH;
+    Some(())
+}
+
 /// Does the write that faulted at that address; false if it is none to a page table, or one that
 /// is not allowed: it is the guest's own fault then.
 pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {

@@ -10,6 +10,7 @@ use xen::abi::mmuext::MmuUpdate;
 use xen::abi::{DOMID_SELF, DomId};
 
 use super::{Answer, Arguments, Stop, errno};
+use crate::arch::entry::Registers;
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::Guest;
@@ -50,6 +51,42 @@ pub fn done_before(place: u64, count: u64) -> u64 {
     match count & PREEMPTED != 0 && place != 0 {
         true => memory::read::<u32>(place).unwrap_or_default().into(),
         false => 0,
+    }
+}
+
+/// mmu_update of a few entries that map pages, in tables of the domain's own: what is done most.
+/// `None`: it is for [`update`], which does again what was done of it.
+#[inline(never)]
+pub fn usual(guest: &mut Guest<'_>) -> Option<()> {
+    const MOST: u64 = 32;
+    let &mut Registers { rdi: list, rsi: count, rdx: done_place, r10: whose, .. } =
+        guest.registers();
+    let is_usual = (done_place, whose) == (0, DOMID_SELF.into()) && (1..=MOST).contains(&count);
+    if !is_usual || guest.own.walk.is_pending() {
+        return None;
+    }
+    let domain = guest.domain();
+    let rules = domain.rules();
+    let _lock = domain.tables.lock();
+    for index in 0..count {
+        let MmuUpdate { ptr, val } = memory::read(list + 16 * index).ok()?;
+        let kept = kept_flags(ptr & KIND)?;
+        if !frames::page(ptr >> 12)?.is_table_of(1, domain.owner) {
+            return None;
+        }
+        let change = |old: Entry| Entry(val | old.0 & kept);
+        let place = (ptr & 4095) as usize / 8;
+        rules.update_mapping(ptr >> 12, place, domain.owner, change).ok()?;
+    }
+    Some(())
+}
+
+/// What an update of a table leaves of the entry's flags; `None` if it is none of a table.
+fn kept_flags(kind: u64) -> Option<u64> {
+    match kind {
+        NORMAL | NO_TRANSLATE => Some(0),
+        PRESERVE => Some(Entry::ACCESSED | Entry::DIRTY),
+        _ => None,
     }
 }
 
@@ -128,12 +165,11 @@ fn update_one(
             guest.domain().rules().put_reference(mfn);
             Ok(())
         }
-        kind @ (NORMAL | PRESERVE | NO_TRANSLATE) => {
+        kind => {
+            let kept = kept_flags(kind).ok_or(ENOSYS)?;
             let index = (update.ptr & 4095) as usize / 8;
-            let new = Entry(update.val);
-            set_entry(guest, tables_of, (mfn, index), from, new, kind == PRESERVE)
+            set_entry(guest, tables_of, (mfn, index), from, Entry(update.val), kept)
         }
-        _ => Err(Some(ENOSYS)),
     }
 }
 
@@ -144,7 +180,7 @@ fn set_entry(
     (mfn, index): (u64, usize),
     from: Owner,
     new: Entry,
-    preserve: bool,
+    kept: u64,
 ) -> Result<(), Option<Errno>> {
     let rules = domain.rules();
     let page = frames::page(mfn).ok_or(EINVAL)?;
@@ -152,7 +188,6 @@ fn set_entry(
     let (kind, count) = page.usage();
     // Tables stay what they are while the lock is held: the usual case counts no reference.
     if page.is_table_of(1, domain.owner) {
-        let kept = if preserve { Entry::ACCESSED | Entry::DIRTY } else { 0 };
         let change = |old: Entry| Entry(new.0 | old.0 & kept);
         return match rules.update_mapping(mfn, index, from, change) {
             Ok(_) => Ok(()),

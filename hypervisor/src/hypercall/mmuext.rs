@@ -3,18 +3,33 @@
 use hypervisor::paging::Outcome;
 use hypervisor::paging::entry::is_guest_address;
 use hypervisor::paging::page::{Owner, Use};
-use xen::abi::DomId;
 use xen::abi::errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, Errno};
 use xen::abi::mmuext::MmuextOp;
+use xen::abi::{DOMID_SELF, DomId};
 
 use super::mmu::{ALL, DOMID_IO, PREEMPTED, count_done, done_before, flush, owner_of};
 use super::{Answer, Arguments, Stop, descriptors, errno};
+use crate::arch::entry::Registers;
 use crate::arch::{memory as machine, processor};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{domain, frames, host, interrupts};
 
 const SIZE: u64 = size_of::<MmuextOp>() as u64;
+
+/// mmuext_op that has one translation forgotten here: what is done most. `None`: nothing was done,
+/// and it is for [`operations`].
+#[inline(never)]
+pub fn usual(guest: &mut Guest<'_>) -> Option<()> {
+    const INVLPG_LOCAL: u32 = 7;
+    let &mut Registers { rdi: list, rsi: count, rdx: done_place, r10: whose, .. } =
+        guest.registers();
+    if (count, done_place, whose) != (1, 0, DOMID_SELF.into()) || guest.own.walk.is_pending() {
+        return None;
+    }
+    let operation: MmuextOp = memory::read(list).ok()?;
+    (operation.cmd == INVLPG_LOCAL).then(|| machine::flush_one(operation.arg1))
+}
 
 /// mmuext_op: a list of operations, and whose frames they name.
 pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {

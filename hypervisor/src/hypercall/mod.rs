@@ -56,6 +56,8 @@ pub fn errno(error: Error) -> Errno {
 
 /// Hypercalls by number (xen.h).
 pub const IRET: u64 = 23;
+const MMU_UPDATE: u64 = 1;
+const MMUEXT_OP: u64 = 26;
 
 /// Bytes of the instruction that a hypercall is made with.
 const INSTRUCTION: u64 = 2;
@@ -67,6 +69,16 @@ pub fn dispatch(guest: &mut Guest<'_>) {
     if number == IRET {
         return iret::iret(guest);
     }
+    let done = match number {
+        MMU_UPDATE => mmu::usual(guest),
+        MMUEXT_OP => mmuext::usual(guest),
+        _ => None,
+    };
+    if done.is_some() {
+        guest.registers().rax = 0;
+        return;
+    }
+    let registers = guest.registers();
     let arguments =
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let answer = call(guest, number, arguments);

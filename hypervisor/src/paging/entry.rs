@@ -92,6 +92,15 @@ impl Entry {
 
     /// Whether the two map the same frame with the same rights, so that counts stay as they are.
     pub fn holds_the_same(self, other: Self) -> bool {
+        self.differs_in(other, 0)
+    }
+
+    /// Whether the two map the same frame, with other rights to write.
+    pub fn differs_in_writing(self, other: Self) -> bool {
+        self.differs_in(other, Self::WRITABLE)
+    }
+
+    fn differs_in(self, other: Self, flags: u64) -> bool {
         const FREE: u64 = Entry::ACCESSED
             | Entry::DIRTY
             | Entry::GLOBAL
@@ -99,7 +108,7 @@ impl Entry {
             | Entry::NO_EXECUTE
             | 0x7ff << 52
             | 0xe00;
-        (self.0 ^ other.0) & !FREE == 0
+        (self.0 ^ other.0) & !FREE == flags
     }
 }
 

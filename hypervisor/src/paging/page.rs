@@ -73,6 +73,10 @@ impl Bits {
         ((1 << self.width) - 1) << self.shift
     }
 
+    const fn most(&self) -> u64 {
+        self.mask() >> self.shift
+    }
+
     const fn get(&self, word: u64) -> u64 {
         (word & self.mask()) >> self.shift
     }
@@ -131,6 +135,14 @@ pub enum Dropped {
     /// It was the last use as a page table or as descriptors: what its entries hold has to be
     /// released, then [`Page::finish_release`] called.
     Last,
+}
+
+/// One reference and one use.
+const BOTH: u64 = 1 << REFERENCES.shift | 1 << USES.shift;
+
+/// Whether it is used so, and may be. Data that is not used any more is still data.
+fn is_as(word: u64, used: Use) -> bool {
+    word & (USE.mask() | VALID) == USE.set(VALID, used as u64)
 }
 
 /// Who may remember the use that ended last.
@@ -248,7 +260,7 @@ impl Page {
                 refused = Refused::NotOwned;
                 return None;
             }
-            if count == REFERENCES.mask() >> REFERENCES.shift {
+            if count == REFERENCES.most() {
                 refused = Refused::TooOften;
                 return None;
             }
@@ -271,6 +283,38 @@ impl Page {
         self.0.fetch_and(!ALLOCATED, Ordering::AcqRel) & ALLOCATED != 0
     }
 
+    /// Counts a reference and one more use at once; false if it is not just counting: [`Page::get`] and
+    /// [`Page::get_use`] do what is to be done then.
+    #[inline]
+    pub fn count(&self, owner: Owner, wanted: Use) -> bool {
+        let counted = self.update(|word| {
+            let (references, uses) = (REFERENCES.get(word), USES.get(word));
+            let fits = references != 0 && references != REFERENCES.most() && uses != USES.most();
+            (fits && OWNER.get(word) == u64::from(owner) && is_as(word, wanted))
+                .then(|| word + BOTH)
+        });
+        counted.is_ok()
+    }
+
+    /// Drops a reference and a use at once; false if it is not just counting: they are the last, and
+    /// others have to hear of it.
+    #[inline]
+    pub fn uncount(&self, used: Use, epochs: impl Fn(Owner) -> Epochs) -> bool {
+        let counted = self.update(|word| {
+            let (references, uses) = (REFERENCES.get(word), USES.get(word));
+            if references < 2 || uses == 0 || !is_as(word, used) {
+                return None;
+            }
+            let left = word - BOTH;
+            match uses {
+                1 if used != Use::Writable => None,
+                1 => Some(marked(left, epochs(OWNER.get(word) as Owner))),
+                _ => Some(left),
+            }
+        });
+        counted.is_ok()
+    }
+
     /// Counts a use. What processors remember of a use that ended in an earlier epoch is forgotten.
     pub fn get_use(&self, wanted: Use, epochs: Epochs) -> Result<Got, Refused> {
         let mut outcome = Err(Refused::OtherUse);
@@ -288,7 +332,7 @@ impl Page {
             outcome = match () {
                 () if now != wanted => Err(Refused::OtherUse),
                 () if word & VALID == 0 => Err(Refused::Busy),
-                () if count == USES.mask() >> USES.shift => Err(Refused::TooOften),
+                () if count == USES.most() => Err(Refused::TooOften),
                 () => Ok(Got { unchecked: false, stale: Stale::Nobody }),
             };
             outcome.is_ok().then_some(word + (1 << USES.shift))

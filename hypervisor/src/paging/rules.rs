@@ -73,11 +73,7 @@ impl<M: Machine> Rules<'_, M> {
         page.get(from)?;
         match page.get_use(wanted, self.machine.epochs(from)) {
             Ok(got) => {
-                match got.stale {
-                    Stale::Nobody => (),
-                    Stale::Owner => self.machine.flush(from),
-                    Stale::Anybody => self.machine.flush_all(),
-                }
+                self.forget(from, got.stale);
                 Ok(got.unchecked)
             }
             Err(refused) => {
@@ -110,10 +106,10 @@ impl<M: Machine> Rules<'_, M> {
         let mfn = entry.mfn();
         let Some(page) = self.machine.page(mfn) else { return self.hold_device(entry, from) };
         let writable = entry.is_writable();
-        let held = if writable {
-            self.get(mfn, from, Use::Writable).map(|_| ())
-        } else {
-            page.get(from).map_err(Error::from)
+        let held = match writable {
+            true if page.count(from, Use::Writable) => Ok(()),
+            true => self.get(mfn, from, Use::Writable).map(|_| ()),
+            false => page.get(from).map_err(Error::from),
         };
         match held {
             Ok(()) => {
@@ -125,6 +121,28 @@ impl<M: Machine> Rules<'_, M> {
             Err(Error::Busy) if !writable => Err(Error::Busy),
             Err(_) if page.owner().is_none() => self.hold_device(entry, from),
             Err(_) => Err(Error::InUse),
+        }
+    }
+
+    /// Counts or drops a use as data, where an entry that holds the frame gets the right to write or
+    /// loses it.
+    pub(super) fn change_right(&self, mfn: u64, writable: bool) -> Result<(), Error> {
+        let Some(page) = self.machine.page(mfn) else { return Ok(()) };
+        if !writable {
+            self.put_use(mfn);
+            return Ok(());
+        }
+        let got = page.get_use(Use::Writable, self.machine.epochs(self.owner));
+        self.forget(self.owner, got.map_err(|_| Error::InUse)?.stale);
+        Ok(())
+    }
+
+    /// Has forgotten what may be remembered of another use.
+    fn forget(&self, owner: Owner, stale: Stale) {
+        match stale {
+            Stale::Nobody => (),
+            Stale::Owner => self.machine.flush(owner),
+            Stale::Anybody => self.machine.flush_all(),
         }
     }
 
@@ -153,6 +171,9 @@ impl<M: Machine> Rules<'_, M> {
             return;
         }
         if entry.is_writable() {
+            if page.uncount(Use::Writable, |owner| self.machine.epochs(owner)) {
+                return;
+            }
             self.put_use(mfn);
         }
         self.put_reference(mfn);

@@ -1,7 +1,7 @@
 //! Changes of tables that are in use, and of what keeps whole tables in use.
 
 use super::entry::{Entry, HYPERVISOR_SLOTS};
-use super::page::{Dropped, Owner, Use};
+use super::page::{Dropped, Owner, Page, Use};
 use super::rules::{Error, Machine, Rules};
 use super::walk::{Progress, Walk};
 
@@ -27,6 +27,11 @@ impl<M: Machine> Rules<'_, M> {
 
     /// Counts a reference and a use of one of the domain's tables, which is checked if need be.
     pub fn get_table(&self, mfn: u64, level: u8, walk: &mut Walk) -> Result<Outcome, Error> {
+        let page = self.machine.page(mfn);
+        if !walk.is_pending() && page.is_some_and(|page| page.count(self.owner, Use::table(level)))
+        {
+            return Ok(Outcome::Done);
+        }
         if !walk.checks(mfn, level) {
             if self.settle(walk) == Outcome::Again {
                 return Ok(Outcome::Again);
@@ -46,6 +51,10 @@ impl<M: Machine> Rules<'_, M> {
     /// before: what it had to do would be lost.
     pub fn put_table(&self, mfn: u64, level: u8, walk: &mut Walk) {
         debug_assert!(!walk.is_pending());
+        let epochs = |owner| self.machine.epochs(owner);
+        if self.machine.page(mfn).is_some_and(|page| page.uncount(Use::table(level), epochs)) {
+            return;
+        }
         match self.put_use(mfn) {
             Dropped::Done => self.put_reference(mfn),
             Dropped::Last => {
@@ -70,22 +79,47 @@ impl<M: Machine> Rules<'_, M> {
             if new.is_present() && !new.is_allowed(1, self.caching) {
                 return Err(Error::Invalid);
             }
-            let same = old.is_present() && new.is_present() && old.holds_the_same(new);
-            let entry = match new.is_present() {
-                true if same => new.adjusted(1),
-                true => self.hold(new, from)?,
-                false => new,
-            };
-            if self.machine.exchange(mfn, index, old, entry) {
-                if !same {
-                    self.release(old);
+            let both = old.is_present() && new.is_present();
+            if both && (old.holds_the_same(new) || self.is_right(old, new, from)) {
+                if let Some(old) = self.change_flags(mfn, index, old, new)? {
+                    return Ok(old);
                 }
+                continue;
+            }
+            let entry = if new.is_present() { self.hold(new, from)? } else { new };
+            if self.machine.exchange(mfn, index, old, entry) {
+                self.release(old);
                 return Ok(old);
             }
-            if !same {
-                self.release(entry);
-            }
+            self.release(entry);
         }
+    }
+
+    /// Whether all that changes is whether the domain may write to a frame of its own.
+    fn is_right(&self, old: Entry, new: Entry, from: Owner) -> bool {
+        let owner = |mfn| self.machine.page(mfn).and_then(Page::owner);
+        old.differs_in_writing(new) && from == self.owner && owner(old.mfn()) == Some(from)
+    }
+
+    /// Replaces an entry by another of the same frame. Gives what it was; `None` if it is another by
+    /// now.
+    fn change_flags(
+        &self,
+        mfn: u64,
+        index: usize,
+        old: Entry,
+        new: Entry,
+    ) -> Result<Option<Entry>, Error> {
+        let [had, has] = [old, new].map(Entry::is_writable);
+        if has && !had {
+            self.change_right(new.mfn(), true)?;
+        }
+        let is_done = self.machine.exchange(mfn, index, old, new.adjusted(1));
+        // The right is dropped that it has no more, or did not get.
+        if had != has && had == is_done {
+            self.change_right(new.mfn(), false)?;
+        }
+        Ok(is_done.then_some(old))
     }
 
     /// Replaces an entry of a table of level 2 to 4.

@@ -198,10 +198,11 @@ Written by `cargo xtask bench hypervisor --write`: Debian's kernel and one small
 (`tests/bench`) under our hypervisor, under stock Xen 4.17 and alone, on a processor\n\
 that is emulated and counts instructions. Figures are instructions for each, but where they are\n\
 bytes. In brackets: how many times the kernel alone. The first ratio compares both as they protect\n\
-themselves from speculation when nobody says otherwise: Xen stuffs the return stack buffer on each\n\
-entry from a guest and has thunks for indirect branches; ours does nothing of the kind yet. The\n\
-second compares with Xen's options `spec-ctrl=no xpti=no`, with which it doesn't either, but for the\n\
-thunks, which are compiled in.\n\n";
+themselves from speculation when nobody says otherwise. On this processor, which has no SMEP, that is\n\
+to overwrite the return stack buffer when a guest is left: Xen does it on each entry, ours where its\n\
+entry code goes on to call anything. Xen has thunks for indirect branches and returns and fences\n\
+behind checks, too; ours has none. The second compares with the options `spec-ctrl=no xpti=no` on\n\
+both; Xen's thunks are compiled in, and stay.\n\n";
 
 fn table(all: &BTreeMap<&str, Figures>) -> String {
     let mut text = String::from(

@@ -45,13 +45,28 @@ fn set_xcr0(value: u64) {
     }
 }
 
+/// Whether this is QEMU's emulation of a processor that has XSAVE and none of its later forms, as
+/// the Opteron_G4 and the Opteron_G5: up to version 7.2 it takes CR4.OSXSAVE for a reserved bit
+/// there (`cr4_reserved_bits` in its target/i386/cpu.h), and hangs instead of faulting.
+fn is_refused() -> bool {
+    const SIGNATURE: [&[u8; 4]; 3] = [b"TCGT", b"CGTC", b"GTCG"];
+    const HAS_HYPERVISOR: u32 = 1 << 31;
+    if __cpuid(1).ecx & HAS_HYPERVISOR == 0 {
+        return false;
+    }
+    let under = __cpuid(0x4000_0000);
+    let is_emulated =
+        [under.ebx, under.ecx, under.edx] == SIGNATURE.map(|&it| u32::from_le_bytes(it));
+    is_emulated && __cpuid_count(0xd, 1).eax == 0
+}
+
 /// Turns on, on this processor, what is saved.
 pub fn init() {
     let mask = Area::saved().mxcsr_mask;
     if mask != 0 {
         MXCSR_MASK.store(mask, Ordering::Relaxed);
     }
-    if __cpuid(1).ecx & HAS_XSAVE == 0 {
+    if __cpuid(1).ecx & HAS_XSAVE == 0 || is_refused() {
         return;
     }
     let supported = __cpuid_count(0xd, 0);

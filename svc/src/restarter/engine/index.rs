@@ -125,6 +125,8 @@ impl Engine {
             self.forget_citation(name, fmri);
         }
         self.tell(fmri, said, None);
+        // Or whom it waits for would hold somebody that isn't there.
+        self.wait_no_more(fmri);
         let vertex = self.vertices.remove(fmri);
         self.busy.remove(fmri);
         self.release(fmri);

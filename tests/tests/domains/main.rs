@@ -17,7 +17,6 @@ const DOMAINS: &[Case] = &[
     ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
     ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
     ("six_at_once_answer", many::six_at_once_answer),
-    ("deaths_of_daemons_undo_or_complete", deaths::of_daemons_undo_or_complete),
 ];
 
 /// These talk to a guest at its console for long.
@@ -26,6 +25,7 @@ const GUESTS: &[Case] = &[
     ("shares_and_places_are_set", shares_and_places_are_set),
     ("a_guest_that_crashes_is_destroyed", a_guest_that_crashes_is_destroyed),
     ("guests_that_are_destroyed_at_any_moment_leave_nothing", destroyed_at_any_moment),
+    ("deaths_of_daemons_undo_or_complete", deaths::of_daemons_undo_or_complete),
 ];
 
 /// As long as the slowest of these takes on a busy build host.

@@ -212,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_domain_has_the_rights_of_its_target() {
-        let stub = Caller { domid: 9, target: Some(3) };
-        assert!(perms("n3").is_owner(stub));
-        assert_eq!(perms("n1 r3").access(stub), Access::Read);
-        assert_eq!(perms("n1 r4").access(stub), Access::None);
+    fn a_device_models_domain_has_the_rights_of_its_target() {
+        let model = Caller { domid: 9, target: Some(3) };
+        assert!(perms("n3").is_owner(model));
+        assert_eq!(perms("n1 r3").access(model), Access::Read);
+        assert_eq!(perms("n1 r4").access(model), Access::None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::guest::bounce::{ARCHITECTURAL_IOPL, CLEARED, IF, IOPL, VM};
 use crate::vcpu::{Own, Vcpu};
 
 /// What a trap leaves: the order of `struct cpu_user_regs` in arch-x86/xen-x86_64.h, as far as the
-/// processor and the stubs save it.
+/// processor and the entry points save it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(missing_docs)]
@@ -84,8 +84,8 @@ const GUEST_HIGH: u64 = 0xffff_8800_0000_0000;
 
 const PAGE_FAULT: usize = 14;
 const VECTORS: usize = 256;
-/// A stub's size in bytes.
-const STUB: u64 = 16;
+/// An entry point's size in bytes.
+const ENTRY: u64 = 16;
 /// Offsets in [`Registers`].
 const SIZE: usize = size_of::<Registers>();
 const CS: usize = offset_of!(Registers, cs);
@@ -165,8 +165,8 @@ global_asm!(
     .endm
 
     .balign 16
-    .globl trap_stubs, syscall_stubs, syscall_data, syscall32_entry, sysenter_entry, sysenter_saved
-trap_stubs:
+    .globl trap_entries, syscall_entries, syscall_data, syscall32_entry, sysenter_entry, sysenter_saved
+trap_entries:
     .set vector, 0
     .rept 256
     .balign 16
@@ -344,9 +344,9 @@ fault_failed:
     call {stack_failed}
     jmp resume_guest
 
-    // syscall changes no stack and leaves no register free: each processor has a stub of its own.
+    // syscall changes no stack and leaves no register free: each processor has its own entry point.
     .balign 32
-syscall_stubs:
+syscall_entries:
     .set number, 0
     .rept {processors}
     .balign 32
@@ -633,8 +633,8 @@ pub fn forget_returns() {
 }
 
 unsafe extern "C" {
-    static trap_stubs: u8;
-    static syscall_stubs: u8;
+    static trap_entries: u8;
+    static syscall_entries: u8;
     static syscall_data: u8;
     static syscall32_entry: u8;
     static sysenter_entry: u8;
@@ -672,7 +672,7 @@ struct Pointer {
 
 /// An interrupt gate (AMD64 Architecture Programmer's Manual, volume 2, section 4.8.4).
 fn gate(vector: usize) -> [u64; 2] {
-    let handler = &raw const trap_stubs as u64 + STUB * vector as u64;
+    let handler = &raw const trap_entries as u64 + ENTRY * vector as u64;
     let stack = match vector {
         1 => 1,
         2 => 2,
@@ -719,11 +719,11 @@ pub fn load(number: usize) {
     let idt = IDT.call_once(|| Idt(core::array::from_fn(gate)));
     let limit = (size_of::<Idt>() - 1) as u16;
     let pointer = Pointer { limit, base: core::ptr::from_ref(idt) as u64 };
-    // SAFETY: the table is static and every gate leads to a stub.
+    // SAFETY: the table is static and every gate leads to an entry point.
     unsafe { asm!("lidt [{}]", in(reg) &raw const pointer, options(nostack)) }
-    let stub = &raw const syscall_stubs as u64 + 32 * number as u64;
+    let entry = &raw const syscall_entries as u64 + 32 * number as u64;
     super::cpu::write_msr(STAR, (0xe023 << 48) | u64::from(CODE) << 32);
-    super::cpu::write_msr(LSTAR, stub);
+    super::cpu::write_msr(LSTAR, entry);
     super::cpu::write_msr(CSTAR, &raw const syscall32_entry as u64);
     if has_sysenter() {
         super::cpu::write_msr(SYSENTER_CS, CODE.into());

@@ -8,7 +8,8 @@ use hypervisor::paging::Walk;
 use hypervisor::paging::entry::Entry;
 use xen::abi::vcpu::TrapInfo;
 
-use crate::arch::entry::{self, Frame, Registers};
+use crate::arch::entry::{Frame, Registers};
+use crate::arch::gates;
 use crate::arch::processor::{self, Processor};
 use crate::arch::state::{self, State};
 use crate::arch::{cpu, memory};
@@ -427,7 +428,7 @@ impl Vcpu {
         let own = &mut *guest.own;
         own.frame.stack = processor.stack();
         processor.descriptors.set_trap_stack(own.frame.end());
-        entry::set_stack(processor.number, own.frame.end());
+        gates::set_stack(processor.number, own.frame.end());
         let window = self.domain().window(self.number);
         processor.descriptors.use_window(window);
         processor.descriptors.load_ldt(window + (16 << 12), own.ldt_place.1);

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod cpu;
 pub mod descriptors;
 pub mod entry;
+pub mod gates;
 pub mod ioapic;
 pub mod lapic;
 pub mod memory;
@@ -36,7 +37,7 @@ pub fn init(options: &Options) {
     console::set_up(options);
     let processor = processor::prepare_first();
     processor.descriptors.load(processor.number);
-    entry::load(processor.number);
+    gates::load(processor.number);
     state::init();
 }
 
@@ -62,7 +63,7 @@ pub fn start_processors(most: Option<usize>) -> usize {
     };
     smp::start(stack, |number| {
         processor::this().descriptors.load(number);
-        entry::load(number);
+        gates::load(number);
         state::init();
         lapic::init();
         processor::this().set_apic_id(lapic::id());

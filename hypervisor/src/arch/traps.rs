@@ -3,7 +3,7 @@
 use x86_64::registers::control::Cr2;
 
 use super::entry::Registers;
-use super::{copy, cpu, entry, power, processor};
+use super::{copy, cpu, gates, power, processor};
 
 /// The names of the processor's exceptions.
 pub const NAMES: [&str; 22] = [
@@ -65,7 +65,7 @@ pub extern "C" fn exception(registers: &mut Registers) -> *mut Registers {
         die(registers);
     }
     // Nor are the guest's single steps, which `sysenter` doesn't turn off.
-    if !entry::is_in_sysenter(registers.rip) {
+    if !gates::is_in_sysenter(registers.rip) {
         registers.rflags &= !SINGLE_STEP;
     }
     core::ptr::null_mut()

@@ -1,0 +1,82 @@
+    // What the entry points have in common.
+
+    .macro push_registers
+    push rdi
+    push rsi
+    push rdx
+    push rcx
+    push rax
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    .endm
+    .macro pop_registers
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rax
+    pop rcx
+    pop rdx
+    pop rsi
+    pop rdi
+    .endm
+
+    // An instruction that may fault on a guest's memory, and where to go on then.
+    .macro may_fault way_out, instruction
+7:  \instruction
+    .pushsection .ways_out, "a"
+    .quad 7b, \way_out
+    .popsection
+    .endm
+
+    // Unmasks events, and has the processor use the programs' page tables and base of GS; rcx and
+    // r11 are those of the program then. rcx: what the vcpu shares, rdx: where registers are pushed to.
+    .macro to_program
+    mov byte ptr [rcx + 1], 0
+    mov rcx, [rdx + {own_user_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 0
+    mov cr3, rcx
+    mov rcx, [rdx - 32]
+    mov r11, [rdx - 40]
+    .endm
+
+    // Overwrites what the processor remembers of returns, where a guest could have it go on
+    // somewhere: 32 calls that never return. Uses the stack, and no register.
+    .macro forget_returns
+    cmp byte ptr [rip + {forgets_returns}], 0
+    je 8f
+    .rept 32
+    call 9f
+    int3
+9:
+    .endr
+    add rsp, 32 * 8
+8:
+    .endm
+
+    // Gives registers back that were saved at their places below rdx.
+    .macro fault_registers
+    mov rdi, [rdx - 8]
+    mov rcx, [rdx - 32]
+    mov rax, [rdx - 40]
+    mov r11, [rdx - 72]
+    mov rsp, rdx
+    mov rdx, [rsp - 24]
+    .endm

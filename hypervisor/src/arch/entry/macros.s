@@ -80,3 +80,40 @@
     mov rsp, rdx
     mov rdx, [rsp - 24]
     .endm
+
+    // A program's kernel is called with its way back on its stack (guest/bounce.rs): rdx is where
+    // registers are pushed to, rdi the kernel's stack, r11 what the vcpu shares.
+    .macro on_kernel_stack bytes, way_out
+    mov rdi, [rdx + {own_kernel_sp}]
+    and rdi, -16
+    sub rdi, \bytes
+    movabs r11, {guest_end}
+    cmp rdi, r11
+    jb \way_out
+    .endm
+
+    // Has the processor use the kernel's page tables and base of GS. ecx: whether events are masked.
+    .macro to_kernel
+    mov rcx, [rdx + {own_kernel_table}]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], 1
+    mov cr3, rcx
+    movzx ecx, byte ptr [r11 + 1]
+    .endm
+
+    // r11: the interrupt flag, the opposite of the mask in ecx, which stands above the selector, too.
+    .macro flag_of_mask
+    lea r11d, [rcx - 1]
+    and r11d, 0x200
+    shl rcx, 32
+    .endm
+
+    // Goes to rcx, with the flags in r11.
+    .macro call_kernel
+    mov rsp, rdi
+    mov rdi, [rdx - 8]
+    mov rdx, [rdx - 24]
+    sysretq
+    .endm

@@ -153,26 +153,12 @@ program_syscall:
     cmp byte ptr [rdx + {own_syscall_masks}], 1
     jne any_syscall
     mov [rdx - 8], rdi
-    mov rdi, [rdx + {own_kernel_sp}]
-    and rdi, -16
-    sub rdi, 56
-    movabs r11, {guest_end}
-    cmp rdi, r11
-    jb any_program
+    on_kernel_stack 56, any_program
     movabs r11, {direct_map}
     add r11, [rcx + {vcpu_info}]
-    mov rcx, [rdx + {own_kernel_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 1
-    mov cr3, rcx
-    movzx ecx, byte ptr [r11 + 1]
+    to_kernel
     mov byte ptr [r11 + 1], 1
-    // The interrupt flag is the mask's opposite; the mask stands above the selector, too.
-    lea r11d, [rcx - 1]
-    and r11d, 0x200
-    shl rcx, 32
+    flag_of_mask
     or rcx, {code_selector}
     may_fault program_failed, "mov [rdi + 24], rcx"
     mov rcx, [rdx + {at_rflags}]
@@ -189,10 +175,7 @@ program_syscall:
     may_fault program_failed, "mov qword ptr [rdi + 48], {stack_selector}"
     mov rcx, [rdx + {own_syscall}]
     and r11d, {called_flags}
-    mov rsp, rdi
-    mov rdi, [rdx - 8]
-    mov rdx, [rdx - 24]
-    sysretq
+    call_kernel
 program_failed:
     mov rdi, [rdx - 8]
     lea rcx, [rip + {stack_failed}]

@@ -107,30 +107,16 @@ page_fault_entry:
     mov rax, [rdx + {own_traps}]
     cmp qword ptr [rax + {fault_address}], 0
     je any_fault
-    mov rdi, [rdx + {own_kernel_sp}]
-    and rdi, -16
-    sub rdi, 64
-    movabs r11, {guest_end}
-    cmp rdi, r11
-    jb any_fault
+    on_kernel_stack 64, any_fault
     movabs r11, {direct_map}
     add r11, [rcx + {vcpu_info}]
     mov rcx, cr2
     mov [r11 + 16], rcx
-    mov rcx, [rdx + {own_kernel_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 1
-    mov cr3, rcx
-    movzx ecx, byte ptr [r11 + 1]
+    to_kernel
     test byte ptr [rax + {fault_flags}], 4
     jz 5f
     mov byte ptr [r11 + 1], 1
-    // The interrupt flag is the mask's opposite; the mask stands above the selector, too.
-5:  lea r11d, [rcx - 1]
-    and r11d, 0x200
-    shl rcx, 32
+5:  flag_of_mask
     mov cx, [rdx + {at_cs}]
     may_fault fault_failed, "mov [rdi + 32], rcx"
     mov ecx, [rdx + {at_rflags}]
@@ -153,10 +139,7 @@ page_fault_entry:
     and r11d, {called_flags}
     mov rcx, [rax + {fault_address}]
     mov rax, [rdx - 40]
-    mov rsp, rdi
-    mov rdi, [rdx - 8]
-    mov rdx, [rdx - 24]
-    sysretq
+    call_kernel
 any_fault:
     fault_registers
     jmp trap_entry

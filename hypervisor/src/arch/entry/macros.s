@@ -43,16 +43,22 @@
     .popsection
     .endm
 
+    // Has the processor use other page tables, and the other base of GS. rdx: where registers are pushed
+    // to; rcx is lost.
+    .macro switch_to table, is_kernels
+    mov rcx, [rdx + \table]
+    shl rcx, 12
+    mov [rsp - {area} + {loaded}], rcx
+    swapgs
+    mov byte ptr [rdx + {own_in_kernel}], \is_kernels
+    mov cr3, rcx
+    .endm
+
     // Unmasks events, and has the processor use the programs' page tables and base of GS; rcx and
     // r11 are those of the program then. rcx: what the vcpu shares, rdx: where registers are pushed to.
     .macro to_program
     mov byte ptr [rcx + 1], 0
-    mov rcx, [rdx + {own_user_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 0
-    mov cr3, rcx
+    switch_to {own_user_table}, 0
     mov rcx, [rdx - 32]
     mov r11, [rdx - 40]
     .endm
@@ -94,12 +100,7 @@
 
     // Has the processor use the kernel's page tables and base of GS. ecx: whether events are masked.
     .macro to_kernel
-    mov rcx, [rdx + {own_kernel_table}]
-    shl rcx, 12
-    mov [rsp - {area} + {loaded}], rcx
-    swapgs
-    mov byte ptr [rdx + {own_in_kernel}], 1
-    mov cr3, rcx
+    switch_to {own_kernel_table}, 1
     movzx ecx, byte ptr [r11 + 1]
     .endm
 

@@ -18,7 +18,10 @@ const CONTROL_DOMAIN: DomId = 0;
 
 /// The host's hypervisor.
 #[derive(Debug)]
-pub struct Xen(xen::sys::Hypervisor, Kernels);
+pub struct Xen {
+    hypervisor: xen::sys::Hypervisor,
+    kernels: Kernels,
+}
 
 impl Xen {
     /// Opens the way to the hypervisor. Fails where there is none, or where this is not its
@@ -27,11 +30,11 @@ impl Xen {
         let doing = "reach the hypervisor (is this the control domain of a Xen host?)";
         let hypervisor = xen::sys::Hypervisor::open();
         let hypervisor = hypervisor.map_err(|error| HostError::new(doing, error))?;
-        Ok(Self(hypervisor, Kernels::new(kernels::DIR)))
+        Ok(Self { hypervisor, kernels: Kernels::new(kernels::DIR) })
     }
 
     fn processors(&self) -> Result<u32> {
-        Ok(self.0.physinfo()?.max_cpu_id + 1)
+        Ok(self.hypervisor.physinfo()?.max_cpu_id + 1)
     }
 
     fn pin_all(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
@@ -58,7 +61,7 @@ impl From<builder::Error> for HostError {
 
 impl Hypervisor for Xen {
     fn load(&self, config: &GuestConfig) -> Result<Image> {
-        let unpack = |packed| self.1.unpacked(packed, builder::unpack);
+        let unpack = |packed| self.kernels.unpacked(packed, builder::unpack);
         let guest = Guest::load(&config.kernel, config.ramdisk.as_deref(), unpack)?;
         guest.layout(pages(config), &config.cmdline())?;
         Ok(Image(Some(guest)))
@@ -66,7 +69,7 @@ impl Hypervisor for Xen {
 
     fn create(&self, uuid: Uuid, config: &GuestConfig) -> Result<DomId> {
         let handle = uuid.into_bytes();
-        Ok(self.0.domain_create(&CreateDomain {
+        Ok(self.hypervisor.domain_create(&CreateDomain {
             domid: None,
             handle,
             max_vcpus: config.maxvcpus,
@@ -74,13 +77,13 @@ impl Hypervisor for Xen {
     }
 
     fn limit(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
-        self.0.max_vcpus(domid, config.maxvcpus)?;
-        self.0.set_max_mem(domid, config.maxmem * 1024 + SLACK_KIB)?;
+        self.hypervisor.max_vcpus(domid, config.maxvcpus)?;
+        self.hypervisor.set_max_mem(domid, config.maxmem * 1024 + SLACK_KIB)?;
         self.pin_all(domid, config)
     }
 
     fn ports(&self, domid: DomId) -> Result<Ports> {
-        let port = || self.0.alloc_unbound_evtchn(domid, CONTROL_DOMAIN);
+        let port = || self.hypervisor.alloc_unbound_evtchn(domid, CONTROL_DOMAIN);
         Ok(Ports { store: port()?, console: port()? })
     }
 
@@ -93,7 +96,7 @@ impl Hypervisor for Xen {
     ) -> Result<Rings> {
         let guest = image.0.as_ref().ok_or_else(|| HostError("no kernel is loaded".to_owned()))?;
         let built = guest.build(
-            &self.0,
+            &self.hypervisor,
             &Spec {
                 domid,
                 cmdline: config.cmdline(),
@@ -106,7 +109,7 @@ impl Hypervisor for Xen {
     }
 
     fn set_max_memory(&self, domid: DomId, mib: u64) -> Result<()> {
-        Ok(self.0.set_max_mem(domid, mib * 1024 + SLACK_KIB)?)
+        Ok(self.hypervisor.set_max_mem(domid, mib * 1024 + SLACK_KIB)?)
     }
 
     fn pin(&self, domid: DomId, vcpu: u32, cpus: &CpuSet) -> Result<()> {
@@ -117,51 +120,52 @@ impl Hypervisor for Xen {
             let reason = format!("cpus = '{}': this host has {processors}", cpus.text());
             return Err(HostError(reason));
         }
-        Ok(self.0.set_vcpu_affinity(domid, vcpu, &map)?)
+        Ok(self.hypervisor.set_vcpu_affinity(domid, vcpu, &map)?)
     }
 
     fn share(&self, domid: DomId) -> Result<Share> {
-        let share = self.0.share(domid)?;
+        let share = self.hypervisor.share(domid)?;
         Ok(Share { weight: share.weight, cap: share.cap })
     }
 
     fn set_share(&self, domid: DomId, share: Share) -> Result<()> {
         let Share { weight, cap } = share;
-        Ok(self.0.set_share(domid, xen::sys::Share { weight, cap })?)
+        Ok(self.hypervisor.set_share(domid, xen::sys::Share { weight, cap })?)
     }
 
     fn pause(&self, domid: DomId) -> Result<()> {
-        Ok(self.0.domain_pause(domid)?)
+        Ok(self.hypervisor.domain_pause(domid)?)
     }
 
     fn unpause(&self, domid: DomId) -> Result<()> {
-        Ok(self.0.domain_unpause(domid)?)
+        Ok(self.hypervisor.domain_unpause(domid)?)
     }
 
     fn set_uuid(&self, domid: DomId, uuid: Uuid) -> Result<()> {
-        Ok(self.0.set_domain_handle(domid, uuid.into_bytes())?)
+        Ok(self.hypervisor.set_domain_handle(domid, uuid.into_bytes())?)
     }
 
     fn destroy(&self, domid: DomId) -> Result<()> {
-        Ok(self.0.domain_destroy(domid)?)
+        Ok(self.hypervisor.domain_destroy(domid)?)
     }
 
     fn info(&self, domid: DomId) -> Result<Option<Info>> {
-        Ok(self.0.domain_info(domid)?.map(Info::from))
+        Ok(self.hypervisor.domain_info(domid)?.map(Info::from))
     }
 
     fn list(&self) -> Result<Vec<Info>> {
-        Ok(self.0.domain_list()?.into_iter().map(Info::from).collect())
+        Ok(self.hypervisor.domain_list()?.into_iter().map(Info::from).collect())
     }
 
     fn vcpus(&self, domid: DomId) -> Result<Vec<Vcpu>> {
-        let Some(last) = self.0.domain_info(domid)?.and_then(|info| info.max_vcpu_id) else {
+        let Some(last) = self.hypervisor.domain_info(domid)?.and_then(|info| info.max_vcpu_id)
+        else {
             return Ok(Vec::new());
         };
         let processors = self.processors()?;
         let vcpu = |number| {
-            let info = self.0.vcpu_info(domid, number)?;
-            let may = self.0.vcpu_affinity(domid, number, processors)?;
+            let info = self.hypervisor.vcpu_info(domid, number)?;
+            let may = self.hypervisor.vcpu_affinity(domid, number, processors)?;
             let affinity = (0..).zip(may).filter_map(|(cpu, may)| may.then_some(cpu)).collect();
             let xen::sys::VcpuInfo { online, blocked, running, cpu_time_ns, cpu } = info;
             Ok(Vcpu { number, online, blocked, running, cpu_time_ns, cpu, affinity })
@@ -170,7 +174,7 @@ impl Hypervisor for Xen {
     }
 
     fn free_kib(&self) -> Result<u64> {
-        let info = self.0.physinfo()?;
+        let info = self.hypervisor.physinfo()?;
         let free = (info.free_pages + info.scrub_pages).saturating_sub(info.outstanding_pages);
         Ok(free * PAGE_KIB)
     }

@@ -63,11 +63,8 @@ fn run_domid(xend: &mut Xend, parsed: &Parsed) -> Outcome {
     let name = parsed.words[0].as_str();
     let domain = xend.call("xend.domain", vec![name.into()])?;
     // One that is only defined has none.
-    let domid = sxp::text(&domain, "domid");
-    println!(
-        "{}",
-        domid.ok_or_else(|| XmError::Failed(format!("Domain '{name}' is not running")))?
-    );
+    let not_running = || XmError::Failed(format!("Domain '{name}' is not running"));
+    println!("{}", sxp::text(&domain, "domid").ok_or_else(not_running)?);
     Ok(())
 }
 

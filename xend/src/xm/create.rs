@@ -71,8 +71,8 @@ pub(super) fn arguments(parsed: &Parsed) -> Result<(String, Vec<String>), XmErro
 
 /// The file as xm has always shown it: what was found in the current folder begins with a dot.
 fn shown(path: &Path, given: &str, cwd: &Path) -> PathBuf {
-    let here = if given.starts_with('/') { None } else { path.strip_prefix(cwd).ok() };
-    here.map_or_else(|| path.to_owned(), |path| Path::new(".").join(path))
+    let is_here = !given.starts_with('/') && path == cwd.join(given);
+    if is_here { Path::new(".").join(given) } else { path.to_owned() }
 }
 
 /// A guest that was made.
@@ -129,5 +129,6 @@ mod tests {
         assert_eq!(shown("/root/juliet", "juliet", "/root"), PathBuf::from("./juliet"));
         assert_eq!(shown("/etc/xen/juliet", "juliet", "/root"), PathBuf::from("/etc/xen/juliet"));
         assert_eq!(shown("/etc/xen/juliet", "/etc/xen/juliet", "/"), Path::new("/etc/xen/juliet"));
+        assert_eq!(shown("/etc/xen/juliet", "juliet", "/"), Path::new("/etc/xen/juliet"));
     }
 }

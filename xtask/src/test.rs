@@ -93,7 +93,9 @@ fn cargo_test(words: &[&str]) -> Result<Count> {
     }
     let status = child.wait()?;
     if !status.success() && count.failed == 0 {
-        bail!("cargo test {} could not run all tests", words.join(" "));
+        // A program that was killed says nothing; the other tests are to be seen all the same.
+        println!("cargo test {} could not run all tests", words.join(" "));
+        count.failed = 1;
     }
     Ok(count)
 }

@@ -239,10 +239,21 @@ impl Repo {
     /// Makes `changes`, all or none of them; they are on disk when this returns. Returns the
     /// repository's generation.
     pub fn commit(&self, changes: Vec<Change>) -> Result<u64, RepoError> {
-        match self.call(&Request::Commit { changes })? {
-            Response::Committed { generation } => Ok(generation),
-            _ => Err(RepoError::Unexpected),
-        }
+        committed(self.call(&Request::Commit { changes })?)
+    }
+
+    /// Has commits made, one after the other, whatever becomes of those before. How they went is
+    /// asked for with [`Self::outcomes`].
+    pub(crate) fn send(&self, commits: Vec<Vec<Change>>) -> Result<Sent, RepoError> {
+        let request = |changes| Request::Commit { changes };
+        let requests: Vec<_> = commits.into_iter().map(request).collect();
+        self.say(&requests, Some(ANSWER)).map(Sent)
+    }
+
+    /// How the commits went, as [`Self::commit`] says it of each.
+    pub(crate) fn outcomes(&self, sent: Sent) -> Result<Vec<Result<u64, RepoError>>, RepoError> {
+        let outcome = |response| answer(response).and_then(committed);
+        Ok(self.answers(sent.0)?.into_iter().map(outcome).collect())
     }
 
     /// Backs the repository up as `repository-KIND-DATE`, before something that may go wrong. The
@@ -321,23 +332,35 @@ impl Repo {
 
     fn ask(&self, request: &Request, timeout: Option<Duration>) -> Result<Response, RepoError> {
         let mut responses = self.exchange(std::slice::from_ref(request), timeout)?;
-        match responses.pop() {
-            Some(Response::Failed(failure)) => Err(failure.into()),
-            response => response.ok_or(RepoError::Unexpected),
-        }
+        answer(responses.pop().ok_or(RepoError::Unexpected)?)
     }
 
-    /// Says `requests` until all answers come, on a new connection if the old one broke.
+    /// Says `requests`, and gives the answers.
     fn exchange(
         &self,
         requests: &[Request],
         timeout: Option<Duration>,
     ) -> Result<Vec<Response>, RepoError> {
-        let frames = requests.iter().map(frame::encode).collect::<Result<Vec<_>, _>>()?;
-        let (frames, count) = (frames.concat(), requests.len());
+        self.answers(self.say(requests, timeout)?)
+    }
+
+    /// Says `requests`, whose answers are asked for later. Others may be made in between.
+    fn say(&self, requests: &[Request], timeout: Option<Duration>) -> Result<Said, RepoError> {
+        let frames = requests.iter().map(frame::encode).collect::<Result<Vec<_>, _>>()?.concat();
+        let mut said = Said { frames, count: requests.len(), timeout, stream: None };
+        // Taken, so that a connection on which anything went wrong is not used again.
+        if let Some(stream) = self.stream.take() {
+            // Whatever is wrong with it, the answers are asked for on another one.
+            said.stream = said.on(stream).ok();
+        }
+        Ok(said)
+    }
+
+    /// The answers to what was said; on a new connection, and said again, if the old one broke.
+    fn answers(&self, mut said: Said) -> Result<Vec<Response>, RepoError> {
         let give_up = Instant::now() + RECONNECT;
         loop {
-            match self.attempt(&frames, count, timeout, give_up) {
+            match self.attempt(&mut said, give_up) {
                 Err(RepoError::Lost(error))
                     if is_broken(error.kind()) && Instant::now() < give_up =>
                 {
@@ -348,23 +371,53 @@ impl Repo {
         }
     }
 
-    fn attempt(
-        &self,
-        frames: &[u8],
-        count: usize,
-        timeout: Option<Duration>,
-        give_up: Instant,
-    ) -> Result<Vec<Response>, RepoError> {
-        // Taken, so that a connection on which anything went wrong is not used again.
-        let mut stream = match self.stream.take() {
+    fn attempt(&self, said: &mut Said, give_up: Instant) -> Result<Vec<Response>, RepoError> {
+        let mut stream = match said.stream.take() {
             Some(stream) => stream,
-            None => connect(&self.path, give_up, is_absent).map_err(RepoError::Lost)?,
+            None => connect(&self.path, give_up, is_absent)
+                .and_then(|stream| said.on(stream))
+                .map_err(RepoError::Lost)?,
         };
-        stream.set_read_timeout(timeout).map_err(RepoError::Lost)?;
-        stream.write_all(frames).map_err(RepoError::Lost)?;
-        let responses = read_frames(&mut stream, count)?;
+        let responses = read_frames(&mut stream, said.count)?;
         self.stream.replace(Some(stream));
         Ok(responses)
+    }
+}
+
+/// Requests on their way.
+#[derive(Debug)]
+struct Said {
+    frames: Vec<u8>,
+    count: usize,
+    timeout: Option<Duration>,
+    /// Where the answers come, if the requests could be said.
+    stream: Option<UnixStream>,
+}
+
+impl Said {
+    /// Says them on a connection.
+    fn on(&self, mut stream: UnixStream) -> io::Result<UnixStream> {
+        stream.set_read_timeout(self.timeout)?;
+        stream.write_all(&self.frames)?;
+        Ok(stream)
+    }
+}
+
+/// Commits on their way; see [`Repo::send`].
+#[derive(Debug)]
+pub(crate) struct Sent(Said);
+
+fn answer(response: Response) -> Result<Response, RepoError> {
+    match response {
+        Response::Failed(failure) => Err(failure.into()),
+        response => Ok(response),
+    }
+}
+
+fn committed(response: Response) -> Result<u64, RepoError> {
+    match response {
+        Response::Committed { generation } => Ok(generation),
+        _ => Err(RepoError::Unexpected),
     }
 }
 

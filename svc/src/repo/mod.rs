@@ -10,6 +10,7 @@ mod edit;
 pub mod frame;
 mod wire;
 
+pub(crate) use client::Sent;
 pub use client::{Repo, RepoError};
 pub use edit::{Guard, guarded};
 pub use wire::{Change, Changed, Code, Failure, Request, Response, Snapshot, View};

@@ -72,6 +72,8 @@ pub struct Daemon {
     unsaved_snapshots: Vec<(Fmri, Vec<Change>)>,
     /// Methods that wait until the repository knows that they run.
     to_run: Vec<(Fmri, Method)>,
+    /// Those of which it knows.
+    to_run_now: Vec<(Fmri, Method)>,
     /// Killed, and not gone yet.
     dying: BTreeMap<Fmri, u64>,
     checks: Checks,
@@ -117,6 +119,7 @@ impl Daemon {
             unsaved: Vec::new(),
             unsaved_snapshots: Vec::new(),
             to_run: Vec::new(),
+            to_run_now: Vec::new(),
             dying: BTreeMap::new(),
             checks: Checks::default(),
             progress,
@@ -188,7 +191,8 @@ impl Daemon {
 
     /// Feeds the engine all events there are, shows the result, and does what it wants. What is
     /// about to run is on record before it does: should we be killed, the next of us finds it. A
-    /// crowd is dealt with in parts, for what is written of all at once takes much memory.
+    /// crowd is dealt with in parts, for what is written of all at once takes much memory; while
+    /// one part is written, the one before is run.
     fn settle(&mut self) {
         loop {
             while !self.events.is_empty() {
@@ -200,17 +204,18 @@ impl Daemon {
                 }
             }
             self.show();
-            let is_recorded = self.save() || self.shutdown;
+            let sent = self.record();
+            for (fmri, method) in std::mem::take(&mut self.to_run_now) {
+                self.run(fmri, method);
+            }
+            let is_recorded = self.is_recorded(sent) || self.shutdown;
             if !is_recorded {
                 return;
             }
             let is_shown = |(fmri, _): &mut (Fmri, Method)| !self.changed.contains(fmri);
-            let ready: Vec<_> = self.to_run.extract_if(.., is_shown).collect();
-            if ready.is_empty() && self.changed.is_empty() {
+            self.to_run_now = self.to_run.extract_if(.., is_shown).collect();
+            if self.to_run_now.is_empty() && self.changed.is_empty() && self.events.is_empty() {
                 return;
-            }
-            for (fmri, method) in ready {
-                self.run(fmri, method);
             }
         }
     }

@@ -26,7 +26,9 @@ impl Daemon {
     /// Ends a method that is not waited for any more.
     pub(super) fn break_off(&mut self, fmri: &Fmri) {
         self.runner.break_off(fmri);
-        self.to_run.retain(|(waiting, _)| waiting != fmri);
+        for waiting in [&mut self.to_run, &mut self.to_run_now] {
+            waiting.retain(|(waiting, _)| waiting != fmri);
+        }
         if let Some(instance) = self.instances.get_mut(fmri) {
             instance.processes.transient = None;
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::Daemon;
 use crate::fmri::Fmri;
-use crate::repo::{Change, RepoError, snapshots};
+use crate::repo::{Change, RepoError, Sent, snapshots};
 use crate::restarter::context::MISCONFIGURED;
 use crate::restarter::engine::Look;
 use crate::restarter::{log, publish};
@@ -16,74 +16,112 @@ use crate::value::PropType;
 const AT_ONCE: usize = 256;
 
 impl Daemon {
-    /// Notes states that changed, but not too many at once; the others stay in `changed`.
+    /// Notes states that changed, but not too many at once; the others stay in `changed`. Those
+    /// whose methods wait for it come first: what they change to next is all there is to tell of
+    /// many of the others.
     pub(super) fn show(&mut self) {
-        for _ in 0..AT_ONCE {
+        let waiting = self.to_run.iter().map(|(fmri, _)| fmri);
+        let waiting = waiting.filter(|fmri| self.changed.contains(*fmri)).take(AT_ONCE);
+        let waiting: Vec<_> = waiting.cloned().collect();
+        let others = if waiting.is_empty() { AT_ONCE } else { AT_ONCE / 4 };
+        for fmri in waiting {
+            self.changed.remove(&fmri);
+            self.note(fmri);
+        }
+        for _ in 0..others {
             let Some(fmri) = self.changed.pop_first() else { return };
-            let Some(look) = self.engine.look(&fmri) else {
-                self.instances.remove(&fmri);
-                continue;
-            };
-            self.check_if_running(&fmri, &look);
-            let Some(instance) = self.instances.get_mut(&fmri) else { continue };
-            let before = instance.shown.replace(look.clone()).map(|look| look.state);
-            if before != Some(look.state) {
-                instance.since = SystemTime::now();
-                announce(&fmri, &look, instance.processes.start_status);
-                if look.state.is_running() && !before.is_some_and(State::is_running) {
-                    let (from, to) = (snapshots::RUNNING.to_owned(), snapshots::START.to_owned());
-                    let copy = Change::CopySnapshot { fmri: fmri.clone(), from, to };
-                    self.unsaved_snapshots.push((fmri.clone(), vec![copy]));
-                }
-            }
-            let (since, processes) = (instance.since, &instance.processes);
-            let changes = publish::changes(&fmri, &look, since, processes, instance.saved.as_ref());
-            instance.saved = Some(processes.clone());
-            self.unsaved.push((fmri, changes));
+            self.note(fmri);
         }
         self.is_bloated = true;
     }
 
-    /// Writes what changed to the repository, all at once. Returns whether all is on record now;
-    /// if not, it is tried again later.
-    pub(super) fn save(&mut self) -> bool {
+    fn note(&mut self, fmri: Fmri) {
+        let Some(look) = self.engine.look(&fmri) else {
+            self.instances.remove(&fmri);
+            return;
+        };
+        self.check_if_running(&fmri, &look);
+        let Some(instance) = self.instances.get_mut(&fmri) else { return };
+        let before = instance.shown.replace(look.clone()).map(|look| look.state);
+        if before != Some(look.state) {
+            instance.since = SystemTime::now();
+            announce(&fmri, &look, instance.processes.start_status);
+            if look.state.is_running() && !before.is_some_and(State::is_running) {
+                let (from, to) = (snapshots::RUNNING.to_owned(), snapshots::START.to_owned());
+                let copy = Change::CopySnapshot { fmri: fmri.clone(), from, to };
+                self.unsaved_snapshots.push((fmri.clone(), vec![copy]));
+            }
+        }
+        let (since, processes) = (instance.since, &instance.processes);
+        let changes = publish::changes(&fmri, &look, since, processes, instance.saved.as_ref());
+        instance.saved = Some(processes.clone());
+        self.unsaved.push((fmri, changes));
+    }
+
+    /// Sends what changed to the repository, all at once. How that went is for
+    /// [`Self::is_recorded`] to say; there is time for something else meanwhile.
+    pub(super) fn record(&self) -> Result<Sent, RepoError> {
         // Snapshots are for good, and written by themselves: they wait for the disk, and may find it
         // full, in which case it is done without. States need neither.
-        match self.commit(&self.unsaved_snapshots) {
-            Ok(_) => {}
+        let parts = [&self.unsaved_snapshots, &self.unsaved];
+        let all = |part: &Vec<(_, Vec<Change>)>| {
+            part.iter().flat_map(|(_, changes)| changes.clone()).collect()
+        };
+        self.repo.send(parts.into_iter().filter(|part| !part.is_empty()).map(all).collect())
+    }
+
+    /// Whether all that [`Self::record`] sent is on record now; if not, it is tried again later.
+    pub(super) fn is_recorded(&mut self, sent: Result<Sent, RepoError>) -> bool {
+        let outcomes = sent.and_then(|sent| self.repo.outcomes(sent));
+        match outcomes.and_then(|outcomes| self.conclude(outcomes)) {
+            Ok(()) => true,
+            Err(error) => {
+                log::global(&format!("states wait to be written: {error}"));
+                false
+            }
+        }
+    }
+
+    fn conclude(&mut self, outcomes: Vec<Result<u64, RepoError>>) -> Result<(), RepoError> {
+        let mut outcomes = outcomes.into_iter();
+        let mut next = |part: &[_]| match part {
+            [] => Ok(0),
+            _ => outcomes.next().unwrap_or(Err(RepoError::Unexpected)),
+        };
+        let snapshots = next(&self.unsaved_snapshots);
+        let states = next(&self.unsaved);
+        match self.refused(&self.unsaved_snapshots, snapshots) {
             Err(error) if error.is_backend() => log::global(&error.to_string()),
-            Err(error) => return wait(&error),
+            refused => drop(refused?),
         }
         self.unsaved_snapshots.clear();
-        match self.commit(&self.unsaved) {
-            Ok(refused) => {
+        match self.refused(&self.unsaved, states) {
+            // They wait, and keep no service from running.
+            Err(error) if error.is_backend() => log::global(&error.to_string()),
+            refused => {
+                let refused = refused?;
                 self.unsaved.clear();
                 for fmri in refused {
                     if let Some(instance) = self.instances.get_mut(&fmri) {
                         instance.saved = None;
                     }
                 }
-                true
             }
-            // They wait, and keep no service from running.
-            Err(error) if error.is_backend() => {
-                log::global(&error.to_string());
-                true
-            }
-            Err(error) => wait(&error),
         }
+        Ok(())
     }
 
-    /// Commits the changes of all at once, or of each if one is refused: that was deleted
-    /// meanwhile, say, and must not keep the others back. Returns whose were refused.
-    fn commit(&self, unsaved: &[(Fmri, Vec<Change>)]) -> Result<Vec<Fmri>, RepoError> {
-        if unsaved.is_empty() {
-            return Ok(Vec::new());
-        }
-        let all = unsaved.iter().flat_map(|(_, changes)| changes.clone()).collect();
-        match self.repo.commit(all) {
+    /// Whose changes are refused, given how the commit of all at once went. If they were refused
+    /// together, each is committed by itself: one that was deleted meanwhile, say, must not keep
+    /// the others back.
+    fn refused(
+        &self,
+        unsaved: &[(Fmri, Vec<Change>)],
+        outcome: Result<u64, RepoError>,
+    ) -> Result<Vec<Fmri>, RepoError> {
+        match outcome {
             Err(error @ RepoError::Refused(_)) if !error.is_backend() => {}
-            result => return result.map(|_| Vec::new()),
+            outcome => return outcome.map(|_| Vec::new()),
         }
         let mut refused = Vec::new();
         for (fmri, changes) in unsaved {
@@ -95,11 +133,6 @@ impl Daemon {
         }
         Ok(refused)
     }
-}
-
-fn wait(error: &RepoError) -> bool {
-    log::global(&format!("states wait to be written: {error}"));
-    false
 }
 
 /// Says on the console what an administrator has to know.

@@ -56,6 +56,10 @@ pub trait Peer {
     fn start(&self, folder: &Path) -> Vec<Command>;
     /// What lists the states of all services.
     fn list(&self, folder: &Path) -> Command;
+    /// Removes what it leaves on the host once all its processes are gone.
+    fn clean_up(&self, _folder: &Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// All supervisors that can run here. systemd must have booted the host: where it hasn't, a user's
@@ -158,6 +162,21 @@ impl Peer for Escalus {
         let mut command = self.program("svcs", folder);
         command.arg("-a");
         command
+    }
+
+    /// Thousands of cgroups would slow down whoever is measured next.
+    fn clean_up(&self, folder: &Path) -> Result<()> {
+        let note = fs::read_to_string(folder.join("run/svc/contracts"))?;
+        let place = note.trim_end().strip_prefix("cgroups ").and_then(|note| note.split_once(' '));
+        let Some((mount, name)) = place else { return Ok(()) };
+        let all = Path::new(mount).join(name.trim_start_matches('/'));
+        for contract in fs::read_dir(&all)? {
+            let contract = contract?;
+            if contract.file_type()?.is_dir() {
+                fs::remove_dir(contract.path())?;
+            }
+        }
+        Ok(fs::remove_dir(all)?)
     }
 }
 

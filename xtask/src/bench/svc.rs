@@ -32,6 +32,8 @@ const KILLS: usize = 21;
 /// How often a list is asked for, if not so much time has gone by.
 const LISTS: usize = 5;
 const LONG: Duration = Duration::from_secs(10);
+/// A supervisor's own files, in its folder.
+const SUPERVISOR: &str = "supervisor";
 
 /// What `cargo xtask bench svc` was asked for.
 #[derive(Debug, clap::Args)]
@@ -77,6 +79,8 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     processes::allow_files()?;
     let mut text = String::from(HEAD);
     let mut starts = Vec::new();
+    // All are removed at the end: ext4 takes long to make files where many were removed lately.
+    let folders = tempfile::tempdir()?;
     for &count in &arguments.counts {
         let mut rows = Vec::new();
         for peer in peers::all(folder) {
@@ -85,8 +89,12 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
                 continue;
             }
             eprintln!("{}, {count} services", peer.name());
-            let row = measure(peer.as_ref(), count, &service);
+            let folder = folders.path().join(format!("{}-{count}", peer.name()));
+            let row = measure(peer.as_ref(), count, &folder, &service);
             processes::end_all()?;
+            if row.is_ok() {
+                peer.clean_up(&folder.join(SUPERVISOR))?;
+            }
             rows.push((peer.name(), row));
         }
         text += &table(count, &rows);
@@ -119,12 +127,12 @@ fn build_service() -> Result<PathBuf> {
     Ok(here.with_file_name("bench-service"))
 }
 
-fn measure(peer: &dyn Peer, count: usize, service: &Path) -> Result<Row> {
-    let folder = tempfile::tempdir()?;
-    let mut arrivals = Arrivals::new(folder.path())?;
+fn measure(peer: &dyn Peer, count: usize, folder: &Path, service: &Path) -> Result<Row> {
+    std::fs::create_dir(folder)?;
+    let mut arrivals = Arrivals::new(folder)?;
     let command = format!("{} {}", service.display(), arrivals.path().display());
     let services = Services { count, command };
-    let own = folder.path().join("supervisor");
+    let own = folder.join(SUPERVISOR);
     std::fs::create_dir(&own)?;
     peer.prepare(&own, &services)?;
     let started = Instant::now();

@@ -114,6 +114,21 @@ impl Runner {
         }
     }
 
+    /// Whether all that a stop method has to do is done: the instance's processes are gone, and the
+    /// method has none.
+    pub(crate) fn has_stopped(
+        &self,
+        fmri: &Fmri,
+        description: &Description,
+        primary: Option<Id>,
+    ) -> bool {
+        let Some(spec) = description.methods.get(Method::Stop) else { return false };
+        let name = Method::Stop.name();
+        let command = method::Command::parse(&spec.exec, fmri, name, &description.groups);
+        matches!(command, Ok(method::Command::True | method::Command::Kill(_)))
+            && primary.is_none_or(|id| self.watch.is_empty(id))
+    }
+
     /// Starts a method in contract `own`, of an instance whose contract is `primary`.
     pub(crate) fn start(
         &mut self,

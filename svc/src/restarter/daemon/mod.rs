@@ -259,6 +259,13 @@ impl Daemon {
             }
         } else {
             instance.processes.transient = contract;
+            let primary = instance.processes.contract;
+            if method == Method::Stop
+                && self.runner.has_stopped(&fmri, &instance.description, primary)
+            {
+                // Nothing runs that the next of us would have to know of.
+                return self.run(fmri, method);
+            }
         }
         self.to_run.push((fmri, method));
     }

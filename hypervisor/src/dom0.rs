@@ -11,6 +11,7 @@ use hypervisor::options::Options;
 use hypervisor::paging::{Outcome, Walk};
 use xen::abi::PAGE_SIZE;
 use xen::abi::Plain;
+use xen::abi::hypercall;
 use xen::abi::start_info::{MAX_GUEST_CMDLINE, SIF_MOD_START_PFN, StartInfo};
 
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
@@ -208,11 +209,10 @@ fn start_info(memory: &Memory, layout: &Layout, ramdisk: u64, line: &str) -> [u8
 
 /// Code that makes each hypercall, 32 bytes apart; iret comes with its frame on the stack.
 pub fn hypercall_page() -> [u8; PAGE_SIZE] {
-    const IRET: usize = 23;
     let mut page = [0xcc; PAGE_SIZE];
     for (number, place) in page.chunks_mut(32).enumerate() {
         let [a, b, c, d] = (number as u32).to_le_bytes();
-        if number == IRET {
+        if number as u64 == hypercall::IRET {
             // push rcx; push r11; push rax; mov eax, 23; syscall
             place[..11].copy_from_slice(&[0x51, 0x41, 0x53, 0x50, 0xb8, a, b, c, d, 0x0f, 0x05]);
         } else {

@@ -131,7 +131,7 @@ global_asm!(
     vcpu_info = const Vcpu::INFO,
     domain_assists = const offset_of!(Domain, assists),
     iopl_assist = const 1 << ARCHITECTURAL_IOPL,
-    iret = const crate::hypercall::IRET,
+    iret = const xen::abi::hypercall::IRET,
     in_syscall = const crate::hypercall::iret::IN_SYSCALL,
     guest_end = const GUEST_HIGH,
     direct_map = const super::memory::DIRECT_MAP,

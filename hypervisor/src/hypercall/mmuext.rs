@@ -4,7 +4,7 @@ use hypervisor::paging::Outcome;
 use hypervisor::paging::entry::is_guest_address;
 use hypervisor::paging::page::{Owner, Use};
 use xen::abi::errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, Errno};
-use xen::abi::mmuext::MmuextOp;
+use xen::abi::mmuext::{self as op, MmuextOp};
 use xen::abi::{DOMID_SELF, DomId};
 
 use super::mmu::{ALL, DOMID_IO, PREEMPTED, count_done, done_before, flush, owner_of};
@@ -21,14 +21,13 @@ const SIZE: u64 = size_of::<MmuextOp>() as u64;
 /// and it is for [`operations`].
 #[inline(never)]
 pub fn usual(guest: &mut Guest<'_>) -> Option<()> {
-    const INVLPG_LOCAL: u32 = 7;
     let &mut Registers { rdi: list, rsi: count, rdx: done_place, r10: whose, .. } =
         guest.registers();
     if (count, done_place, whose) != (1, 0, DOMID_SELF.into()) || guest.own.walk.is_pending() {
         return None;
     }
     let operation: MmuextOp = memory::read(list).ok()?;
-    (operation.cmd == INVLPG_LOCAL).then(|| machine::flush_one(operation.arg1))
+    (operation.cmd == op::INVLPG_LOCAL).then(|| machine::flush_one(operation.arg1))
 }
 
 /// mmuext_op: a list of operations, and whose frames they name.
@@ -37,6 +36,7 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
     let before = done_before(done_place, count);
     let count = count & 0xffff_ffff & !PREEMPTED;
     let owner = owner_of(guest, whose as DomId)?;
+    let is_io = whose as DomId == DOMID_IO;
     let mut result = Ok(());
     let mut done = 0;
     while done < count {
@@ -47,8 +47,10 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
         result = memory::read(list + SIZE * done).map_err(Some).and_then(|operation: MmuextOp| {
             match operation.cmd {
                 // Devices have no tables, and no memory to be cleared.
-                0..=4 | 16 | 17 if whose as DomId == DOMID_IO => Err(Some(EINVAL)),
-                5..=15 | 18 if whose as DomId == DOMID_IO => Err(Some(EPERM)),
+                op::PIN_L1_TABLE..=op::UNPIN_TABLE | op::CLEAR_PAGE | op::COPY_PAGE if is_io => {
+                    Err(Some(EINVAL))
+                }
+                op::NEW_BASEPTR..=op::FLUSH_CACHE_GLOBAL if is_io => Err(Some(EPERM)),
                 _ => one(guest, owner, operation),
             }
         });
@@ -81,41 +83,44 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
 fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), Option<Errno>> {
     let (mfn, is_own) = (operation.arg1, owner == guest.domain().owner);
     match operation.cmd {
-        level @ 0..=3 => pin(guest, owner, mfn, level as u8 + 1),
-        4 => unpin(guest, owner, mfn),
-        _ if matches!(operation.cmd, 5..=14 | 15 | 18) && !is_own => Err(Some(EPERM)),
-        5 => new_base(guest, mfn),
-        6 => {
+        level @ op::PIN_L1_TABLE..=op::PIN_L4_TABLE => pin(guest, owner, mfn, level as u8 + 1),
+        op::UNPIN_TABLE => unpin(guest, owner, mfn),
+        op::CLEAR_PAGE => with_writable(owner, mfn, machine::clear),
+        op::COPY_PAGE => copy(guest, owner, operation.arg2, mfn),
+        op::NEW_BASEPTR..=op::FLUSH_CACHE_GLOBAL if !is_own => Err(Some(EPERM)),
+        op::NEW_BASEPTR => new_base(guest, mfn),
+        op::TLB_FLUSH_LOCAL => {
             host::flush_here(owner);
             Ok(())
         }
-        7 => {
+        op::INVLPG_LOCAL => {
             machine::flush_one(mfn);
             Ok(())
         }
-        8 | 9 => {
+        op::TLB_FLUSH_MULTI | op::INVLPG_MULTI => {
             let _vcpus: u64 = memory::read(operation.arg2).map_err(|_| EINVAL)?;
-            flush(guest, ALL, (operation.cmd == 9).then_some(mfn)).map_err(Some)
+            flush(guest, ALL, (operation.cmd == op::INVLPG_MULTI).then_some(mfn)).map_err(Some)
         }
-        10 => flush(guest, ALL, None).map_err(Some),
-        11 if is_guest_address(mfn) => flush(guest, ALL, Some(mfn)).map_err(Some),
-        11 => Ok(()),
+        op::TLB_FLUSH_ALL => flush(guest, ALL, None).map_err(Some),
+        op::INVLPG_ALL if is_guest_address(mfn) => flush(guest, ALL, Some(mfn)).map_err(Some),
+        op::INVLPG_ALL => Ok(()),
         // Caches are coherent here; devices of dom0 that want it flushed get it.
-        12 | 18 => crate::arch::cpu::flush_caches(guest.domain().is_privileged).map_err(Some),
-        13 => descriptors::set_ldt(guest, mfn, operation.arg2 as u32).map_err(Some),
-        15 => new_user_base(guest, mfn),
-        16 => with_writable(owner, mfn, machine::clear),
-        17 => {
-            let source = operation.arg2;
-            let page = frames::page(source).ok_or(EINVAL)?;
-            page.get(owner).map_err(|_| EINVAL)?;
-            let copied = with_writable(owner, mfn, |mfn| machine::copy(source, mfn));
-            guest.domain().rules().put_reference(source);
-            copied
+        op::FLUSH_CACHE | op::FLUSH_CACHE_GLOBAL => {
+            crate::arch::cpu::flush_caches(guest.domain().is_privileged).map_err(Some)
         }
-        19 | 20 => Err(Some(EOPNOTSUPP)),
+        op::SET_LDT => descriptors::set_ldt(guest, mfn, operation.arg2 as u32).map_err(Some),
+        op::NEW_USER_BASEPTR => new_user_base(guest, mfn),
+        op::MARK_SUPER | op::UNMARK_SUPER => Err(Some(EOPNOTSUPP)),
         _ => Err(Some(ENOSYS)),
     }
+}
+
+/// Copies a frame of the same owner to one that is writable.
+fn copy(guest: &mut Guest<'_>, owner: Owner, source: u64, mfn: u64) -> Result<(), Option<Errno>> {
+    frames::page(source).ok_or(EINVAL)?.get(owner).map_err(|_| EINVAL)?;
+    let copied = with_writable(owner, mfn, |mfn| machine::copy(source, mfn));
+    guest.domain().rules().put_reference(source);
+    copied
 }
 
 fn outcome(outcome: Result<Outcome, hypervisor::paging::Error>) -> Result<(), Option<Errno>> {

@@ -21,6 +21,7 @@ mod version;
 
 use hypervisor::paging::Error;
 use xen::abi::errno::{EBUSY, EINVAL, ENOSYS, EPERM, Errno};
+use xen::abi::hypercall as number;
 
 use crate::vcpu::Guest;
 
@@ -54,11 +55,6 @@ pub fn errno(error: Error) -> Errno {
     }
 }
 
-/// Hypercalls by number (xen.h).
-pub const IRET: u64 = 23;
-const MMU_UPDATE: u64 = 1;
-const MMUEXT_OP: u64 = 26;
-
 /// Bytes of the instruction that a hypercall is made with.
 const INSTRUCTION: u64 = 2;
 
@@ -66,12 +62,12 @@ const INSTRUCTION: u64 = 2;
 pub fn dispatch(guest: &mut Guest<'_>) {
     let registers = guest.registers();
     let number = registers.rax;
-    if number == IRET {
+    if number == number::IRET {
         return iret::iret(guest);
     }
     let done = match number {
-        MMU_UPDATE => mmu::usual(guest),
-        MMUEXT_OP => mmuext::usual(guest),
+        number::MMU_UPDATE => mmu::usual(guest),
+        number::MMUEXT_OP => mmuext::usual(guest),
         _ => None,
     };
     if done.is_some() {
@@ -105,12 +101,9 @@ pub fn dispatch(guest: &mut Guest<'_>) {
 /// How many arguments a hypercall has that may take long.
 fn arguments_of(number: u64) -> usize {
     match number {
-        // mmu_update, mmuext_op
-        1 | 26 => 4,
-        // console_io, grant_table_op, vcpu_op
-        18 | 20 | 24 => 3,
-        // sysctl, domctl
-        35 | 36 => 1,
+        number::MMU_UPDATE | number::MMUEXT_OP => 4,
+        number::CONSOLE_IO | number::GRANT_TABLE_OP | number::VCPU_OP => 3,
+        number::SYSCTL | number::DOMCTL => 1,
         _ => 2,
     }
 }
@@ -119,34 +112,36 @@ fn arguments_of(number: u64) -> usize {
 fn call(guest: &mut Guest<'_>, number: u64, arguments: Arguments) -> Answer {
     let [a, b, c, d, ..] = arguments;
     match number {
-        0 => callbacks::set_trap_table(guest, a),
-        1 => mmu::update(guest, arguments),
-        2 => descriptors::set_gdt(guest, a, b as u32),
-        3 => callbacks::stack_switch(guest, a, b),
-        4 => callbacks::set_callbacks(guest, a, b, c),
-        5 => callbacks::fpu_taskswitch(guest, a as u32),
-        7 => platform::operation(guest, a),
-        8 => callbacks::set_debug(guest, a as u32, b),
-        9 => callbacks::get_debug(guest, a as u32),
-        10 => descriptors::update(guest, a, b),
-        12 => memory::operation(guest, a, b),
-        13 => multicall::multicall(guest, arguments),
-        14 => mmu::update_va_mapping(guest, a, b, c, xen::abi::DOMID_SELF.into()),
-        15 => sched::set_timer(guest, a),
-        17 => version::operation(guest, a as u32, b),
-        18 => console::operation(guest, a as u32, b as u32, c),
-        20 => grants::operation(guest, a, b, c),
-        21 => callbacks::vm_assist(guest, a as u32, b as u32),
-        22 => mmu::update_va_mapping(guest, a, b, c, d),
-        24 => vcpu::operation(guest, a as u32, b as u32, c),
-        25 => callbacks::set_segment_base(guest, a as u32, b),
-        26 => mmuext::operations(guest, arguments),
-        29 => sched::operation(guest, a as u32, b),
-        30 => callbacks::operation(guest, a as u32, b),
-        32 => events::operation(guest, a as u32, b),
-        33 => physdev::operation(guest, a as u32, b),
-        35 => sysctl::operation(guest, a),
-        36 => domctl::operation(guest, a),
+        number::SET_TRAP_TABLE => callbacks::set_trap_table(guest, a),
+        number::MMU_UPDATE => mmu::update(guest, arguments),
+        number::SET_GDT => descriptors::set_gdt(guest, a, b as u32),
+        number::STACK_SWITCH => callbacks::stack_switch(guest, a, b),
+        number::SET_CALLBACKS => callbacks::set_callbacks(guest, a, b, c),
+        number::FPU_TASKSWITCH => callbacks::fpu_taskswitch(guest, a as u32),
+        number::PLATFORM_OP => platform::operation(guest, a),
+        number::SET_DEBUGREG => callbacks::set_debug(guest, a as u32, b),
+        number::GET_DEBUGREG => callbacks::get_debug(guest, a as u32),
+        number::UPDATE_DESCRIPTOR => descriptors::update(guest, a, b),
+        number::MEMORY_OP => memory::operation(guest, a, b),
+        number::MULTICALL => multicall::multicall(guest, arguments),
+        number::UPDATE_VA_MAPPING => {
+            mmu::update_va_mapping(guest, a, b, c, xen::abi::DOMID_SELF.into())
+        }
+        number::SET_TIMER_OP => sched::set_timer(guest, a),
+        number::XEN_VERSION => version::operation(guest, a as u32, b),
+        number::CONSOLE_IO => console::operation(guest, a as u32, b as u32, c),
+        number::GRANT_TABLE_OP => grants::operation(guest, a, b, c),
+        number::VM_ASSIST => callbacks::vm_assist(guest, a as u32, b as u32),
+        number::UPDATE_VA_MAPPING_OTHERDOMAIN => mmu::update_va_mapping(guest, a, b, c, d),
+        number::VCPU_OP => vcpu::operation(guest, a as u32, b as u32, c),
+        number::SET_SEGMENT_BASE => callbacks::set_segment_base(guest, a as u32, b),
+        number::MMUEXT_OP => mmuext::operations(guest, arguments),
+        number::SCHED_OP => sched::operation(guest, a as u32, b),
+        number::CALLBACK_OP => callbacks::operation(guest, a as u32, b),
+        number::EVENT_CHANNEL_OP => events::operation(guest, a as u32, b),
+        number::PHYSDEV_OP => physdev::operation(guest, a as u32, b),
+        number::SYSCTL => sysctl::operation(guest, a),
+        number::DOMCTL => domctl::operation(guest, a),
         _ => Err(ENOSYS.into()),
     }
 }

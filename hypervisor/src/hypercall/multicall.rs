@@ -1,13 +1,13 @@
 //! multicall: a list of hypercalls, each with its answer (`struct multicall_entry`, xen.h).
 
+use xen::abi::hypercall as number;
+
 use super::{Answer, Arguments, Stop, arguments_of, call};
 use crate::guest::memory;
 use crate::interrupts;
 use crate::vcpu::Guest;
 
 const SIZE: u64 = 64;
-const MULTICALL: u64 = 13;
-const IRET: u64 = 23;
 
 /// Does them in order.
 pub fn multicall(guest: &mut Guest<'_>, [list, count, ..]: Arguments) -> Answer {
@@ -20,7 +20,7 @@ pub fn multicall(guest: &mut Guest<'_>, [list, count, ..]: Arguments) -> Answer 
         }
         let [number, _, a, b, c, d, e, f] = memory::read_words::<8>(entry)?;
         let answer = match number {
-            MULTICALL | IRET => Err(xen::abi::errno::ENOSYS.into()),
+            number::MULTICALL | number::IRET => Err(xen::abi::errno::ENOSYS.into()),
             _ => call(guest, number, [a, b, c, d, e, f]),
         };
         match answer {

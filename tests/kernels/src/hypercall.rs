@@ -4,30 +4,7 @@ use core::arch::asm;
 
 use xen::abi::Plain;
 
-/// Hypercall numbers that no tool of ours makes, beside those in [`xen::abi::hypercall`] (xen.h).
-#[allow(missing_docs)]
-pub mod number {
-    pub use xen::abi::hypercall::*;
-    pub const SET_TRAP_TABLE: u64 = 0;
-    pub const SET_GDT: u64 = 2;
-    pub const STACK_SWITCH: u64 = 3;
-    pub const SET_CALLBACKS: u64 = 4;
-    pub const FPU_TASKSWITCH: u64 = 5;
-    pub const PLATFORM_OP: u64 = 7;
-    pub const SET_DEBUGREG: u64 = 8;
-    pub const GET_DEBUGREG: u64 = 9;
-    pub const UPDATE_DESCRIPTOR: u64 = 10;
-    pub const MULTICALL: u64 = 13;
-    pub const UPDATE_VA_MAPPING: u64 = 14;
-    pub const SET_TIMER_OP: u64 = 15;
-    pub const VM_ASSIST: u64 = 21;
-    pub const UPDATE_VA_MAPPING_OTHERDOMAIN: u64 = 22;
-    pub const IRET: u64 = 23;
-    pub const VCPU_OP: u64 = 24;
-    pub const SET_SEGMENT_BASE: u64 = 25;
-    pub const CALLBACK_OP: u64 = 30;
-    pub const PHYSDEV_OP: u64 = 33;
-}
+pub use xen::abi::hypercall as number;
 
 /// Makes a hypercall with up to five arguments.
 pub fn call(number: u64, arguments: &[u64]) -> i64 {

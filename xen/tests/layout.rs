@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::mem::{offset_of, size_of};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use xen::abi::*;
 
@@ -31,6 +32,9 @@ macro_rules! layout {
     };
 }
 
+#[path = "layout/operations.rs"]
+mod operations;
+
 fn program(checks: &[Check]) -> String {
     let mut text = String::from(
         "#define __XEN_TOOLS__ 1\n\
@@ -40,7 +44,8 @@ fn program(checks: &[Check]) -> String {
          #include <xen/memory.h>\n#include <xen/sched.h>\n#include <xen/event_channel.h>\n\
          #include <xen/grant_table.h>\n#include <xen/version.h>\n#include <xen/features.h>\n\
          #include <xen/elfnote.h>\n#include <xen/io/xs_wire.h>\n#include <xen/io/console.h>\n\
-         #include <xen/io/xenbus.h>\n\
+         #include <xen/io/xenbus.h>\n#include <xen/vcpu.h>\n#include <xen/physdev.h>\n\
+         #include <xen/platform.h>\n#include <xen/callback.h>\n\
          #define P(x) printf(\"%lld\\n\", (long long)(x))\nint main(void) {\n",
     );
     for check in checks {
@@ -50,8 +55,9 @@ fn program(checks: &[Check]) -> String {
 }
 
 fn compare(checks: Vec<Check>) {
-    let folder =
-        std::env::temp_dir().join(format!("xen-layout-{}-{}", std::process::id(), checks.len()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("xen-layout-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let binary = folder.join("layout");
     let mut cc = Command::new("cc")
@@ -161,6 +167,7 @@ fn structures() {
 fn control_numbers() {
     compare(numbers! {
         "DOMID_SELF" => DOMID_SELF,
+        "DOMID_IO" => DOMID_IO,
         "DOMID_FIRST_RESERVED" => DOMID_FIRST_RESERVED,
         "__HYPERVISOR_set_trap_table" => hypercall::SET_TRAP_TABLE,
         "__HYPERVISOR_mmu_update" => hypercall::MMU_UPDATE,
@@ -396,10 +403,10 @@ fn error_numbers() {
     compare(errno::ALL.iter().map(number).collect());
 }
 
-/// The lines of this file that compare something, joined.
+/// The lines that compare something, joined.
 fn comparisons() -> String {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/layout.rs");
-    std::fs::read_to_string(file).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = concat!(include_str!("layout.rs"), include_str!("layout/operations.rs"));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Words that a declaration may be followed by.

@@ -10,12 +10,13 @@ use core::mem::offset_of;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use xen::abi::vcpu::TrapInfo;
+use xen::abi::assist::ARCHITECTURAL_IOPL;
+use xen::abi::vcpu::{IN_SYSCALL, TrapInfo};
 
 use super::descriptors::{GUEST_CODE, GUEST_CODE_32, GUEST_STACK, NUMBER};
 use super::processor;
 use crate::domain::Domain;
-use crate::guest::bounce::{ARCHITECTURAL_IOPL, CLEARED, IF, IOPL, VM};
+use crate::guest::bounce::{CLEARED, IF, IOPL, VM};
 use crate::vcpu::{Own, Vcpu};
 
 /// What a trap leaves: the order of `struct cpu_user_regs` in arch-x86/xen-x86_64.h, as far as the
@@ -132,7 +133,7 @@ global_asm!(
     domain_assists = const offset_of!(Domain, assists),
     iopl_assist = const 1 << ARCHITECTURAL_IOPL,
     iret = const xen::abi::hypercall::IRET,
-    in_syscall = const crate::hypercall::iret::IN_SYSCALL,
+    in_syscall = const IN_SYSCALL,
     guest_end = const GUEST_HIGH,
     direct_map = const super::memory::DIRECT_MAP,
     user_flags = const !(IOPL | VM) & 0xffff_ffff,

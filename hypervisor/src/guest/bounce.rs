@@ -6,6 +6,8 @@
 
 use core::sync::atomic::Ordering;
 
+use xen::abi::assist::ARCHITECTURAL_IOPL;
+
 use super::memory;
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::entry::{Registers, SYSCALL};
@@ -20,8 +22,6 @@ pub const IOPL: u64 = 3 << 12;
 pub const VM: u64 = 1 << 17;
 /// Off in a handler: TF, NT, RF, VM, AC.
 pub const CLEARED: u64 = 1 << 8 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 18;
-/// The guest handles its IOPL itself (VMASST_TYPE_architectural_iopl, xen.h).
-pub const ARCHITECTURAL_IOPL: u32 = 4;
 
 impl Guest<'_> {
     /// Changes between the kernel's and the programs' page tables and bases of GS.

@@ -1,8 +1,8 @@
 //! Privileged instructions of a PV kernel, which faults in ring 3 where it would not in ring 0.
 
 use hypervisor::paging::Outcome;
+use xen::abi::assist::ARCHITECTURAL_IOPL;
 
-use super::bounce::ARCHITECTURAL_IOPL;
 use super::memory;
 use super::writes::code;
 use crate::arch::cpu;

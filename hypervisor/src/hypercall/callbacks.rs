@@ -3,9 +3,11 @@
 use core::sync::atomic::Ordering;
 
 use hypervisor::paging::entry::is_canonical;
+use xen::abi::assist;
+use xen::abi::callback as op;
 use xen::abi::errno::{EINVAL, ENODEV, ENOSYS};
 use xen::abi::plain_structs;
-use xen::abi::vcpu::TrapInfo;
+use xen::abi::vcpu::{self, TrapInfo};
 
 use super::Answer;
 use crate::arch::descriptors::GUEST_CODE;
@@ -68,34 +70,32 @@ plain_structs! {
 
 /// Sets callbacks one by one (callback.h).
 pub fn operation(guest: &mut Guest<'_>, command: u32, argument: u64) -> Answer {
-    const REGISTER: u32 = 0;
-    const UNREGISTER: u32 = 1;
-    const MASK_EVENTS: u16 = 1;
-    if !matches!(command, REGISTER | UNREGISTER) {
+    let command = u64::from(command);
+    if !matches!(command, op::REGISTER | op::UNREGISTER) {
         return Err(ENOSYS.into());
     }
     let register: Register = memory::read(argument)?;
-    if command == UNREGISTER {
+    if command == op::UNREGISTER {
         // Without these a kernel can't be; non-maskable interrupts it can do without.
         return match register.kind {
-            0..=2 | 5 | 7 => Err(EINVAL.into()),
-            4 => Ok(0),
+            op::EVENT..=op::SYSCALL | op::SYSENTER | op::SYSCALL32 => Err(EINVAL.into()),
+            op::NMI => Ok(0),
             _ => Err(ENOSYS.into()),
         };
     }
     if !is_canonical(register.address) {
         return Err(EINVAL.into());
     }
-    let masks_events = register.flags & MASK_EVENTS != 0;
+    let masks_events = register.flags & op::MASK_EVENTS != 0;
     let callback = Callback { address: register.address, masks_events };
     match register.kind {
-        0 => guest.own.event = callback,
-        1 => guest.own.failsafe = callback,
-        2 => guest.own.syscall = callback,
-        5 => guest.own.sysenter = callback,
-        7 => guest.own.syscall32 = callback,
+        op::EVENT => guest.own.event = callback,
+        op::FAILSAFE => guest.own.failsafe = callback,
+        op::SYSCALL => guest.own.syscall = callback,
+        op::SYSENTER => guest.own.sysenter = callback,
+        op::SYSCALL32 => guest.own.syscall32 = callback,
         // An NMI is masked by itself, not with events.
-        4 => {
+        op::NMI => {
             let trap = &mut guest.own.traps[2];
             (trap.vector, trap.flags, trap.cs) = (2, 0, GUEST_CODE);
             trap.address = register.address;
@@ -125,9 +125,14 @@ pub fn get_debug(guest: &mut Guest<'_>, number: u32) -> Answer {
     guest.own.debug.get(number as usize).copied().ok_or(ENODEV.into())
 }
 
-/// What guests may ask for: 4 GiB segments, writable page tables, larger CR3, IOPL, runstate's flag,
-/// strict m2p. The first four are 32-bit's and nothing here (VMASST_TYPE_*, xen.h).
-pub const ASSISTS: u64 = 0x3f | 1 << 32;
+/// What guests may ask for. The first four are 32-bit's and nothing here.
+pub const ASSISTS: u64 = 1 << assist::SEGMENTS_4GB
+    | 1 << assist::SEGMENTS_4GB_NOTIFY
+    | 1 << assist::WRITABLE_PAGETABLES
+    | 1 << assist::PAE_EXTENDED_CR3
+    | 1 << assist::ARCHITECTURAL_IOPL
+    | 1 << assist::RUNSTATE_UPDATE_FLAG
+    | 1 << assist::M2P_STRICT;
 
 /// Has the hypervisor do something for the guest, or not (VMASST_*, xen.h).
 pub fn vm_assist(guest: &mut Guest<'_>, command: u32, kind: u32) -> Answer {
@@ -136,9 +141,9 @@ pub fn vm_assist(guest: &mut Guest<'_>, command: u32, kind: u32) -> Answer {
         return Err(EINVAL.into());
     }
     let assists = &guest.domain().assists;
-    match command {
-        0 => assists.fetch_or(bit, Ordering::Relaxed),
-        1 => assists.fetch_and(!bit, Ordering::Relaxed),
+    match u64::from(command) {
+        assist::ENABLE => assists.fetch_or(bit, Ordering::Relaxed),
+        assist::DISABLE => assists.fetch_and(!bit, Ordering::Relaxed),
         _ => return Err(ENOSYS.into()),
     };
     Ok(0)
@@ -149,11 +154,11 @@ pub fn set_segment_base(_: &mut Guest<'_>, which: u32, base: u64) -> Answer {
     const FS_BASE: u32 = 0xc000_0100;
     const GS_BASE: u32 = 0xc000_0101;
     const KERNEL_GS_BASE: u32 = 0xc000_0102;
-    let number = match which {
-        0 => FS_BASE,
-        1 => KERNEL_GS_BASE,
-        2 => GS_BASE,
-        3 => {
+    let number = match u64::from(which) {
+        vcpu::SEGBASE_FS => FS_BASE,
+        vcpu::SEGBASE_GS_USER => KERNEL_GS_BASE,
+        vcpu::SEGBASE_GS_KERNEL => GS_BASE,
+        vcpu::SEGBASE_GS_USER_SEL => {
             copy::load_gs(u32::from(base as u16));
             return Ok(0);
         }

@@ -1,5 +1,6 @@
 //! console_io: dom0's console is the hypervisor's serial line (CONSOLEIO_*, xen.h).
 
+use xen::abi::console as op;
 use xen::abi::errno::{ENOSYS, EPERM};
 
 use super::{Answer, Stop};
@@ -18,11 +19,11 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, length: u32, place: u64) -
     let length = u64::from(length);
     let mut piece = [0; PIECE as usize];
     let mut done = 0;
-    match command {
-        0 => {
+    match u64::from(command) {
+        op::WRITE => {
             while done < length {
                 if done > 0 && interrupts::are_waiting() {
-                    return Err(Stop::Again([0, length - done, place + done, 0, 0, 0]));
+                    return Err(Stop::Again([op::WRITE, length - done, place + done, 0, 0, 0]));
                 }
                 let part = &mut piece[..PIECE.min(length - done) as usize];
                 memory::read_bytes(place + done, part)?;
@@ -36,7 +37,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, length: u32, place: u64) -
             }
             Ok(0)
         }
-        1 => {
+        op::READ => {
             let typed = console::read_typed(&mut piece[..PIECE.min(length) as usize]);
             memory::write_bytes(place, &piece[..typed])?;
             Ok(typed as u64)

@@ -3,6 +3,7 @@
 
 use xen::abi::errno::{EINVAL, ENOBUFS, EOPNOTSUPP, Errno};
 use xen::abi::plain_structs;
+use xen::abi::sysctl as op;
 
 use crate::domain::Domain;
 use crate::guest::memory;
@@ -24,8 +25,6 @@ plain_structs! {
     struct FeatureSet { index: u32, count: u32, list: u64 }
 }
 
-/// The leaf has no subleaves (XEN_CPUID_NO_SUBLEAF).
-const NO_SUBLEAF: u32 = u32::MAX;
 /// Leaves at most: what any processor's policy takes.
 const MOST_LEAVES: u32 = 128;
 /// Leaves of processors' caches, topology and extended state have subleaves.
@@ -42,7 +41,9 @@ fn for_each_leaf(
     let last = |first: u32, limit: u32| policy::last_leaf(first).min(limit);
     for number in (0..=last(0, LAST_BASIC)).chain(EXTENDED..=last(EXTENDED, LAST_EXTENDED)) {
         match WITH_SUBLEAVES.iter().find(|(with, _)| *with == number) {
-            None => each(Leaf { leaf: number, subleaf: NO_SUBLEAF, words: leaf(number, 0) })?,
+            None => {
+                each(Leaf { leaf: number, subleaf: op::CPUID_NO_SUBLEAF, words: leaf(number, 0) })?
+            }
             Some((_, count)) => {
                 for subleaf in 0..*count {
                     each(Leaf { leaf: number, subleaf, words: leaf(number, subleaf) })?;
@@ -81,10 +82,10 @@ pub fn of_host(place: u64) -> Result<(), Errno> {
         return Err(EINVAL);
     }
     let is_raw = match policy.index {
-        0 | 1 => true,
-        2 | 4 => false,
+        op::CPU_POLICY_RAW | op::CPU_POLICY_HOST => true,
+        op::CPU_POLICY_PV_MAX | op::CPU_POLICY_PV_DEFAULT => false,
         // There are no guests of that kind.
-        3 | 5 => return Err(EOPNOTSUPP),
+        op::CPU_POLICY_HVM_MAX | op::CPU_POLICY_HVM_DEFAULT => return Err(EOPNOTSUPP),
         _ => return Err(EINVAL),
     };
     policy.leaves = write_leaves(policy.leaf_list, policy.leaves, |leaf, subleaf| match is_raw {
@@ -99,9 +100,11 @@ pub fn of_host(place: u64) -> Result<(), Errno> {
 pub fn features_of_host(place: u64) -> Result<(), Errno> {
     let mut set: FeatureSet = memory::read(place)?;
     let leaf = |leaf, subleaf| match set.index {
-        0 | 1 => Ok(policy::raw(leaf, subleaf)),
-        2 | 4 => Ok(policy::visible(false, leaf, subleaf)),
-        3 | 5 => Err(EOPNOTSUPP),
+        op::CPU_FEATURESET_RAW | op::CPU_FEATURESET_HOST => Ok(policy::raw(leaf, subleaf)),
+        op::CPU_FEATURESET_PV | op::CPU_FEATURESET_PV_MAX => {
+            Ok(policy::visible(false, leaf, subleaf))
+        }
+        op::CPU_FEATURESET_HVM | op::CPU_FEATURESET_HVM_MAX => Err(EOPNOTSUPP),
         _ => Err(EINVAL),
     };
     let (basic, extended, structured) = (leaf(1, 0)?, leaf(EXTENDED + 1, 0)?, leaf(7, 0)?);

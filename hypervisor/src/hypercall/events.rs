@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use hypervisor::fifo;
 use xen::abi::errno::{EINVAL, ENOENT, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::evtchn as op;
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
@@ -38,15 +39,15 @@ plain_structs! {
 /// Does what the command says.
 pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
     let domain = guest.domain();
-    match command {
-        0 => {
+    match u64::from(command) {
+        op::BIND_INTERDOMAIN => {
             let mut bound: BindInterdomain = memory::read(place)?;
             let other = named(guest, bound.remote)?;
             let other = other.as_deref().unwrap_or(domain);
             bound.port = bind(domain, other, bound.remote_port, guest.vcpu.number)?;
             memory::write(place, &bound)?;
         }
-        1 => {
+        op::BIND_VIRQ => {
             let mut bound: BindVirq = memory::read(place)?;
             // What is global has its vcpu, whether there are others or not.
             if bound.virq >= VIRQS || is_global(bound.virq) && bound.vcpu != 0 {
@@ -56,18 +57,18 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             bound.port = domain.channels.lock().bind_virq(bound.virq, vcpu)?;
             memory::write(place, &bound)?;
         }
-        2 => {
+        op::BIND_PIRQ => {
             let mut bound: BindPirq = memory::read(place)?;
             bound.port = pirqs::bind(domain, bound.pirq)?;
             memory::write(place, &bound)?;
         }
-        3 => {
+        op::CLOSE => {
             let port: u32 = memory::read(place)?;
             close(domain, port)?;
         }
-        4 => send(domain, memory::read(place)?)?,
-        5 => status(guest, place)?,
-        6 => {
+        op::SEND => send(domain, memory::read(place)?)?,
+        op::STATUS => status(guest, place)?,
+        op::ALLOC_UNBOUND => {
             let mut alloc: AllocUnbound = memory::read(place)?;
             let other = named(guest, alloc.domain)?;
             if other.is_some() && !domain.is_privileged {
@@ -78,14 +79,14 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             alloc.port = whose.channels.lock().open(Kind::Unbound(remote), 0)?;
             memory::write(place, &alloc)?;
         }
-        7 => {
+        op::BIND_IPI => {
             let mut bound: BindIpi = memory::read(place)?;
             let vcpu = known_vcpu(domain, bound.vcpu)?;
             bound.port = domain.channels.lock().open(Kind::Ipi, vcpu)?;
             memory::write(place, &bound)?;
         }
-        8 => bind_vcpu(domain, memory::read(place)?)?,
-        9 => {
+        op::BIND_VCPU => bind_vcpu(domain, memory::read(place)?)?,
+        op::UNMASK => {
             let number: u32 = memory::read(place)?;
             let vcpu = {
                 let mut channels = domain.channels.lock();
@@ -96,7 +97,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             };
             domain.unmask(number, vcpu);
         }
-        10 => {
+        op::RESET => {
             let number: DomId = memory::read(place)?;
             let other = named(guest, number)?;
             if other.is_some() && !domain.is_privileged {
@@ -104,16 +105,18 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             }
             close_all(other.as_deref().unwrap_or(domain));
         }
-        11 => {
+        op::INIT_CONTROL => {
             let mut control: Control = memory::read(place)?;
             let vcpu = known_vcpu(domain, control.vcpu)?;
             set_control(domain, vcpu, (control.mfn, control.offset))?;
             control.link_bits = u64::from(fifo::LINK_BITS);
             memory::write(place, &control)?;
         }
-        12 | 13 if !domain.has_queues.load(Ordering::Acquire) => return Err(ENOSYS.into()),
-        12 => domain.queues.lock().expand(domain, memory::read(place)?)?,
-        13 => {
+        op::EXPAND_ARRAY | op::SET_PRIORITY if !domain.has_queues.load(Ordering::Acquire) => {
+            return Err(ENOSYS.into());
+        }
+        op::EXPAND_ARRAY => domain.queues.lock().expand(domain, memory::read(place)?)?,
+        op::SET_PRIORITY => {
             let asked: Priority = memory::read(place)?;
             let priority = u8::try_from(asked.priority).ok().filter(|it| *it < 16).ok_or(EINVAL)?;
             domain.channels.lock().port(asked.port).ok_or(EINVAL)?;
@@ -187,12 +190,12 @@ fn status(guest: &Guest<'_>, place: u64) -> Result<(), Errno> {
         channels.port(status.port).copied().unwrap_or_default()
     };
     (status.status, status.first, status.second) = match port.kind {
-        Kind::Free => (0, 0, 0),
-        Kind::Unbound(remote) => (1, remote.into(), 0),
-        Kind::Interdomain(remote, port) => (2, remote.into(), port),
-        Kind::Physical(pirq) => (3, pirq, 0),
-        Kind::Virtual(virq) => (4, virq, 0),
-        Kind::Ipi => (5, 0, 0),
+        Kind::Free => (op::STATUS_CLOSED, 0, 0),
+        Kind::Unbound(remote) => (op::STATUS_UNBOUND, remote.into(), 0),
+        Kind::Interdomain(remote, port) => (op::STATUS_INTERDOMAIN, remote.into(), port),
+        Kind::Physical(pirq) => (op::STATUS_PIRQ, pirq, 0),
+        Kind::Virtual(virq) => (op::STATUS_VIRQ, virq, 0),
+        Kind::Ipi => (op::STATUS_IPI, 0, 0),
     };
     status.vcpu = port.vcpu as u32;
     memory::write(place, &status)

@@ -2,13 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
+use xen::abi::assist::ARCHITECTURAL_IOPL;
+use xen::abi::vcpu::IN_SYSCALL;
+
 use crate::arch::entry::SYSCALL;
-use crate::guest::bounce::{ARCHITECTURAL_IOPL, IF, IOPL, VM};
+use crate::guest::bounce::{IF, IOPL, VM};
 use crate::guest::memory;
 use crate::vcpu::Guest;
-
-/// The kernel was entered by `syscall`: rcx and r11 need not be kept (VGCF_in_syscall).
-pub const IN_SYSCALL: u64 = 1 << 8;
 
 /// Takes what is on the kernel's stack, upwards: rax, r11, rcx, flags, rip, cs, rflags, rsp, ss.
 pub fn iret(guest: &mut Guest<'_>) {
@@ -33,6 +33,7 @@ pub fn iret(guest: &mut Guest<'_>) {
     registers.rsp = rsp;
     registers.ss = ss & 0xffff | 3;
     registers.rax = rax;
+    // After a system call rcx and r11 need not be kept.
     if flags & IN_SYSCALL == 0 {
         registers.vector &= !SYSCALL;
         registers.r11 = r11;

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::Kind;
 use xen::abi::errno::{EFAULT, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
-use xen::abi::memory::Reservation;
+use xen::abi::memory::{self as op, Reservation};
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::{Answer, Stop};
@@ -63,40 +63,42 @@ fn whom<'a>(guest: &Guest<'a>, number: DomId) -> Result<Whom<'a>, Errno> {
 pub fn operation(guest: &mut Guest<'_>, command: u64, place: u64) -> Answer {
     let done = command >> DONE_SHIFT;
     match command & ((1 << DONE_SHIFT) - 1) {
-        kind @ (0 | 1 | 6) => reservation(guest, kind, done, place),
-        2 => Ok(frames::end() - 1),
-        kind @ (3 | 4) => {
+        kind @ (op::INCREASE_RESERVATION | op::DECREASE_RESERVATION | op::POPULATE_PHYSMAP) => {
+            reservation(guest, kind, done, place)
+        }
+        op::MAXIMUM_RAM_PAGE => Ok(frames::end() - 1),
+        kind @ (op::CURRENT_RESERVATION | op::MAXIMUM_RESERVATION) => {
             let number: DomId = memory::read(place)?;
             let domain = whom(guest, number)?;
             match kind {
-                3 => Ok(domain.frames()),
+                op::CURRENT_RESERVATION => Ok(domain.frames()),
                 _ => Ok(domain.max_frames.load(Ordering::Relaxed)),
             }
         }
-        5 => list_of_tables(place),
-        9 => memory_map(guest, place),
-        10 => machine_memory_map(guest, place),
-        11 => exchange(guest, place),
-        12 => {
+        op::MACHPHYS_MFN_LIST => list_of_tables(place),
+        op::MEMORY_MAP => memory_map(guest, place),
+        op::MACHINE_MEMORY_MAP => machine_memory_map(guest, place),
+        op::EXCHANGE => exchange(guest, place),
+        op::MACHPHYS_MAPPING => {
             let (start, max) = (MACHINE_TO_PHYSICAL, frames::end() - 1);
             memory::write(place, &MachineToPhysical { start, end: MACHINE_TO_PHYSICAL_END, max })?;
             Ok(0)
         }
-        14 => {
+        op::MAXIMUM_GPFN => {
             let number: DomId = memory::read(place)?;
             Ok(whom(guest, number)?.max_pfn())
         }
         // Pages are never shared behind a domain's back.
-        18 | 19 => Ok(0),
-        24 => claim(guest, memory::read(place)?),
-        28 => acquire_resource(guest, place),
+        op::GET_SHARING_FREED_PAGES | op::GET_SHARING_SHARED_PAGES => Ok(0),
+        op::CLAIM_PAGES => claim(guest, memory::read(place)?),
+        op::ACQUIRE_RESOURCE => acquire_resource(guest, place),
         // No region of memory is wanted by devices.
-        27 => Err(ENOSYS.into()),
+        op::RESERVED_DEVICE_MEMORY_MAP => Err(ENOSYS.into()),
         _ => Err(ENOSYS.into()),
     }
 }
 
-/// increase (0), decrease (1), populate (6).
+/// Gives or takes pages, one extent after the other.
 fn reservation(guest: &mut Guest<'_>, kind: u64, start: u64, place: u64) -> Answer {
     // What can't be begun has been done as far as it was before, as on Xen.
     let Ok(reservation) = memory::read::<Reservation>(place) else { return Ok(start) };
@@ -116,8 +118,8 @@ fn reservation(guest: &mut Guest<'_>, kind: u64, start: u64, place: u64) -> Answ
         }
         let slot = reservation.extent_start.wrapping_add(8 * done);
         let one = match kind {
-            1 => decrease(&domain, slot, reservation.extent_order),
-            _ => populate(&domain, slot, reservation.extent_order, kind == 6),
+            op::DECREASE_RESERVATION => decrease(&domain, slot, reservation.extent_order),
+            _ => populate(&domain, slot, reservation.extent_order, kind == op::POPULATE_PHYSMAP),
         };
         if one.is_err() {
             break;
@@ -318,7 +320,6 @@ fn read_list(place: u64, count: u64) -> Result<alloc::vec::Vec<u64>, Errno> {
 
 /// Frames that another domain shares with the hypervisor, to be mapped.
 fn acquire_resource(guest: &Guest<'_>, place: u64) -> Answer {
-    const GRANT_TABLE: u16 = 1;
     let mut resource: Resource = memory::read(place)?;
     let domain = domain::find(resource.domain).ok_or(ESRCH)?;
     if !guest.domain().is_privileged {
@@ -328,8 +329,11 @@ fn acquire_resource(guest: &Guest<'_>, place: u64) -> Answer {
         return Err(EINVAL.into());
     }
     let are_marks = match (resource.kind, resource.id) {
-        (GRANT_TABLE, id @ (0 | 1)) => id == 1,
-        (GRANT_TABLE, _) => return Err(EINVAL.into()),
+        (
+            op::RESOURCE_GRANT_TABLE,
+            id @ (op::RESOURCE_GRANT_TABLE_SHARED | op::RESOURCE_GRANT_TABLE_STATUS),
+        ) => id == op::RESOURCE_GRANT_TABLE_STATUS,
+        (op::RESOURCE_GRANT_TABLE, _) => return Err(EINVAL.into()),
         _ => return Err(EOPNOTSUPP.into()),
     };
     if resource.list == 0 {

@@ -6,8 +6,8 @@ use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::{Owner, Use};
 use hypervisor::paging::{Error, Outcome};
 use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno};
-use xen::abi::mmuext::MmuUpdate;
-use xen::abi::{DOMID_SELF, DomId};
+use xen::abi::mmuext::{self as op, MmuUpdate};
+use xen::abi::{DOMID_IO, DOMID_SELF, DomId};
 
 use super::{Answer, Arguments, Stop, errno};
 use crate::arch::entry::Registers;
@@ -16,21 +16,16 @@ use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{frames, host, interrupts, tables};
 
-/// Device memory: the caller's own right counts (DOMID_IO, xen.h).
-pub const DOMID_IO: DomId = 0x7ff1;
 /// In a count: it goes on (MMU_UPDATE_PREEMPTED).
 pub const PREEMPTED: u64 = 0x8000_0000;
 
 const KIND: u64 = 7;
-const NORMAL: u64 = 0;
-const MACHINE_TO_PHYSICAL: u64 = 1;
-const PRESERVE: u64 = 2;
-const NO_TRANSLATE: u64 = 3;
 
 /// Whose frames a caller means, if it may use them.
 pub fn owner_of(guest: &Guest<'_>, number: DomId) -> Result<Owner, Errno> {
     let own = guest.domain();
     match number {
+        // Of device memory the caller's own right counts.
         DOMID_SELF | DOMID_IO => Ok(own.owner),
         // Who is foreign is somebody else.
         _ if number == own.number => Err(ESRCH),
@@ -84,8 +79,8 @@ pub fn usual(guest: &mut Guest<'_>) -> Option<()> {
 /// What an update of a table leaves of the entry's flags; `None` if it is none of a table.
 fn kept_flags(kind: u64) -> Option<u64> {
     match kind {
-        NORMAL | NO_TRANSLATE => Some(0),
-        PRESERVE => Some(Entry::ACCESSED | Entry::DIRTY),
+        op::MMU_NORMAL_PT_UPDATE | op::MMU_PT_UPDATE_NO_TRANSLATE => Some(0),
+        op::MMU_PT_UPDATE_PRESERVE_AD => Some(Entry::ACCESSED | Entry::DIRTY),
         _ => None,
     }
 }
@@ -158,7 +153,7 @@ fn update_one(
 ) -> Result<(), Option<Errno>> {
     let mfn = update.ptr >> 12;
     match update.ptr & KIND {
-        MACHINE_TO_PHYSICAL => {
+        op::MMU_MACHPHYS_UPDATE => {
             let page = frames::page(mfn).ok_or(EINVAL)?;
             page.get(from).map_err(|_| EINVAL)?;
             frames::set_pfn(mfn, update.val);
@@ -223,8 +218,6 @@ pub fn update_va_mapping(
     flags: u64,
     whose: u64,
 ) -> Answer {
-    const FLUSH_ALL: u64 = 1;
-    const FLUSH_ONE: u64 = 2;
     let from = owner_of(guest, whose as DomId)?;
     let domain = guest.domain();
     {
@@ -236,27 +229,23 @@ pub fn update_va_mapping(
         }
         domain.rules().update_mapping(table, index, from, |_| Entry(value)).map_err(errno)?;
     }
-    match flags & 3 {
-        FLUSH_ALL => flush(guest, flags & !3, None)?,
-        FLUSH_ONE => flush(guest, flags & !3, Some(address))?,
+    match flags & op::UVMF_FLUSHTYPE_MASK {
+        op::UVMF_TLB_FLUSH => flush(guest, flags & !op::UVMF_FLUSHTYPE_MASK, None)?,
+        op::UVMF_INVLPG => flush(guest, flags & !op::UVMF_FLUSHTYPE_MASK, Some(address))?,
         _ => (),
     }
     Ok(0)
 }
 
-/// This processor forgets (UVMF_LOCAL, xen.h).
-const LOCAL: u64 = 0;
-/// All of the domain's do (UVMF_ALL).
-pub const ALL: u64 = 4;
-
-/// Has the processors of some vcpus forget; `which` is one of the above, or a bitmap's address.
+/// Has the processors of some vcpus forget; `which` is `UVMF_LOCAL`, `UVMF_ALL` or the address of a
+/// bitmap.
 pub fn flush(guest: &Guest<'_>, which: u64, address: Option<u64>) -> Result<(), Errno> {
-    if !matches!(which, LOCAL | ALL) {
+    if !matches!(which, op::UVMF_LOCAL | op::UVMF_ALL) {
         let _: u64 = memory::read(which).map_err(|_| EFAULT)?;
     }
     match (which, address) {
-        (LOCAL, Some(address)) => crate::arch::memory::flush_one(address),
-        (LOCAL, None) => host::flush_here(guest.domain().owner),
+        (op::UVMF_LOCAL, Some(address)) => crate::arch::memory::flush_one(address),
+        (op::UVMF_LOCAL, None) => host::flush_here(guest.domain().owner),
         // Those that were not meant lose nothing but time.
         _ => host::flush(guest.domain().owner),
     }

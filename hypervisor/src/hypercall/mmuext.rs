@@ -5,9 +5,9 @@ use hypervisor::paging::entry::is_guest_address;
 use hypervisor::paging::page::{Owner, Use};
 use xen::abi::errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM, Errno};
 use xen::abi::mmuext::{self as op, MmuextOp};
-use xen::abi::{DOMID_SELF, DomId};
+use xen::abi::{DOMID_IO, DOMID_SELF, DomId};
 
-use super::mmu::{ALL, DOMID_IO, PREEMPTED, count_done, done_before, flush, owner_of};
+use super::mmu::{PREEMPTED, count_done, done_before, flush, owner_of};
 use super::{Answer, Arguments, Stop, descriptors, errno};
 use crate::arch::entry::Registers;
 use crate::arch::{memory as machine, processor};
@@ -99,10 +99,13 @@ fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), O
         }
         op::TLB_FLUSH_MULTI | op::INVLPG_MULTI => {
             let _vcpus: u64 = memory::read(operation.arg2).map_err(|_| EINVAL)?;
-            flush(guest, ALL, (operation.cmd == op::INVLPG_MULTI).then_some(mfn)).map_err(Some)
+            flush(guest, op::UVMF_ALL, (operation.cmd == op::INVLPG_MULTI).then_some(mfn))
+                .map_err(Some)
         }
-        op::TLB_FLUSH_ALL => flush(guest, ALL, None).map_err(Some),
-        op::INVLPG_ALL if is_guest_address(mfn) => flush(guest, ALL, Some(mfn)).map_err(Some),
+        op::TLB_FLUSH_ALL => flush(guest, op::UVMF_ALL, None).map_err(Some),
+        op::INVLPG_ALL if is_guest_address(mfn) => {
+            flush(guest, op::UVMF_ALL, Some(mfn)).map_err(Some)
+        }
         op::INVLPG_ALL => Ok(()),
         // Caches are coherent here; devices of dom0 that want it flushed get it.
         op::FLUSH_CACHE | op::FLUSH_CACHE_GLOBAL => {

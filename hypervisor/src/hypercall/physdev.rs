@@ -3,6 +3,7 @@
 use hypervisor::acpi::madt::Line;
 use hypervisor::pci::Address;
 use xen::abi::errno::{EINVAL, ENODEV, ENOSYS, EPERM, Errno};
+use xen::abi::physdev as op;
 use xen::abi::{DomId, plain_structs};
 
 use super::Answer;
@@ -40,9 +41,9 @@ impl Device {
 
 /// Does what the command says.
 pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
-    const NEEDS_END: u32 = 1;
+    let command = u64::from(command);
     // Which ports programs may use is decided at each access.
-    if command == 6 {
+    if command == op::SET_IOPL {
         let iopl: u32 = memory::read(place)?;
         if iopl > 3 {
             return Err(EINVAL.into());
@@ -50,81 +51,83 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
         guest.own.iopl = u64::from(iopl) << 12;
         return Ok(0);
     }
-    if command == 7 {
+    if command == op::SET_IOBITMAP {
         return Ok(0);
     }
     if !guest.domain().is_privileged {
         return Err(EPERM.into());
     }
     match command {
-        5 => {
+        op::IRQ_STATUS_QUERY => {
             let mut status: Status = memory::read(place)?;
-            status.flags = if pirqs::needs_end(status.pirq)? { NEEDS_END } else { 0 };
+            status.flags = if pirqs::needs_end(status.pirq)? { op::IRQSTAT_NEEDS_EOI } else { 0 };
             memory::write(place, &status)?;
         }
-        8 => {
+        op::APIC_READ => {
             let mut apic: Apic = memory::read(place)?;
             let value = ioapic::read_for_domain(apic.address, apic.register);
             apic.value = value.map_err(|_| EINVAL)?;
             memory::write(place, &apic)?;
         }
-        9 => {
+        op::APIC_WRITE => {
             let apic: Apic = memory::read(place)?;
             ioapic::write_for_domain(apic.address, apic.register, apic.value).map_err(|_| EPERM)?;
         }
         // Vectors are the hypervisor's own matter; dom0 is told the interrupt's number.
-        10 => {
+        op::ALLOC_IRQ_VECTOR => {
             let pirq: u32 = memory::read(place)?;
             pirqs::needs_end(pirq)?;
             memory::write(place + 4, &pirq)?;
         }
-        12 => pirqs::handled(memory::read(place)?)?,
-        13 => map(place)?,
-        14 => {
+        op::EOI => pirqs::handled(memory::read(place)?)?,
+        op::MAP_PIRQ => map(place)?,
+        op::UNMAP_PIRQ => {
             let unmap: Unmap = memory::read(place)?;
             pirqs::unmap(u32::try_from(unmap.pirq).map_err(|_| EINVAL)?)?;
         }
-        15 | 20 => {
+        op::MANAGE_PCI_ADD | op::MANAGE_PCI_ADD_EXT => {
             let OldDevice { bus, devfn } = memory::read(place)?;
             pci::add(Address { segment: 0, bus, devfn }).map_err(|_| ENODEV)?;
         }
-        16 => {
+        op::MANAGE_PCI_REMOVE => {
             let OldDevice { bus, devfn } = memory::read(place)?;
             pci::remove(Address { segment: 0, bus, devfn }).map_err(|_| ENODEV)?;
         }
-        19 => {
+        op::RESTORE_MSI => {
             let OldDevice { bus, devfn } = memory::read(place)?;
             pirqs::restore(Address { segment: 0, bus, devfn })?;
         }
-        21 => {
+        op::SETUP_GSI => {
             let set: SetUp = memory::read(place)?;
             let gsi = u32::try_from(set.gsi).map_err(|_| EINVAL)?;
             pirqs::set_line(gsi, Line { is_low: set.is_low != 0, is_level: set.is_level != 0 })?;
         }
-        23 => {
+        op::GET_FREE_PIRQ => {
             memory::write(place + 4, &pirqs::free_number()?)?;
         }
         // Extended configuration is where firmware says; dom0 agrees.
-        24 => (),
-        25 => pci::add(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?,
-        26 => pci::remove(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?,
-        27 => pirqs::restore(memory::read::<Device>(place)?.address())?,
+        op::PCI_MMCFG_RESERVED => (),
+        op::PCI_DEVICE_ADD => {
+            pci::add(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?
+        }
+        op::PCI_DEVICE_REMOVE => {
+            pci::remove(memory::read::<Device>(place)?.address()).map_err(|_| ENODEV)?
+        }
+        op::RESTORE_MSI_EXT => pirqs::restore(memory::read::<Device>(place)?.address())?,
         // Tables of messages are looked up each time they are written.
-        30 | 31 => (),
+        op::PREPARE_MSIX | op::RELEASE_MSIX => (),
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
 }
 
 fn map(place: u64) -> Result<(), Errno> {
-    const MSI: i32 = 0;
-    const GSI: i32 = 1;
-    const MSI_SEGMENT: i32 = 3;
     let mut map: Map = memory::read(place)?;
     let source = match map.kind {
-        GSI => Source::Gsi(u32::try_from(map.index).map_err(|_| EINVAL)?),
-        MSI | MSI_SEGMENT => {
-            let segment = if map.kind == MSI { 0 } else { (map.bus >> 16) as u16 };
+        op::MAP_PIRQ_TYPE_GSI => Source::Gsi(u32::try_from(map.index).map_err(|_| EINVAL)?),
+        op::MAP_PIRQ_TYPE_MSI | op::MAP_PIRQ_TYPE_MSI_SEG => {
+            let segment =
+                if map.kind == op::MAP_PIRQ_TYPE_MSI { 0 } else { (map.bus >> 16) as u16 };
             let device = Address { segment, bus: map.bus as u8, devfn: map.devfn as u8 };
             let entry = u16::try_from(map.entry).map_err(|_| EINVAL)?;
             Source::Message(match map.table {

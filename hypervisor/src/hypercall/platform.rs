@@ -2,15 +2,13 @@
 
 use hypervisor::power::{Sleep, SleepError};
 use xen::abi::errno::{EACCES, EINVAL, EIO, ENOSYS, EPERM};
+use xen::abi::platform as op;
 
 use super::Answer;
 use crate::arch::{platform, power, processor};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{note, time};
-
-/// XENPF_INTERFACE_VERSION (platform.h)
-const VERSION: u32 = 0x0300_0001;
 
 /// Does what the command says.
 pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
@@ -19,25 +17,25 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
     }
     let [head, ..] = memory::read_words::<1>(place)?;
     let (command, version) = (head as u32, (head >> 32) as u32);
-    if version != VERSION {
+    if version != op::INTERFACE_VERSION {
         return Err(EACCES.into());
     }
     match command {
-        // XENPF_settime32 and 64: seconds, nanoseconds, at a system time.
-        17 => {
+        // Seconds, nanoseconds, at a system time.
+        op::SETTIME32 => {
             let [seconds_and_nanoseconds, at] = memory::read_words::<2>(place + 8)?;
             let (seconds, nanoseconds) =
                 (seconds_and_nanoseconds & 0xffff_ffff, seconds_and_nanoseconds >> 32);
             time::set_wall_clock(seconds, nanoseconds, at);
             Ok(0)
         }
-        62 => {
+        op::SETTIME64 => {
             let [seconds, nanoseconds, at] = memory::read_words::<3>(place + 8)?;
             time::set_wall_clock(seconds, nanoseconds & 0xffff_ffff, at);
             Ok(0)
         }
-        // XENPF_enter_acpi_sleep: two values for control registers, the state, flags.
-        51 => {
+        // Two values for control registers, the state, flags.
+        op::ENTER_ACPI_SLEEP => {
             let [values, flags] = memory::read_words::<2>(place + 8)?;
             let (pm1a, pm1b) = (values as u16, (values >> 16) as u16);
             let state = (values >> 32) as u32;
@@ -48,15 +46,16 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             })?;
             Ok(0)
         }
-        // XENPF_get_cpuinfo: a number, the highest, flags, two identifiers.
-        55 => {
+        // A number, the highest, flags, two identifiers.
+        op::GET_CPUINFO => {
             let number: u32 = memory::read(place + 8)?;
             let processors = &platform::firmware().madt;
             let found = processors.processors().get(number as usize);
             let count = processor::all().count() as u32;
+            let in_use = |is_it: bool| if is_it { op::PCPU_ONLINE } else { 0 };
             let (flags, apic, acpi) = match found {
-                Some(found) => (u32::from(number < count), found.apic_id, found.acpi_id),
-                None => (2, u32::MAX, u32::MAX),
+                Some(found) => (in_use(number < count), found.apic_id, found.acpi_id),
+                None => (op::PCPU_INVALID, u32::MAX, u32::MAX),
             };
             memory::write(place + 12, &[count - 1, flags, apic, acpi])?;
             Ok(0)

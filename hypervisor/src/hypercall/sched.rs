@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use xen::abi::errno::{EINVAL, ENOSYS, EPERM, ESRCH, Errno};
 use xen::abi::plain_structs;
-use xen::abi::sched::RemoteShutdown;
+use xen::abi::sched::{self as op, RemoteShutdown};
 
 use super::Answer;
 use crate::guest::memory;
@@ -18,19 +18,19 @@ plain_structs! {
 
 /// Does what the command says.
 pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
-    match command {
-        0 => scheduler::give_way(guest.vcpu),
-        1 => {
+    match u64::from(command) {
+        op::YIELD => scheduler::give_way(guest.vcpu),
+        op::BLOCK => {
             guest.vcpu.info().mask().store(0, Ordering::SeqCst);
             scheduler::block(guest.vcpu);
         }
-        2 => {
+        op::SHUTDOWN => {
             let reason: u32 = memory::read(place)?;
             shutdown::domain_is_over(guest.domain(), reason as u8);
         }
-        3 => return poll(guest, place),
-        4 => remote_shutdown(guest, memory::read(place)?)?,
-        6 => {
+        op::POLL => return poll(guest, place),
+        op::REMOTE_SHUTDOWN => remote_shutdown(guest, memory::read(place)?)?,
+        op::WATCHDOG => {
             let [number, seconds]: [u32; 2] = memory::read(place)?;
             return Ok(watchdogs::set(guest.domain(), number, seconds)?);
         }

@@ -1,11 +1,13 @@
 //! sysctl: what dom0's tools ask of the host as a whole (sysctl.h).
 
-use xen::abi::domctl::Bitmap;
+use xen::abi::domctl::{Bitmap, SCHEDULER_CREDIT};
 use xen::abi::errno::{EACCES, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::sysctl::{
-    DEBUG_KEYS, GET_CPU_INFO, GET_DOMAIN_INFO_LIST, GetCpuInfo, GetDomainInfoList,
-    INTERFACE_VERSION, PHYSCAP_GRANTS_V1, PHYSCAP_GRANTS_V2, PHYSCAP_PV, PHYSINFO, Physinfo,
-    READ_CONSOLE, ReadConsole, SCHED_ID,
+    CPU_TOPO_INFO, CPUPOOL_FREEINFO, CPUPOOL_INFO, CPUPOOL_MOVEDOMAIN, CPUPOOL_OP, DEBUG_KEYS,
+    GET_CPU_FEATURESET, GET_CPU_INFO, GET_CPU_POLICY, GET_DOMAIN_INFO_LIST, GetCpuInfo,
+    GetDomainInfoList, INTERFACE_VERSION, NUMA_INFO, PHYSCAP_GRANTS_V1, PHYSCAP_GRANTS_V2,
+    PHYSCAP_PV, PHYSINFO, Physinfo, READ_CONSOLE, ReadConsole, SCHED_ID, SCHEDOP_GET, SCHEDOP_PUT,
+    SCHEDULER_OP,
 };
 use xen::abi::{DomId, Plain, plain_structs};
 
@@ -14,15 +16,6 @@ use crate::arch::{console, processor, time};
 use crate::guest::memory;
 use crate::vcpu::Guest;
 use crate::{domain, frames, keys, scheduler};
-
-/// The credit scheduler's number (XEN_SCHEDULER_CREDIT, domctl.h).
-const CREDIT: u32 = 5;
-const CPU_TOPOLOGY: u32 = 16;
-const NUMA: u32 = 17;
-const CPU_POOL: u32 = 18;
-const SCHEDULER: u32 = 19;
-const CPU_FEATURES: u32 = 26;
-const CPU_POLICY: u32 = 29;
 
 plain_structs! {
     /// `struct xen_sysctl_cputopoinfo`
@@ -55,7 +48,7 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
     match command {
         READ_CONSOLE => read_console(place)?,
         PHYSINFO => memory::write(place, &physinfo())?,
-        SCHED_ID => memory::write(place, &CREDIT)?,
+        SCHED_ID => memory::write(place, &SCHEDULER_CREDIT)?,
         GET_DOMAIN_INFO_LIST => list_domains(place)?,
         DEBUG_KEYS => {
             let [buffer, count] = memory::read_words::<2>(place)?;
@@ -72,12 +65,12 @@ pub fn operation(guest: &mut Guest<'_>, place: u64) -> Answer {
             info.nr_cpus = count;
             memory::write(place, &info)?;
         }
-        CPU_TOPOLOGY => topology(place)?,
-        CPU_POOL => pool(place)?,
-        SCHEDULER => schedule(place)?,
-        CPU_FEATURES => cpuid::features_of_host(place)?,
-        CPU_POLICY => cpuid::of_host(place)?,
-        NUMA => nodes(place)?,
+        CPU_TOPO_INFO => topology(place)?,
+        CPUPOOL_OP => pool(place)?,
+        SCHEDULER_OP => schedule(place)?,
+        GET_CPU_FEATURESET => cpuid::features_of_host(place)?,
+        GET_CPU_POLICY => cpuid::of_host(place)?,
+        NUMA_INFO => nodes(place)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
@@ -145,16 +138,15 @@ fn list_domains(place: u64) -> Result<(), Errno> {
 
 /// How long vcpus run in a row, in or out.
 fn schedule(place: u64) -> Result<(), Errno> {
-    const PUT: u32 = 0;
-    const GET: u32 = 1;
     let mut asked: Schedule = memory::read(place)?;
     if asked.pool != 0 {
         return Err(ESRCH);
     }
-    if asked.scheduler != CREDIT || !matches!(asked.operation, PUT | GET) {
+    if asked.scheduler != SCHEDULER_CREDIT || !matches!(asked.operation, SCHEDOP_PUT | SCHEDOP_GET)
+    {
         return Err(EINVAL);
     }
-    if asked.operation == PUT {
+    if asked.operation == SCHEDOP_PUT {
         // Vcpus have no processor that they are kept on for a while.
         let is_least = asked.least_us == 0 || (100..=500_000).contains(&asked.least_us);
         if !(1..=1000).contains(&asked.slice_ms) || !is_least || asked.migration_delay_us != 0 {
@@ -188,25 +180,22 @@ fn topology(place: u64) -> Result<(), Errno> {
 
 /// The one pool, with all processors and domains.
 fn pool(place: u64) -> Result<(), Errno> {
-    const INFO: u32 = 3;
-    const MOVE_DOMAIN: u32 = 6;
-    const FREE_PROCESSORS: u32 = 7;
     let mut pool: Pool = memory::read(place)?;
     let map = Bitmap { bitmap: pool.processors, nr_bits: pool.bits, pad: 0 };
     match pool.operation {
         // The pool of that number, or the next.
-        INFO if pool.number == 0 => {
-            (pool.scheduler, pool.domains) = (CREDIT, 0);
+        CPUPOOL_INFO if pool.number == 0 => {
+            (pool.scheduler, pool.domains) = (SCHEDULER_CREDIT, 0);
             domain::for_each(|_| pool.domains += 1);
             domctl::write_set(map, scheduler::online())?;
             memory::write(place, &pool)
         }
-        INFO => Err(ENOENT),
-        MOVE_DOMAIN if pool.number == 0 => {
+        CPUPOOL_INFO => Err(ENOENT),
+        CPUPOOL_MOVEDOMAIN if pool.number == 0 => {
             domain::find(pool.domain as DomId).ok_or(ESRCH).map(|_| ())
         }
-        MOVE_DOMAIN => Err(ENOENT),
-        FREE_PROCESSORS => {
+        CPUPOOL_MOVEDOMAIN => Err(ENOENT),
+        CPUPOOL_FREEINFO => {
             for byte in 0..u64::from(map.nr_bits.div_ceil(8)) {
                 memory::write(map.bitmap + byte, &0_u8)?;
             }

@@ -4,10 +4,11 @@ use core::sync::atomic::Ordering;
 
 use hypervisor::credit::Account;
 use hypervisor::paging::Outcome;
+use xen::abi::assist::RUNSTATE_UPDATE_FLAG;
 use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOSYS, Errno};
 use xen::abi::plain_structs;
 use xen::abi::sched::SHUTDOWN_POWEROFF;
-use xen::abi::vcpu::{GuestContext, ONLINE};
+use xen::abi::vcpu::{self as op, GuestContext, ONLINE};
 
 use super::domctl::set_context;
 use super::{Answer, Stop};
@@ -28,45 +29,45 @@ plain_structs! {
 /// Does what the command says of a vcpu of the caller's domain.
 pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -> Answer {
     let vcpu = guest.domain().vcpu(number as usize).ok_or(ENOENT)?;
-    match command {
-        0 => return initialise(guest, vcpu, place),
-        1 => up(vcpu)?,
-        2 => down(guest, vcpu)?,
-        3 => return Ok(u64::from(vcpu.online.load(Ordering::Relaxed))),
-        4 => {
+    match u64::from(command) {
+        op::INITIALISE => return initialise(guest, vcpu, place),
+        op::UP => up(vcpu)?,
+        op::DOWN => down(guest, vcpu)?,
+        op::IS_UP => return Ok(u64::from(vcpu.online.load(Ordering::Relaxed))),
+        op::GET_RUNSTATE_INFO => {
             memory::write(place, &runstate(scheduler::account(vcpu)))?;
         }
-        5 => {
+        op::REGISTER_RUNSTATE_MEMORY_AREA => {
             let area: u64 = memory::read(place)?;
             memory::write(area, &runstate(scheduler::account(vcpu)))?;
             vcpu.runstate.store(area, Ordering::Relaxed);
         }
-        6 => {
+        op::SET_PERIODIC_TIMER => {
             let period = memory::read(place)?;
             if !PERIODS.contains(&period) {
                 return Err(EINVAL.into());
             }
             set_period(vcpu, period);
         }
-        7 => set_period(vcpu, 0),
-        8 => {
+        op::STOP_PERIODIC_TIMER => set_period(vcpu, 0),
+        op::SET_SINGLESHOT_TIMER => {
             let timer: Singleshot = memory::read(place)?;
             // A time that has passed is now, whatever the flags (VCPU_SSHOTTMR_future) say.
             vcpu.timer.store(timer.at, Ordering::Relaxed);
             scheduler::retime(vcpu);
         }
-        9 => {
+        op::STOP_SINGLESHOT_TIMER => {
             vcpu.timer.store(u64::MAX, Ordering::Relaxed);
             scheduler::retime(vcpu);
         }
-        10 => register_info(guest, vcpu, memory::read(place)?)?,
+        op::REGISTER_VCPU_INFO => register_info(guest, vcpu, memory::read(place)?)?,
         // It has no argument.
-        11 if place != 0 => return Err(EINVAL.into()),
-        11 => {
+        op::SEND_NMI if place != 0 => return Err(EINVAL.into()),
+        op::SEND_NMI => {
             vcpu.nmi.store(true, Ordering::SeqCst);
             scheduler::notify(vcpu);
         }
-        12 => memory::write(place, &physical(vcpu)?)?,
+        op::GET_PHYSID => memory::write(place, &physical(vcpu)?)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
@@ -75,7 +76,7 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
 /// Sets the registers of a vcpu that never ran; the call is made again until its page tables are
 /// checked.
 fn initialise(guest: &mut Guest<'_>, vcpu: &Vcpu, place: u64) -> Answer {
-    let again = Err(Stop::Again([0, vcpu.number as u64, place, 0, 0, 0]));
+    let again = Err(Stop::Again([op::INITIALISE, vcpu.number as u64, place, 0, 0, 0]));
     // Whoever else is at it is done soon.
     let Some(_lock) = vcpu.starting.try_lock() else { return again };
     let context: GuestContext = memory::read(place)?;
@@ -141,7 +142,6 @@ impl Guest<'_> {
     /// Writes how long the vcpu ran and waited to where it wants it, if anywhere. It runs from now on
     /// and its kernel's page tables are in use.
     pub fn show_runstate(&mut self) {
-        const UPDATE_FLAG: u32 = 5;
         const SINCE: u64 = core::mem::offset_of!(Runstate, since) as u64;
         const BEING_WRITTEN: u64 = 1 << 63;
         let area = self.vcpu.runstate.load(Ordering::Relaxed);
@@ -153,7 +153,7 @@ impl Guest<'_> {
         account.times[account.state as usize] -= account.current;
         let state = runstate(account);
         // It may have taken its area away: nobody is told then.
-        let _ = match self.domain().assists(UPDATE_FLAG) {
+        let _ = match self.domain().assists(RUNSTATE_UPDATE_FLAG) {
             false => memory::write(area, &state),
             true => {
                 let since = state.since | BEING_WRITTEN;

@@ -2,8 +2,9 @@
 
 use core::sync::atomic::Ordering;
 
+use xen::abi::assist::PAE_EXTENDED_CR3;
 use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM};
-use xen::abi::version::CompileInfo;
+use xen::abi::version::{self as op, CompileInfo};
 
 use super::Answer;
 use crate::guest::memory;
@@ -24,10 +25,12 @@ fn text<const N: usize>(text: &str) -> [u8; N] {
 /// Answers.
 pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
     let is_privileged = guest.domain().is_privileged;
-    match command {
-        0 => return Ok(VERSION),
-        1 => memory::write(place, &text::<16>(concat!(".7-escalus-", env!("CARGO_PKG_VERSION"))))?,
-        2 if is_privileged => memory::write(
+    match u64::from(command) {
+        op::VERSION => return Ok(VERSION),
+        op::EXTRAVERSION => {
+            memory::write(place, &text::<16>(concat!(".7-escalus-", env!("CARGO_PKG_VERSION"))))?
+        }
+        op::COMPILE_INFO if is_privileged => memory::write(
             place,
             &CompileInfo {
                 compiler: text("rustc"),
@@ -36,20 +39,20 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
                 compile_date: text(""),
             },
         )?,
-        2 => return Err(EPERM.into()),
-        3 => memory::write(place, &text::<1024>("xen-3.0-x86_64 "))?,
-        4 => memory::write(place, &text::<64>(env!("CARGO_PKG_VERSION")))?,
-        5 => memory::write(place, &HYPERVISOR_START)?,
-        6 => return features(guest, place),
-        7 => return Ok(4096),
-        8 => memory::write(place, &[0_u64; 2])?,
-        9 if is_privileged => {
+        op::COMPILE_INFO => return Err(EPERM.into()),
+        op::CAPABILITIES => memory::write(place, &text::<1024>("xen-3.0-x86_64 "))?,
+        op::CHANGESET => memory::write(place, &text::<64>(env!("CARGO_PKG_VERSION")))?,
+        op::PLATFORM_PARAMETERS => memory::write(place, &HYPERVISOR_START)?,
+        op::GET_FEATURES => return features(guest, place),
+        op::PAGESIZE => return Ok(4096),
+        op::GUEST_HANDLE => memory::write(place, &[0_u64; 2])?,
+        op::COMMANDLINE if is_privileged => {
             let line = start::command_line();
             memory::write_bytes(place, line.as_bytes())?;
             memory::write_bytes(place + line.len() as u64, &[0])?;
         }
-        9 => memory::write_bytes(place, b"<denied>\0")?,
-        10 => return Err(EINVAL.into()),
+        op::COMMANDLINE => memory::write_bytes(place, b"<denied>\0")?,
+        op::BUILD_ID => return Err(EINVAL.into()),
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
@@ -57,30 +60,22 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
 
 /// XENVER_get_features: `struct xen_feature_info`.
 fn features(guest: &Guest<'_>, place: u64) -> Answer {
-    const PAE_EXTENDED_CR3: u32 = 3;
-    const PAGE_DIRECTORY_ABOVE_4GB: u32 = 4;
-    const PRESERVE_ACCESSED_DIRTY: u32 = 5;
-    const HIGHMEM_ASSIST: u32 = 6;
-    const GRANT_AVAILABLE_BITS: u32 = 7;
-    const DOM0: u32 = 11;
-    const NODES: u32 = 13;
-    const NOT_DIRECT_MAPPED: u32 = 16;
     let index: u32 = memory::read(place).map_err(|_| EFAULT)?;
     let mut features = 0_u32;
     if index == 0 {
         let always = [
-            PRESERVE_ACCESSED_DIRTY,
-            HIGHMEM_ASSIST,
-            GRANT_AVAILABLE_BITS,
-            NODES,
-            NOT_DIRECT_MAPPED,
+            op::FEATURE_MMU_PT_UPDATE_PRESERVE_AD,
+            op::FEATURE_HIGHMEM_ASSIST,
+            op::FEATURE_GNTTAB_MAP_AVAIL_BITS,
+            op::FEATURE_MEMORY_OP_VNODE_SUPPORTED,
+            op::FEATURE_NOT_DIRECT_MAPPED,
         ];
         always.iter().for_each(|bit| features |= 1 << bit);
         if guest.domain().assists.load(Ordering::Relaxed) & 1 << PAE_EXTENDED_CR3 != 0 {
-            features |= 1 << PAGE_DIRECTORY_ABOVE_4GB;
+            features |= 1 << op::FEATURE_PAE_PGDIR_ABOVE_4GB;
         }
         if guest.domain().is_privileged {
-            features |= 1 << DOM0;
+            features |= 1 << op::FEATURE_DOM0;
         }
     } else if index > 0 {
         return Err(EINVAL.into());

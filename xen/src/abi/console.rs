@@ -1,4 +1,9 @@
-//! The console's ring (io/console.h).
+//! The hypervisor's console (xen.h) and the ring of a guest's (io/console.h).
+
+/// Write to the hypervisor's console.
+pub const WRITE: u64 = 0;
+/// What was typed there.
+pub const READ: u64 = 1;
 
 /// Bytes from the daemon to the guest.
 pub const IN_SIZE: usize = 1024;

@@ -105,6 +105,14 @@ pub const SCHEDULER_NULL: u32 = 9;
 pub const SCHEDOP_PUT: u32 = 0;
 /// In a [`SchedulerOp`]: get (`XEN_DOMCTL_SCHEDOP_getinfo`).
 pub const SCHEDOP_GET: u32 = 1;
+/// The highest layout of grant tables, in `grant_opts` (`XEN_DOMCTL_GRANT_version_mask`).
+pub const GRANT_VERSION_MASK: u32 = 0xf;
+/// Where a page table's level begins (`XEN_DOMCTL_PFINFO_LTAB_SHIFT`).
+pub const PFINFO_LTAB_SHIFT: u64 = 28;
+/// It is pinned (`XEN_DOMCTL_PFINFO_LPINTAB`).
+pub const PFINFO_LPINTAB: u64 = 1 << 31;
+/// No frame of the domain (`XEN_DOMCTL_PFINFO_XTAB`).
+pub const PFINFO_XTAB: u64 = 0xf << 28;
 
 /// Architecture's part of a new domain's parameters (`xen_arch_domainconfig`); zero for PV.
 #[repr(C)]

@@ -46,6 +46,20 @@ pub const UNMARK_SUPER: u32 = 20;
 pub const MMU_NORMAL_PT_UPDATE: u64 = 0;
 /// In the low bits of an `MmuUpdate::ptr`: say which pfn a machine frame is.
 pub const MMU_MACHPHYS_UPDATE: u64 = 1;
+/// As `MMU_NORMAL_PT_UPDATE`, but the accessed and dirty bits stay.
+pub const MMU_PT_UPDATE_PRESERVE_AD: u64 = 2;
+/// As `MMU_NORMAL_PT_UPDATE`; frames have the machine's numbers in any case.
+pub const MMU_PT_UPDATE_NO_TRANSLATE: u64 = 3;
+/// With an entry's update: forget translations (`UVMF_TLB_FLUSH`).
+pub const UVMF_TLB_FLUSH: u64 = 1;
+/// With an entry's update: forget the address's translation (`UVMF_INVLPG`).
+pub const UVMF_INVLPG: u64 = 2;
+/// Which of these (`UVMF_FLUSHTYPE_MASK`).
+pub const UVMF_FLUSHTYPE_MASK: u64 = 3;
+/// Here only (`UVMF_LOCAL`).
+pub const UVMF_LOCAL: u64 = 0;
+/// Where any vcpu runs (`UVMF_ALL`).
+pub const UVMF_ALL: u64 = 4;
 
 /// One operation (`mmuext_op`).
 #[repr(C)]

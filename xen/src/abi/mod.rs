@@ -1,5 +1,7 @@
 //! Numbers, structures and flags of the public headers, one module a header or a part of one.
 
+pub mod assist;
+pub mod callback;
 pub mod console;
 pub mod domctl;
 pub mod elfnote;
@@ -9,6 +11,8 @@ pub mod grant;
 pub mod hypercall;
 pub mod memory;
 pub mod mmuext;
+pub mod physdev;
+pub mod platform;
 pub mod sched;
 pub mod shared_info;
 pub mod start_info;
@@ -22,6 +26,8 @@ pub mod xs_wire;
 pub type DomId = u16;
 /// The calling domain (`DOMID_SELF`, xen.h).
 pub const DOMID_SELF: DomId = 0x7ff0;
+/// Device memory, as if it were a domain's (`DOMID_IO`, xen.h).
+pub const DOMID_IO: DomId = 0x7ff1;
 /// Numbers from here on are no domain's (`DOMID_FIRST_RESERVED`, xen.h).
 pub const DOMID_FIRST_RESERVED: DomId = 0x7ff0;
 /// Bytes in a page.

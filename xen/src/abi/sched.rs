@@ -2,8 +2,18 @@
 
 use super::{DomId, plain};
 
+/// Let others run.
+pub const YIELD: u64 = 0;
+/// Wait for an event, with events let through.
+pub const BLOCK: u64 = 1;
+/// End the domain, for a reason.
+pub const SHUTDOWN: u64 = 2;
+/// Wait for events of some ports, or for a time.
+pub const POLL: u64 = 3;
 /// Make another domain look as if it had shut itself down.
 pub const REMOTE_SHUTDOWN: u64 = 4;
+/// Set, prolong or stop a watchdog.
+pub const WATCHDOG: u64 = 6;
 
 /// Powered off.
 pub const SHUTDOWN_POWEROFF: u8 = 0;

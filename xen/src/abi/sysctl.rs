@@ -17,6 +17,56 @@ pub const GET_DOMAIN_INFO_LIST: u32 = 6;
 pub const DEBUG_KEYS: u32 = 7;
 /// How long each processor was idle.
 pub const GET_CPU_INFO: u32 = 8;
+/// Cores and sockets.
+pub const CPU_TOPO_INFO: u32 = 16;
+/// Nodes of memory.
+pub const NUMA_INFO: u32 = 17;
+/// Pools of processors.
+pub const CPUPOOL_OP: u32 = 18;
+/// How the scheduler is set.
+pub const SCHEDULER_OP: u32 = 19;
+/// Words of CPU features.
+pub const GET_CPU_FEATURESET: u32 = 26;
+/// CPUID, leaf by leaf.
+pub const GET_CPU_POLICY: u32 = 29;
+
+/// What there is to say of a pool (`XEN_SYSCTL_CPUPOOL_OP_INFO`).
+pub const CPUPOOL_INFO: u32 = 3;
+/// Another pool for a domain (`XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN`).
+pub const CPUPOOL_MOVEDOMAIN: u32 = 6;
+/// Processors of no pool (`XEN_SYSCTL_CPUPOOL_OP_FREEINFO`).
+pub const CPUPOOL_FREEINFO: u32 = 7;
+/// Set (`XEN_SYSCTL_SCHEDOP_putinfo`).
+pub const SCHEDOP_PUT: u32 = 0;
+/// Get (`XEN_SYSCTL_SCHEDOP_getinfo`).
+pub const SCHEDOP_GET: u32 = 1;
+
+/// Features as the processor has them.
+pub const CPU_FEATURESET_RAW: u32 = 0;
+/// Those that the hypervisor uses.
+pub const CPU_FEATURESET_HOST: u32 = 1;
+/// Those that PV guests see.
+pub const CPU_FEATURESET_PV: u32 = 2;
+/// Those that HVM guests see.
+pub const CPU_FEATURESET_HVM: u32 = 3;
+/// Those that PV guests may see.
+pub const CPU_FEATURESET_PV_MAX: u32 = 4;
+/// Those that HVM guests may see.
+pub const CPU_FEATURESET_HVM_MAX: u32 = 5;
+/// CPUID as the processor has it.
+pub const CPU_POLICY_RAW: u32 = 0;
+/// What the hypervisor uses of it.
+pub const CPU_POLICY_HOST: u32 = 1;
+/// What PV guests may see.
+pub const CPU_POLICY_PV_MAX: u32 = 2;
+/// What HVM guests may see.
+pub const CPU_POLICY_HVM_MAX: u32 = 3;
+/// What PV guests see.
+pub const CPU_POLICY_PV_DEFAULT: u32 = 4;
+/// What HVM guests see.
+pub const CPU_POLICY_HVM_DEFAULT: u32 = 5;
+/// A leaf without subleaves (`XEN_CPUID_NO_SUBLEAF`).
+pub const CPUID_NO_SUBLEAF: u32 = u32::MAX;
 
 /// `XEN_SYSCTL_PHYSCAP_hvm`
 pub const PHYSCAP_HVM: u32 = 1 << 0;

@@ -1,17 +1,60 @@
-//! A vcpu's registers (arch-x86/xen.h, arch-x86/xen-x86_64.h).
+//! Operations on vcpus (vcpu.h) and their registers (arch-x86/xen.h, arch-x86/xen-x86_64.h).
 
 use super::plain;
+
+/// Its first registers.
+pub const INITIALISE: u64 = 0;
+/// Have it run.
+pub const UP: u64 = 1;
+/// Have it run no more.
+pub const DOWN: u64 = 2;
+/// Whether it is to run.
+pub const IS_UP: u64 = 3;
+/// How long it ran and waited.
+pub const GET_RUNSTATE_INFO: u64 = 4;
+/// Where the same is shown from now on.
+pub const REGISTER_RUNSTATE_MEMORY_AREA: u64 = 5;
+/// A timer that comes again and again.
+pub const SET_PERIODIC_TIMER: u64 = 6;
+/// Stop that.
+pub const STOP_PERIODIC_TIMER: u64 = 7;
+/// A timer that comes once.
+pub const SET_SINGLESHOT_TIMER: u64 = 8;
+/// Stop that.
+pub const STOP_SINGLESHOT_TIMER: u64 = 9;
+/// Another place for what it shares with the hypervisor.
+pub const REGISTER_VCPU_INFO: u64 = 10;
+/// A non-maskable interrupt for it.
+pub const SEND_NMI: u64 = 11;
+/// The numbers of the processor that it is tied to.
+pub const GET_PHYSID: u64 = 12;
 
 /// The vcpu starts in kernel mode (`VGCF_in_kernel`).
 pub const IN_KERNEL: u64 = 1 << 2;
 /// The vcpu is online (`VGCF_online`).
 pub const ONLINE: u64 = 1 << 5;
+/// The FPU's state is there (`VGCF_i387_valid`).
+pub const I387_VALID: u64 = 1 << 0;
+/// The failsafe callback masks events (`VGCF_failsafe_disables_events`).
+pub const FAILSAFE_DISABLES_EVENTS: u64 = 1 << 3;
+/// That of system calls does (`VGCF_syscall_disables_events`).
+pub const SYSCALL_DISABLES_EVENTS: u64 = 1 << 4;
+/// In iret's frame: back from a system call (`VGCF_in_syscall`).
+pub const IN_SYSCALL: u64 = 1 << 8;
 /// Code segment of a 64-bit kernel (`FLAT_KERNEL_CS64`).
 pub const FLAT_KERNEL_CS: u16 = 0xe033;
 /// Data segment of a 64-bit kernel (`FLAT_KERNEL_DS64`).
 pub const FLAT_KERNEL_DS: u16 = 0;
 /// Stack segment of a 64-bit kernel (`FLAT_KERNEL_SS64`).
 pub const FLAT_KERNEL_SS: u16 = 0xe02b;
+/// FS's base (`SEGBASE_FS`).
+pub const SEGBASE_FS: u64 = 0;
+/// The base of the programs' GS (`SEGBASE_GS_USER`).
+pub const SEGBASE_GS_USER: u64 = 1;
+/// The base of the kernel's GS (`SEGBASE_GS_KERNEL`).
+pub const SEGBASE_GS_KERNEL: u64 = 2;
+/// The selector of the programs' GS (`SEGBASE_GS_USER_SEL`).
+pub const SEGBASE_GS_USER_SEL: u64 = 3;
 
 /// General registers (`cpu_user_regs`).
 #[repr(C)]

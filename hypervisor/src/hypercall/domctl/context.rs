@@ -7,6 +7,7 @@ use hypervisor::paging::{Error, Outcome, Walk};
 use xen::abi::Plain;
 use xen::abi::domctl::VcpuContext;
 use xen::abi::errno::{EBUSY, EINVAL, ENODATA, ENOENT, Errno};
+use xen::abi::vcpu::{FAILSAFE_DISABLES_EVENTS, I387_VALID, SYSCALL_DISABLES_EVENTS};
 use xen::abi::vcpu::{GuestContext, IN_KERNEL, ONLINE, UserRegs};
 
 use super::life;
@@ -21,11 +22,6 @@ const IF: u64 = 1 << 9;
 const IOPL: u64 = 3 << 12;
 const NT: u64 = 1 << 14;
 const VM: u64 = 1 << 17;
-/// The FPU's state is there (VGCF_I387_VALID).
-const FPU_VALID: u64 = 1 << 0;
-/// Events are masked in a callback (VGCF_failsafe_disables_events, VGCF_syscall_disables_events).
-const FAILSAFE_MASKS: u64 = 1 << 3;
-const SYSCALL_MASKS: u64 = 1 << 4;
 
 /// Gives the domain its vcpus: as many as it was made for.
 pub fn max_vcpus(domain: &Domain, count: u32) -> Result<(), Errno> {
@@ -97,8 +93,8 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     own.iopl = context.user_regs.rflags & IOPL;
     let callback = |address, mask| Callback { address, masks_events: context.flags & mask != 0 };
     own.event = callback(context.event_callback_eip, !0);
-    own.failsafe = callback(context.failsafe_callback_eip, FAILSAFE_MASKS);
-    own.syscall = callback(context.syscall_callback_eip, SYSCALL_MASKS);
+    own.failsafe = callback(context.failsafe_callback_eip, FAILSAFE_DISABLES_EVENTS);
+    own.syscall = callback(context.syscall_callback_eip, SYSCALL_DISABLES_EVENTS);
     for trap in context.trap_ctxt {
         if is_guest_address(trap.address) {
             own.traps[usize::from(trap.vector)] = trap;
@@ -128,7 +124,7 @@ fn set_state(own: &mut Own, context: &GuestContext) {
     let canonical = |base: u64| ((base as i64) << 16 >> 16) as u64;
     own.state.selectors = [user.ds, user.es, user.fs, user.gs];
     own.state.bases = [context.fs_base, gs[0], gs[1]].map(canonical);
-    if context.flags & FPU_VALID != 0 {
+    if context.flags & I387_VALID != 0 {
         own.state.set_legacy(&context.fpu_ctxt);
     }
 }
@@ -212,8 +208,8 @@ fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {
     let flag = |set, bit| if set { bit } else { 0 };
     context.flags = flag(own.in_kernel, IN_KERNEL)
         | flag(vcpu.online.load(Ordering::Relaxed), ONLINE)
-        | flag(own.failsafe.masks_events, FAILSAFE_MASKS)
-        | flag(own.syscall.masks_events, SYSCALL_MASKS);
+        | flag(own.failsafe.masks_events, FAILSAFE_DISABLES_EVENTS)
+        | flag(own.syscall.masks_events, SYSCALL_DISABLES_EVENTS);
     let (from, to) = (&own.frame.registers, &mut context.user_regs);
     (to.r15, to.r14, to.r13, to.r12) = (from.r15, from.r14, from.r13, from.r12);
     (to.r11, to.r10, to.r9, to.r8) = (from.r11, from.r10, from.r9, from.r8);
@@ -226,7 +222,7 @@ fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {
     context.fs_base = fs;
     (context.gs_base_kernel, context.gs_base_user) =
         if own.in_kernel { (gs, other_gs) } else { (other_gs, gs) };
-    context.flags |= FPU_VALID;
+    context.flags |= I387_VALID;
     context.fpu_ctxt = own.state.legacy();
     to.saved_upcall_mask = vcpu.info().mask().load(Ordering::Relaxed);
     context.trap_ctxt = *own.traps;

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use hypervisor::paging::Outcome;
-use xen::abi::domctl::{CREATE_IOMMU, CreateDomain};
+use xen::abi::domctl::{CREATE_IOMMU, CreateDomain, GRANT_VERSION_MASK};
 use xen::abi::errno::{EINVAL, EOPNOTSUPP, ESRCH, Errno};
 use xen::abi::{DOMID_FIRST_RESERVED, DomId};
 
@@ -16,9 +16,6 @@ use crate::scheduler;
 use crate::teardown;
 use crate::time;
 use crate::vcpu::Guest;
-
-/// The highest layout of a grant table (XEN_DOMCTL_GRANT_version_mask).
-const GRANT_VERSIONS: u32 = 15;
 
 /// Makes a domain, paused once. A `number` that no domain can have asks for any; what it is, is
 /// written at `answer`.
@@ -37,8 +34,8 @@ pub fn create(number: DomId, answer: u64, body: u64) -> Result<(), Errno> {
     if asked.cpupool_id != 0 {
         return Err(ESRCH);
     }
-    let versions = asked.grant_opts & GRANT_VERSIONS;
-    if versions == 0 || versions > 2 || asked.grant_opts & !GRANT_VERSIONS != 0 {
+    let versions = asked.grant_opts & GRANT_VERSION_MASK;
+    if versions == 0 || versions > 2 || asked.grant_opts & !GRANT_VERSION_MASK != 0 {
         return Err(EINVAL);
     }
     let or_usual = |count: i32, usual| usize::try_from(count).unwrap_or(usual);

@@ -2,6 +2,7 @@
 
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::Use;
+use xen::abi::domctl::{PFINFO_LPINTAB, PFINFO_LTAB_SHIFT, PFINFO_XTAB};
 use xen::abi::errno::{E2BIG, EINVAL, Errno};
 
 use crate::arch::memory as machine;
@@ -20,9 +21,6 @@ pub fn hypercall_init(domain: &Domain, mfn: u64) -> Result<(), Errno> {
 
 /// What frames are used as (`XEN_DOMCTL_PFINFO_*`): the list's entries are replaced.
 pub fn info(domain: &Domain, body: u64) -> Result<(), Errno> {
-    const LEVEL_SHIFT: u32 = 28;
-    const PINNED: u64 = 1 << 31;
-    const NOT_THERE: u64 = 0xf << 28;
     const MOST: u64 = 1024;
     let [count, list] = memory::read_words::<2>(body)?;
     if count > MOST {
@@ -33,10 +31,10 @@ pub fn info(domain: &Domain, body: u64) -> Result<(), Errno> {
         let kind = match frames::page(mfn).filter(|page| page.owner() == Some(domain.owner)) {
             Some(page) => {
                 let level = page.usage().0.level().unwrap_or(0);
-                let pinned = if page.is_pinned() { PINNED } else { 0 };
-                u64::from(level) << LEVEL_SHIFT | pinned
+                let pinned = if page.is_pinned() { PFINFO_LPINTAB } else { 0 };
+                u64::from(level) << PFINFO_LTAB_SHIFT | pinned
             }
-            None => NOT_THERE,
+            None => PFINFO_XTAB,
         };
         memory::write(place, &kind)?;
     }

@@ -3,11 +3,10 @@
 use core::sync::atomic::Ordering;
 
 use hypervisor::grants::{Access, Held, What};
+use xen::abi::grant::{self as op, BAD_COPY_ARG, BAD_PAGE, GENERAL_ERROR, OKAY, PERMISSION_DENIED};
 use xen::abi::{DomId, plain_structs};
 
-use super::{
-    BAD_COPY, BAD_PAGE, GENERAL_ERROR, Named, OKAY, PERMISSION_DENIED, Status, named, status,
-};
+use super::{Named, Status, named, status};
 use crate::arch::memory as machine;
 use crate::granting::{self, GrantTable};
 use crate::guest::memory;
@@ -16,9 +15,6 @@ use crate::interrupts;
 use crate::vcpu::Guest;
 
 const PAGE: u16 = 4096;
-/// GNTCOPY_*
-const SOURCE_IS_GRANT: u16 = 1 << 0;
-const DESTINATION_IS_GRANT: u16 = 1 << 1;
 
 plain_structs! {
     /// One end of it: a grant or a frame, whose, and where in it.
@@ -34,7 +30,7 @@ pub fn copy(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
     for index in 0..count {
         let place = list + SIZE * index;
         if index > 0 && interrupts::are_waiting() {
-            return Err(Stop::Again([5, place, count - index, 0, 0, 0]));
+            return Err(Stop::Again([op::COPY, place, count - index, 0, 0, 0]));
         }
         let mut copy: Copy = memory::read(place)?;
         copy.status = copy_one(guest, &copy).err().unwrap_or(OKAY);
@@ -46,11 +42,11 @@ pub fn copy(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
 fn copy_one(guest: &Guest<'_>, copy: &Copy) -> Result<(), Status> {
     let is_beyond = |end: &End| u32::from(end.offset) + u32::from(copy.length) > PAGE.into();
     if is_beyond(&copy.source) || is_beyond(&copy.destination) {
-        return Err(BAD_COPY);
+        return Err(BAD_COPY_ARG);
     }
     let is_grant = |bit| copy.flags & bit != 0;
-    let source = Piece::get(guest, &copy.source, is_grant(SOURCE_IS_GRANT), false)?;
-    let destination = Piece::get(guest, &copy.destination, is_grant(DESTINATION_IS_GRANT), true)?;
+    let source = Piece::get(guest, &copy.source, is_grant(op::COPY_SOURCE_GREF), false)?;
+    let destination = Piece::get(guest, &copy.destination, is_grant(op::COPY_DEST_GREF), true)?;
     let from = source.place(copy.source.offset, copy.length)?;
     let to = destination.place(copy.destination.offset, copy.length)?;
     machine::copy_part(from, to, copy.length.into());

@@ -6,26 +6,19 @@ use hypervisor::grants::{Access, What};
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::{Owner, Use};
 use xen::abi::errno::Errno;
+use xen::abi::grant::{
+    self as op, BAD_DEV_ADDR, BAD_GNTREF, BAD_HANDLE, BAD_PAGE, BAD_VIRT_ADDR, GENERAL_ERROR,
+    NO_DEVICE_SPACE, OKAY,
+};
 use xen::abi::{DomId, plain_structs};
 
-use super::{
-    BAD_ADDRESS, BAD_DEVICE_ADDRESS, BAD_HANDLE, BAD_PAGE, BAD_REFERENCE, GENERAL_ERROR,
-    NO_DEVICE_SPACE, OKAY, Operation, Status, named, status,
-};
+use super::{Operation, Status, named, status};
 use crate::arch::memory as machine;
 use crate::granting::{self, Mapping};
 use crate::guest::memory;
 use crate::hypercall::{Answer, Stop};
 use crate::vcpu::Guest;
 use crate::{frames, host, interrupts, tables};
-
-/// GNTMAP_*
-const FOR_DEVICES: u32 = 1 << 0;
-const IN_TABLES: u32 = 1 << 1;
-const READ_ONLY: u32 = 1 << 2;
-const FOR_PROGRAMS: u32 = 1 << 3;
-const NAMES_ENTRY: u32 = 1 << 4;
-const GUEST_BITS: u32 = 16;
 
 plain_structs! {
     /// `struct gnttab_map_grant_ref`
@@ -47,7 +40,7 @@ pub fn map(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
     for index in 0..count {
         let place = list + MAP_SIZE * index;
         if index > 0 && interrupts::are_waiting() {
-            return Err(Stop::Again([0, place, count - index, 0, 0, 0]));
+            return Err(Stop::Again([op::MAP_GRANT_REF, place, count - index, 0, 0, 0]));
         }
         let mut map: Map = memory::read(place)?;
         map.status = match map_one(guest, &mut map) {
@@ -61,10 +54,10 @@ pub fn map(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
 
 fn map_one(guest: &Guest<'_>, map: &mut Map) -> Result<(), Status> {
     let flags = map.flags;
-    if flags & (FOR_DEVICES | IN_TABLES) == 0 {
-        return Err(BAD_REFERENCE);
+    if flags & (op::MAP_DEVICE_MAP | op::MAP_HOST_MAP) == 0 {
+        return Err(BAD_GNTREF);
     }
-    let is_writable = flags & READ_ONLY == 0;
+    let is_writable = flags & op::MAP_READONLY == 0;
     let own = guest.domain();
     let granter = named(guest, map.domain)?;
     let access = Access { is_write: is_writable, is_copy: false };
@@ -90,8 +83,8 @@ fn map_one(guest: &Guest<'_>, map: &mut Map) -> Result<(), Status> {
         reference: map.reference,
         frame,
         is_writable,
-        parts: flags & (FOR_DEVICES | IN_TABLES),
-        names_entry: flags & NAMES_ENTRY != 0,
+        parts: flags & (op::MAP_DEVICE_MAP | op::MAP_HOST_MAP),
+        names_entry: flags & op::MAP_CONTAINS_PTE != 0,
     };
     let handle = match own.mappings.lock().insert(mapping) {
         Ok(handle) => handle,
@@ -100,7 +93,7 @@ fn map_one(guest: &Guest<'_>, map: &mut Map) -> Result<(), Status> {
             return Err(NO_DEVICE_SPACE);
         }
     };
-    if flags & IN_TABLES != 0 {
+    if flags & op::MAP_HOST_MAP != 0 {
         let shown = show(guest, map.address, flags, Some((frame, granter.owner)), |_| true);
         if let Err(status) = shown {
             let mapping = own.mappings.lock().remove(handle);
@@ -144,7 +137,7 @@ fn show(
 ) -> Result<(), Status> {
     let own = guest.domain();
     let _lock = own.tables.lock();
-    let (table, index) = entry_of(guest, address, flags & NAMES_ENTRY != 0)?;
+    let (table, index) = entry_of(guest, address, flags & op::MAP_CONTAINS_PTE != 0)?;
     let rules = own.rules();
     if !is_expected(read(table, index)) {
         return Err(GENERAL_ERROR);
@@ -164,9 +157,9 @@ fn entry_flags(flags: u32) -> u64 {
     Entry::PRESENT
         | Entry::ACCESSED
         | Entry::DIRTY
-        | set(flags & READ_ONLY == 0, Entry::WRITABLE)
-        | set(flags & FOR_PROGRAMS != 0, Entry::USER)
-        | u64::from(flags >> GUEST_BITS) << 9 & AVAILABLE
+        | set(flags & op::MAP_READONLY == 0, Entry::WRITABLE)
+        | set(flags & op::MAP_APPLICATION_MAP != 0, Entry::USER)
+        | u64::from(flags >> op::MAP_GUEST_AVAIL0) << 9 & AVAILABLE
 }
 
 /// Gives a list of mappings up. Frames are let go when no processor remembers them.
@@ -175,7 +168,7 @@ pub fn unmap(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
     for index in 0..count {
         let place = list + UNMAP_SIZE * index;
         if index > 0 && interrupts::are_waiting() {
-            result = Err(Stop::Again([1, place, count - index, 0, 0, 0]));
+            result = Err(Stop::Again([op::UNMAP_GRANT_REF, place, count - index, 0, 0, 0]));
             break;
         }
         let unmapped = memory::read(place).and_then(|mut unmap: Unmap| {
@@ -197,15 +190,15 @@ fn unmap_one(guest: &Guest<'_>, unmap: &Unmap) -> Result<(), Status> {
     let mapping = mappings.get(unmap.handle).ok_or(BAD_HANDLE)?;
     let frame = mapping.frame;
     let mut parts = mapping.parts;
-    if unmap.device_address != 0 && parts & FOR_DEVICES != 0 {
+    if unmap.device_address != 0 && parts & op::MAP_DEVICE_MAP != 0 {
         if unmap.device_address >> 12 != frame {
-            return Err(BAD_DEVICE_ADDRESS);
+            return Err(BAD_DEV_ADDR);
         }
-        parts &= !FOR_DEVICES;
+        parts &= !op::MAP_DEVICE_MAP;
     }
-    if unmap.address != 0 && parts & IN_TABLES != 0 {
+    if unmap.address != 0 && parts & op::MAP_HOST_MAP != 0 {
         hide(guest, unmap.address, mapping)?;
-        parts &= !IN_TABLES;
+        parts &= !op::MAP_HOST_MAP;
     }
     mapping.parts = parts;
     if parts == 0 {
@@ -218,9 +211,9 @@ fn unmap_one(guest: &Guest<'_>, unmap: &Unmap) -> Result<(), Status> {
 
 /// Has a page table show a frame no more.
 fn hide(guest: &Guest<'_>, address: u64, mapping: &Mapping) -> Result<(), Status> {
-    let flags = if mapping.names_entry { NAMES_ENTRY } else { 0 };
+    let flags = if mapping.names_entry { op::MAP_CONTAINS_PTE } else { 0 };
     let shows = |entry: Entry| entry.is_present() && entry.mfn() == mapping.frame;
-    show(guest, address, flags, None, shows).map_err(|_| BAD_ADDRESS)
+    show(guest, address, flags, None, shows).map_err(|_| BAD_VIRT_ADDR)
 }
 
 impl Operation for Replace {
@@ -236,7 +229,7 @@ fn replace(guest: &Guest<'_>, replace: &Replace) -> Result<(), Status> {
     let own = guest.domain();
     let mut mappings = own.mappings.lock();
     let mapping = mappings.get(replace.handle).ok_or(BAD_HANDLE)?;
-    if mapping.parts != IN_TABLES {
+    if mapping.parts != op::MAP_HOST_MAP {
         return Err(GENERAL_ERROR);
     }
     let frame = mapping.frame;

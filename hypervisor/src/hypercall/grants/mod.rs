@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 
 use hypervisor::grants::Refused;
 use xen::abi::errno::{EINVAL, ENOSYS, Errno};
+use xen::abi::grant::{self as op, BAD_DOMAIN, BAD_GNTREF, GENERAL_ERROR, PERMISSION_DENIED};
 use xen::abi::{DOMID_SELF, DomId, Plain};
 
 use super::{Answer, Stop};
@@ -19,21 +20,9 @@ use crate::vcpu::Guest;
 /// What comes of one operation of a list (GNTST_*).
 type Status = i16;
 
-const OKAY: Status = 0;
-const GENERAL_ERROR: Status = -1;
-const BAD_DOMAIN: Status = -2;
-const BAD_REFERENCE: Status = -3;
-const BAD_HANDLE: Status = -4;
-const BAD_ADDRESS: Status = -5;
-const BAD_DEVICE_ADDRESS: Status = -6;
-const NO_DEVICE_SPACE: Status = -7;
-const PERMISSION_DENIED: Status = -8;
-const BAD_PAGE: Status = -9;
-const BAD_COPY: Status = -10;
-
 fn status(refused: Refused) -> Status {
     match refused {
-        Refused::NoEntry => BAD_REFERENCE,
+        Refused::NoEntry => BAD_GNTREF,
         Refused::NotPermitted | Refused::Unstable | Refused::TooOften => GENERAL_ERROR,
     }
 }
@@ -52,17 +41,17 @@ pub fn operation(guest: &mut Guest<'_>, command: u64, list: u64, count: u64) -> 
         return Err(EINVAL.into());
     }
     match command & 0xffff_ffff {
-        0 => map::map(guest, list, count),
-        1 => map::unmap(guest, list, count),
-        2 => one(list, count, |setup| table::set_up(guest, setup)),
-        5 => copy::copy(guest, list, count),
-        6 => one(list, count, |query| table::query_size(guest, query)),
-        7 => each::<map::Replace>(guest, 7, list, count),
-        8 => table::set_version(guest, list, count),
-        9 => one(list, count, |get| table::status_frames(guest, get)),
-        10 => table::version(guest, list, count),
-        11 => each::<table::Swap>(guest, 11, list, count),
-        12 => each::<table::Flush>(guest, 12, list, count),
+        op::MAP_GRANT_REF => map::map(guest, list, count),
+        op::UNMAP_GRANT_REF => map::unmap(guest, list, count),
+        op::SETUP_TABLE => one(list, count, |setup| table::set_up(guest, setup)),
+        op::COPY => copy::copy(guest, list, count),
+        op::QUERY_SIZE => one(list, count, |query| table::query_size(guest, query)),
+        op::UNMAP_AND_REPLACE => each::<map::Replace>(guest, op::UNMAP_AND_REPLACE, list, count),
+        op::SET_VERSION => table::set_version(guest, list, count),
+        op::GET_STATUS_FRAMES => one(list, count, |get| table::status_frames(guest, get)),
+        op::GET_VERSION => table::version(guest, list, count),
+        op::SWAP_GRANT_REF => each::<table::Swap>(guest, op::SWAP_GRANT_REF, list, count),
+        op::CACHE_FLUSH => each::<table::Flush>(guest, op::CACHE_FLUSH, list, count),
         _ => Err(ENOSYS.into()),
     }
 }

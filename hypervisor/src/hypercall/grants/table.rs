@@ -2,10 +2,12 @@
 
 use hypervisor::grants::TableError;
 use xen::abi::errno::{EBUSY, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
-use xen::abi::grant::SetupTable;
+use xen::abi::grant::{
+    BAD_GNTREF, CACHE_CLEAN, CACHE_INVAL, GENERAL_ERROR, OKAY, PERMISSION_DENIED, SetupTable,
+};
 use xen::abi::{DomId, plain_structs};
 
-use super::{BAD_REFERENCE, GENERAL_ERROR, OKAY, Operation, PERMISSION_DENIED, Status, controlled};
+use super::{Operation, Status, controlled};
 use crate::guest::memory;
 use crate::hypercall::Answer;
 use crate::vcpu::Guest;
@@ -119,7 +121,7 @@ impl Operation for Swap {
     fn perform(&mut self, guest: &mut Guest<'_>) -> Result<(), Errno> {
         self.status = match guest.domain().grants.lock().swap(self.a, self.b) {
             Ok(()) => OKAY,
-            Err(TableError::NoEntry) => BAD_REFERENCE,
+            Err(TableError::NoEntry) => BAD_GNTREF,
             Err(_) => GENERAL_ERROR,
         };
         Ok(())
@@ -130,12 +132,11 @@ impl Operation for Flush {
     /// Caches are coherent with each other and with devices: nothing has to be written back, and
     /// nothing may be thrown away.
     fn perform(&mut self, _: &mut Guest<'_>) -> Result<(), Errno> {
-        const CLEAN: u32 = 1 << 0;
-        const INVALIDATE: u32 = 1 << 1;
         let Self { offset, length, kind, .. } = *self;
-        if kind & !(CLEAN | INVALIDATE) != 0 || u32::from(offset) + u32::from(length) > 4096 {
+        if kind & !(CACHE_CLEAN | CACHE_INVAL) != 0 || u32::from(offset) + u32::from(length) > 4096
+        {
             return Err(EINVAL);
         }
-        if kind & INVALIDATE != 0 { Err(EOPNOTSUPP) } else { Ok(()) }
+        if kind & CACHE_INVAL != 0 { Err(EOPNOTSUPP) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use xen::abi::Plain;
+use xen::abi::{Plain, console, sched};
 
 pub use xen::abi::hypercall as number;
 
@@ -46,15 +46,13 @@ pub fn operation<T: Plain>(number: u64, command: u64, argument: &mut T) -> i64 {
 
 /// Prints on the hypervisor's console.
 pub fn print(text: &str) {
-    const WRITE: u64 = 0;
-    call(number::CONSOLE_IO, &[WRITE, text.len() as u64, text.as_ptr() as u64]);
+    call(number::CONSOLE_IO, &[console::WRITE, text.len() as u64, text.as_ptr() as u64]);
 }
 
 /// Ends the machine.
 pub fn end() -> ! {
-    const SHUTDOWN: u64 = 2;
-    let mut reason = u32::from(xen::abi::sched::SHUTDOWN_REBOOT);
+    let mut reason = u32::from(sched::SHUTDOWN_REBOOT);
     loop {
-        operation(number::SCHED_OP, SHUTDOWN, &mut reason);
+        operation(number::SCHED_OP, sched::SHUTDOWN, &mut reason);
     }
 }

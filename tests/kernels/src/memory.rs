@@ -177,8 +177,7 @@ pub fn map(at: u64, flags: u64) -> i64 {
 
 /// Maps a frame.
 pub fn map_frame(at: u64, frame: u64, flags: u64) -> i64 {
-    const FLUSH_ONE: u64 = 2;
-    call(number::UPDATE_VA_MAPPING, &[at, frame << 12 | flags, FLUSH_ONE])
+    call(number::UPDATE_VA_MAPPING, &[at, frame << 12 | flags, xen::abi::mmuext::UVMF_INVLPG])
 }
 
 /// Changes an entry of a table, or a word of a frame.

@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use xen::abi::mmuext::NEW_USER_BASEPTR;
+
 use crate::hypercall::number;
 use crate::memory::{self, flag, frame, map, scratch};
 use crate::traps::{Trap, attempt};
@@ -17,9 +19,6 @@ pub const STACK_SEGMENT: u64 = 0xe02b;
 
 /// In what is pushed for `iret`: interrupts are on.
 pub const INTERRUPTS: u64 = 1 << 9;
-
-/// The operation that names a program's table of level 4 (MMUEXT_NEW_USER_BASEPTR).
-const NEW_USER_BASE: u32 = 15;
 
 /// A program's memory: six of the scratch pages, from `first` on.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +48,7 @@ impl Program {
             map(at, flag::READ_ONLY);
         }
         let program = Self { first };
-        memory::extended(NEW_USER_BASE, frame(l4), 0);
+        memory::extended(NEW_USER_BASEPTR, frame(l4), 0);
         program
     }
 
@@ -60,7 +59,7 @@ impl Program {
 
     /// Gives its memory back.
     pub fn end(self) {
-        memory::extended(NEW_USER_BASE, 0, 0);
+        memory::extended(NEW_USER_BASEPTR, 0, 0);
         for index in 0..6 {
             map(scratch(self.first + index), flag::DATA);
         }

@@ -6,6 +6,7 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 
+use xen::abi::callback;
 use xen::abi::vcpu::TrapInfo;
 
 use crate::hypercall::{self, number};
@@ -218,12 +219,14 @@ pub fn attempt<T, F: FnOnce() -> T>(act: F) -> Option<Trap> {
 
 /// Has system calls of 32-bit programs come here, or not, with events masked or not.
 pub fn init_32_bit(is_wanted: bool, masks: bool) -> [i64; 2] {
-    const REGISTER: u64 = 0;
-    let entries = [(7, &raw const syscall32_stub), (5, &raw const sysenter_stub)];
+    let entries = [
+        (callback::SYSCALL32, &raw const syscall32_stub),
+        (callback::SYSENTER, &raw const sysenter_stub),
+    ];
     entries.map(|(kind, stub)| {
         let address = if is_wanted { stub as u64 } else { 0 };
-        let mut register = [kind | u64::from(masks) << 16, address];
-        hypercall::call(number::CALLBACK_OP, &[REGISTER, hypercall::place(&mut register)])
+        let mut register = [u64::from(kind) | u64::from(masks) << 16, address];
+        hypercall::call(number::CALLBACK_OP, &[callback::REGISTER, hypercall::place(&mut register)])
     })
 }
 

@@ -5,18 +5,11 @@ use kernels::events::{forget, is_pending, mask_all};
 use kernels::hypercall::{call, number, place, volatile};
 use kernels::memory;
 use kernels::traps::attempt;
-
-const BIND_INTERDOMAIN: u64 = 0;
-const BIND_VIRQ: u64 = 1;
-const BIND_PIRQ: u64 = 2;
-const CLOSE: u64 = 3;
-const SEND: u64 = 4;
-const STATUS: u64 = 5;
-const ALLOC_UNBOUND: u64 = 6;
-const BIND_IPI: u64 = 7;
-const BIND_VCPU: u64 = 8;
-const UNMASK: u64 = 9;
-const RESET: u64 = 10;
+use xen::abi::evtchn::{
+    ALLOC_UNBOUND, BIND_INTERDOMAIN, BIND_IPI, BIND_PIRQ, BIND_VCPU, BIND_VIRQ, CLOSE, RESET, SEND,
+    STATUS, UNMASK,
+};
+use xen::abi::sched;
 
 const SELF: u32 = 0x7ff0;
 
@@ -216,8 +209,8 @@ fn delivery() {
     mask_all(false);
     forget();
     send();
-    trap("block with an event", attempt(|| call(number::SCHED_OP, &[1, 0])));
-    trap("yield with an event, masked", attempt(|| call(number::SCHED_OP, &[0, 0])));
+    trap("block with an event", attempt(|| call(number::SCHED_OP, &[sched::BLOCK, 0])));
+    trap("yield with an event, masked", attempt(|| call(number::SCHED_OP, &[sched::YIELD, 0])));
     forget();
     close("close", port);
 }

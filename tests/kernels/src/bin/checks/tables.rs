@@ -5,10 +5,8 @@ use kernels::hypercall::{call, number};
 use kernels::memory::{self, extended, fill, flag, frame, map, map_frame, scratch, table, update};
 use kernels::traps::{Trap, attempt};
 use xen::abi::DOMID_SELF;
+use xen::abi::mmuext::{NEW_BASEPTR, NEW_USER_BASEPTR, UNPIN_TABLE};
 
-const UNPIN: u32 = 4;
-const NEW_BASE: u32 = 5;
-const NEW_USER_BASE: u32 = 15;
 /// A table of level 4 has the hypervisor's entries from here on.
 const HYPERVISOR_SLOT: u64 = 256;
 /// More than any machine has.
@@ -33,7 +31,7 @@ fn pin(level: u32, at: u64) -> i64 {
 }
 
 fn unpin(at: u64) -> i64 {
-    extended(UNPIN, frame(at), 0)
+    extended(UNPIN_TABLE, frame(at), 0)
 }
 
 /// An empty page that may become a table.
@@ -104,9 +102,9 @@ fn types() {
         for level in 1..=4 {
             answer(name, extended(level - 1, frame, 0));
         }
-        answer(name, extended(UNPIN, frame, 0));
-        answer(name, extended(NEW_BASE, frame, 0));
-        answer(name, extended(NEW_USER_BASE, frame | 1 << 30, 0));
+        answer(name, extended(UNPIN_TABLE, frame, 0));
+        answer(name, extended(NEW_BASEPTR, frame, 0));
+        answer(name, extended(NEW_USER_BASEPTR, frame | 1 << 30, 0));
     }
 }
 
@@ -225,14 +223,14 @@ fn recursive() {
 
 fn bases() {
     let root = memory::root();
-    answer("the base that there is", extended(NEW_BASE, root, 0));
-    answer("a table as the programs' base", extended(NEW_USER_BASE, frame(empty(0)), 0));
+    answer("the base that there is", extended(NEW_BASEPTR, root, 0));
+    answer("a table as the programs' base", extended(NEW_USER_BASEPTR, frame(empty(0)), 0));
     answer("pin it as another level", pin(3, scratch(0)));
     answer("map it to be written to", map(scratch(0), flag::DATA));
-    answer("no programs' base", extended(NEW_USER_BASE, 0, 0));
+    answer("no programs' base", extended(NEW_USER_BASEPTR, 0, 0));
     answer("map it to be written to", map(scratch(0), flag::DATA));
-    answer("unpin the first base", extended(UNPIN, root, 0));
-    answer("unpin it again", extended(UNPIN, root, 0));
+    answer("unpin the first base", extended(UNPIN_TABLE, root, 0));
+    answer("unpin it again", extended(UNPIN_TABLE, root, 0));
     answer("pin it", extended(3, root, 0));
     answer("pin it again", extended(3, root, 0));
     // One with all that the kernel needs.
@@ -240,14 +238,14 @@ fn bases() {
     map(page, flag::DATA);
     extended(17, frame(page), root);
     map(page, flag::READ_ONLY);
-    answer("another base", extended(NEW_BASE, frame(page), 0));
+    answer("another base", extended(NEW_BASEPTR, frame(page), 0));
     answer("the hypervisor's part is complete", i64::from(memory::read(page + 8 * 262) & 1 != 0));
-    answer("the first base", extended(NEW_BASE, root, 0));
+    answer("the first base", extended(NEW_BASEPTR, root, 0));
     answer("the other is data again", map(page, flag::DATA));
     let data = frame(scratch(1));
     map(scratch(1), flag::DATA);
-    answer("a base that is data", extended(NEW_BASE, data, 0));
-    answer("programs' base that is data", extended(NEW_USER_BASE, data, 0));
+    answer("a base that is data", extended(NEW_BASEPTR, data, 0));
+    answer("programs' base that is data", extended(NEW_USER_BASEPTR, data, 0));
 }
 
 fn updates() {

@@ -3,6 +3,9 @@
 use kernels::hypercall::number;
 use kernels::memory::{scratch, write};
 use kernels::random::Random;
+use xen::abi::mmuext::NEW_BASEPTR;
+use xen::abi::sched::{POLL, REMOTE_SHUTDOWN, SHUTDOWN, WATCHDOG};
+use xen::abi::{platform, sysctl, vcpu};
 
 use crate::field::{ARGUMENTS, Field};
 use crate::values;
@@ -93,7 +96,6 @@ fn bad_list(place: u64) -> u64 {
 
 /// mmuext_op
 fn operations(random: &mut Random, field: &Field) -> Call {
-    const NEW_BASE: u64 = 5;
     let there_are = 1 + random.below(3);
     let mut list = [0; 12];
     for (place, operation) in list.chunks_mut(3).enumerate() {
@@ -116,7 +118,7 @@ fn operations(random: &mut Random, field: &Field) -> Call {
             operation[2] = values::number(random);
         }
         // Those before it may change the frame that was looked at.
-        let is_new_base = operation[0] == NEW_BASE;
+        let is_new_base = operation[0] == u64::from(NEW_BASEPTR);
         if is_new_base && (place > 0 || !field.may_be_base(operation[1])) {
             operation[0] = 6;
         }
@@ -183,20 +185,16 @@ fn channels(random: &mut Random, field: &Field) -> Call {
 
 /// vcpu_op, sched_op, timers
 fn vcpus(random: &mut Random, field: &Field) -> Call {
-    const END: u64 = 2;
-    const UP: u64 = 1;
-    const DOWN: u64 = 2;
-    const REMOTE_END: u64 = 4;
-    const WATCHDOG: u64 = 6;
     match random.below(4) {
         0 => Call::new(number::SET_TIMER_OP, [values::number(random)]),
         1 => {
-            let command = random.pick(&[0, 3, 3, 5, 7, 99, END, REMOTE_END, WATCHDOG]);
+            let command =
+                random.pick(&[0, POLL, POLL, 5, 7, 99, SHUTDOWN, REMOTE_SHUTDOWN, WATCHDOG]);
             // Time is always up.
             let poll = values::words(&[values::pointer(random), values::number(random), 1]);
             let place = match command {
-                END | REMOTE_END | WATCHDOG => 0x1000,
-                3 => poll,
+                SHUTDOWN | REMOTE_SHUTDOWN | WATCHDOG => 0x1000,
+                POLL => poll,
                 _ => values::structure(random, field),
             };
             Call::new(number::SCHED_OP, [command, place])
@@ -205,7 +203,8 @@ fn vcpus(random: &mut Random, field: &Field) -> Call {
             let command = random.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 99]);
             let vcpu = if random.once_in(2) { 0 } else { values::number(random) };
             // Without its only vcpu the kernel is over.
-            let command = if command == DOWN && vcpu as u32 == 0 { UP } else { command };
+            let command =
+                if command == vcpu::DOWN && vcpu as u32 == 0 { vcpu::UP } else { command };
             let place = match command {
                 // Its place is written to at any time.
                 5 | 13 => {
@@ -310,8 +309,6 @@ fn memory(random: &mut Random, field: &Field) -> Call {
 
 /// What the host is asked: version, console, devices, platform, control.
 fn host(random: &mut Random, field: &Field) -> Call {
-    const SYSCTL: u64 = 0x15;
-    const PLATFORM: u64 = 0x0300_0001;
     match random.below(6) {
         0 => Call::new(number::XEN_VERSION, [random.below(12), values::pointer(random)]),
         1 => {
@@ -331,7 +328,7 @@ fn host(random: &mut Random, field: &Field) -> Call {
             ]);
             let place = values::structure(random, field);
             if place == scratch(ARGUMENTS) {
-                write(place, command | PLATFORM << 32);
+                write(place, command | u64::from(platform::INTERFACE_VERSION) << 32);
             }
             Call::new(number::PLATFORM_OP, [place])
         }
@@ -344,7 +341,7 @@ fn host(random: &mut Random, field: &Field) -> Call {
                 _ => values::number(random),
             });
             let place = values::words(&list);
-            write(place, command | SYSCTL << 32);
+            write(place, command | u64::from(sysctl::INTERFACE_VERSION) << 32);
             Call::new(number::SYSCTL, [place])
         }
     }

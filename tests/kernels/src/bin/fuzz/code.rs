@@ -8,6 +8,7 @@ use kernels::memory::{self, scratch};
 use kernels::program::{CODE, STACK, iret};
 use kernels::random::Random;
 use kernels::traps::{Trap, attempt};
+use xen::abi::evtchn::BIND_VIRQ;
 
 use crate::field::{self, Field};
 use crate::values;
@@ -139,7 +140,6 @@ pub fn instruction(random: &mut Random, field: &Field, is_traced: bool) -> Optio
 
 /// Has an event come soon, whatever became of the timer's port.
 fn alarm() {
-    const BIND_VIRQ: u64 = 1;
     kernels::events::forget();
     kernels::events::mask_all(false);
     call(number::EVENT_CHANNEL_OP, &[BIND_VIRQ, place(&mut [0_u32; 3])]);

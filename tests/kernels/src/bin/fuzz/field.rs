@@ -6,6 +6,8 @@ use kernels::memory::{self, flag, frame, map_frame, scratch};
 use kernels::program::Program;
 use kernels::random::Random;
 use kernels::traps;
+use xen::abi::memory::{DECREASE_RESERVATION, POPULATE_PHYSMAP};
+use xen::abi::mmuext::{NEW_BASEPTR, NEW_USER_BASEPTR, PIN_L4_TABLE, SET_LDT, UNPIN_TABLE};
 
 /// Pages that may become anything.
 pub const FRAMES: usize = 40;
@@ -23,13 +25,6 @@ const PROBE: usize = ARGUMENTS + 2;
 pub const WINDOW: u64 = 1 << 39;
 /// Pages of the window.
 pub const WINDOW_PAGES: u64 = 48;
-
-/// Operations of `mmuext_op` (xen.h).
-const NEW_BASE: u32 = 5;
-const NEW_USER_BASE: u32 = 15;
-const SET_LDT: u32 = 13;
-const PIN_L4: u32 = 3;
-const UNPIN: u32 = 4;
 
 /// Whether a frame can be mapped: it is this kernel's, or a device's.
 fn is_mapped(frame: u64) -> bool {
@@ -106,7 +101,7 @@ impl Field {
 
     /// The program, whose page tables are put in place.
     pub fn program(&self) -> &Program {
-        memory::extended(NEW_USER_BASE, self.program_base, 0);
+        memory::extended(NEW_USER_BASEPTR, self.program_base, 0);
         &self.program
     }
 
@@ -131,21 +126,23 @@ impl Field {
 
     /// Gives a frame back and takes another for it.
     pub fn swap_frame(&mut self, random: &mut Random) {
-        const DECREASE: u64 = 1;
-        const POPULATE: u64 = 6;
         let index = random.below(FRAMES as u64) as usize;
         let at = scratch(index);
         let reserve = |command: u64, list: &mut [u64; 1]| {
             let mut reservation = [place(list), 1, 0, xen::abi::DOMID_SELF.into()];
             call(number::MEMORY_OP, &[command, place(&mut reservation)])
         };
-        if reserve(DECREASE, &mut [self.frames[index]]) != 1 {
+        if reserve(DECREASE_RESERVATION, &mut [self.frames[index]]) != 1 {
             return;
         }
         // What it is used as is nobody's to end later.
-        while memory::extended(UNPIN, self.frames[index], 0) == 0 {}
+        while memory::extended(UNPIN_TABLE, self.frames[index], 0) == 0 {}
         let mut list = [(at - memory::VIRT_BASE) >> 12];
-        assert_eq!(reserve(POPULATE, &mut list), 1, "a frame for the one that was given back");
+        assert_eq!(
+            reserve(POPULATE_PHYSMAP, &mut list),
+            1,
+            "a frame for the one that was given back"
+        );
         self.frames[index] = volatile(&mut list)[0];
         memory::own(self.frames[index]);
         assert_eq!(map_frame(at, self.frames[index], flag::DATA), 0);
@@ -172,8 +169,8 @@ impl Field {
         for (index, entry) in [(1, 0), (511, self.kernel_entry)] {
             memory::update((self.root << 12) + 8 * index, entry);
         }
-        memory::extended(NEW_BASE, self.root, 0);
-        memory::extended(PIN_L4, self.root, 0);
+        memory::extended(NEW_BASEPTR, self.root, 0);
+        memory::extended(PIN_L4_TABLE, self.root, 0);
         memory::extended(SET_LDT, 0, 0);
         call(number::SET_GDT, &[0, 0]);
         for page in 0..WINDOW_PAGES {
@@ -182,7 +179,7 @@ impl Field {
         self.program.end();
         for (index, frame) in self.frames.iter().enumerate() {
             map_frame(scratch(index), *frame, flag::READ_ONLY);
-            while memory::extended(UNPIN, *frame, 0) == 0 {}
+            while memory::extended(UNPIN_TABLE, *frame, 0) == 0 {}
         }
         self.frames
     }

@@ -12,8 +12,8 @@ mod store;
 use core::fmt::Write;
 
 use kernels::hypercall::{number, operation, volatile};
-use xen::abi::evtchn::AllocUnbound;
-use xen::abi::sched::{SHUTDOWN_CRASH, SHUTDOWN_POWEROFF};
+use xen::abi::evtchn::{ALLOC_UNBOUND, AllocUnbound};
+use xen::abi::sched::{SHUTDOWN, SHUTDOWN_CRASH, SHUTDOWN_POWEROFF};
 use xen::abi::start_info::StartInfo;
 use xen::abi::{DOMID_SELF, console};
 
@@ -97,7 +97,6 @@ fn spin() -> ! {
 }
 
 fn pong(console: &mut Channel) -> ! {
-    const ALLOC_UNBOUND: u64 = 6;
     let mut asked = AllocUnbound { dom: DOMID_SELF, remote_dom: 0, port: 0 };
     operation(number::EVENT_CHANNEL_OP, ALLOC_UNBOUND, &mut asked);
     let port = volatile(&mut asked).port;
@@ -109,7 +108,6 @@ fn pong(console: &mut Channel) -> ! {
 }
 
 fn end(reason: u32) -> ! {
-    const SHUTDOWN: u64 = 2;
     loop {
         operation(number::SCHED_OP, SHUTDOWN, &mut [reason]);
     }

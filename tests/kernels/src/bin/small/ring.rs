@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use kernels::events;
 use kernels::hypercall::{call, number, place};
+use xen::abi::{evtchn, sched};
 
 /// One direction; all addresses.
 pub struct Half {
@@ -95,17 +96,15 @@ impl fmt::Write for Channel {
 
 /// Tells the other end of a port.
 pub fn send(port: u32) {
-    const SEND: u64 = 4;
-    call(number::EVENT_CHANNEL_OP, &[SEND, place(&mut [port])]);
+    call(number::EVENT_CHANNEL_OP, &[evtchn::SEND, place(&mut [port])]);
 }
 
 /// Waits until a port is raised (`struct sched_poll`), and takes the event.
 pub fn wait_for(port: u32) {
-    const POLL: u64 = 3;
     let ports = [port];
     let mut poll = [ports.as_ptr() as u64, ports.len() as u64, 0];
     while !events::is_pending(port.into()) {
-        call(number::SCHED_OP, &[POLL, place(&mut poll)]);
+        call(number::SCHED_OP, &[sched::POLL, place(&mut poll)]);
     }
     events::clear(port.into());
 }

@@ -1,8 +1,10 @@
 //! A virtual processor: what only the processor that runs it touches, and what anybody may.
 
+mod info;
+
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use hypervisor::paging::Walk;
 use hypervisor::paging::entry::Entry;
@@ -16,6 +18,7 @@ use crate::arch::{cpu, memory};
 use crate::domain::Domain;
 use crate::lock::Mutex;
 use crate::scheduler;
+pub use info::Info;
 
 /// CR0 as a guest sees it at first: protection, paging, the FPU ready to be used.
 const CR0: u64 = 0x8005_0033;
@@ -149,52 +152,6 @@ const VIRQ_TIMER: u32 = 0;
 unsafe impl Sync for Vcpu {}
 // SAFETY: as above.
 unsafe impl Send for Vcpu {}
-
-/// `struct vcpu_info` (xen.h), which the guest changes at any moment.
-#[derive(Clone, Copy)]
-pub struct Info(u64);
-
-impl Info {
-    fn byte(self, offset: u64) -> &'static AtomicU8 {
-        // SAFETY: in a frame that is mapped for ever; any value is good.
-        unsafe { &*memory::direct(self.0 + offset).cast() }
-    }
-
-    fn word(self, offset: u64) -> &'static AtomicU64 {
-        // SAFETY: as above, and aligned: the structure is, to 8 bytes at least.
-        unsafe { &*memory::direct(self.0 + offset).cast() }
-    }
-
-    /// An event waits.
-    pub fn pending(self) -> &'static AtomicU8 {
-        self.byte(0)
-    }
-
-    /// Events are not to be delivered.
-    pub fn mask(self) -> &'static AtomicU8 {
-        self.byte(1)
-    }
-
-    /// Which words of the channels' bits have one set.
-    pub fn selector(self) -> &'static AtomicU64 {
-        self.word(8)
-    }
-
-    /// The address of the last page fault.
-    pub fn fault_address(self) -> &'static AtomicU64 {
-        self.word(16)
-    }
-
-    /// A word of `struct vcpu_time_info`.
-    pub fn time(self, index: u64) -> &'static AtomicU64 {
-        self.word(32 + 8 * index)
-    }
-
-    /// Physical address.
-    pub fn address(self) -> u64 {
-        self.0
-    }
-}
 
 /// Where a vcpu's shared part is at first: in its domain's page.
 fn own_info(domain: &Domain, number: usize) -> u64 {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use xtask::tree::Tree;
-use xtask::{disk, host, project};
+use xtask::{disk, host, programs, project};
 
 const NEEDED: &[host::Needed] = &[
     host::Needed { file: "tcc", package: "tcc" },
@@ -79,6 +79,8 @@ fn tree() -> Result<Tree> {
 fn sources() -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["metadata", "--format-version", "1", "--offline"]).current_dir(project::root());
+    // Crates for other systems were never downloaded.
+    cargo.args(["--filter-platform", programs::TARGET]);
     let text = host::output(&mut cargo)?;
     let manifest = text
         .split('"')

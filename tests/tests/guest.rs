@@ -15,6 +15,7 @@ const CASES: &[Case] = &[
     ("a_paused_guest_stands_still", a_paused_guest_stands_still),
     ("questions_about_a_guest_are_answered", questions_about_a_guest_are_answered),
     ("two_guests_reach_each_other", two_guests_reach_each_other),
+    ("vcpus_go_and_come_back", vcpus_go_and_come_back),
     ("a_killed_xend_knows_every_guest_again", a_killed_xend_knows_every_guest_again),
     ("a_killed_store_is_not_noticed", a_killed_store_is_not_noticed),
     ("a_killed_console_daemon_comes_back", a_killed_console_daemon_comes_back),
@@ -114,10 +115,39 @@ fn questions_about_a_guest_are_answered(dom0: &mut Dom0) -> Outcome {
 }
 
 fn two_guests_reach_each_other(dom0: &mut Dom0) -> Outcome {
-    dom0.ok("xm create escalus")?;
+    dom0.ok("xm create escalus vcpus=2")?;
     dom0.wait_for_ping("10.0.0.3")?;
     let page = dom0.in_guest("rosaline", "wget -q -O - http://10.0.0.3/")?;
     ensure!(page == "Good morrow from a guest.", "{page:?}");
+    Ok(())
+}
+
+fn vcpus_go_and_come_back(dom0: &mut Dom0) -> Outcome {
+    dom0.log_in("escalus", 1)?;
+    let has = |dom0: &mut Dom0, count: &str| {
+        let wait =
+            format!("for i in $(seq 100); do [ $(nproc) = {count} ] && break; sleep 0.1; done");
+        let said = dom0.in_guest("escalus", &format!("{wait}; nproc"))?;
+        // The kernel may say something there, too.
+        ensure!(said.lines().any(|line| line == count), "{said}");
+        Ok(())
+    };
+    has(dom0, "2")?;
+    for _ in 0..3 {
+        dom0.ok("xm vcpu-set escalus 1")?;
+        has(dom0, "1")?;
+        dom0.ok("xm vcpu-set escalus 2")?;
+        // The kernel makes it known again; that it is used is for the guest's administrator to say,
+        // or for udev, which this guest hasn't got.
+        let online = "/sys/devices/system/cpu/cpu1/online";
+        let found = format!(
+            "for i in $(seq 100); do [ -e {online} ] && break; sleep 0.1; done; echo 1 >{online}"
+        );
+        dom0.in_guest("escalus", &found)?;
+        has(dom0, "2")?;
+    }
+    let sum = dom0.in_guest("escalus", "seq 1 100000 | taskset -c 1 md5sum")?;
+    ensure!(sum.contains(dom0.ok("seq 1 100000 | md5sum")?.trim_end()), "{sum}");
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::project;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What programs for dom0 are built for.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Where a program goes.
 const PLACES: &[(&str, &str)] = &[

@@ -19,8 +19,9 @@ const DOMAINS: &[Case] = &[
     ("six_at_once_answer", many::six_at_once_answer),
 ];
 
-/// These talk to a guest at its console for long.
+/// These talk to guests at their consoles for long.
 const GUESTS: &[Case] = &[
+    ("thirty_at_once_answer", many::thirty_at_once_answer),
     ("memory_goes_to_and_fro", memory_goes_to_and_fro),
     ("shares_and_places_are_set", shares_and_places_are_set),
     ("a_guest_that_crashes_is_destroyed", a_guest_that_crashes_is_destroyed),

@@ -19,8 +19,18 @@ pub const VOLUME: &str = "compiler";
 const SIZE: u32 = 3072;
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 /// What a program is linked from, and what it and the compiler are loaded with.
-const LIBRARY_FILES: &[&str] =
-    &["crt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a", "libc.so.6", "libm.so.6"];
+const LIBRARY_FILES: &[&str] = &[
+    "crt1.o",
+    "crti.o",
+    "crtn.o",
+    "ld-linux-x86-64.so.2",
+    "libc.so",
+    "libc_nonshared.a",
+    "libc.so.6",
+    "libdl.so.2",
+    "libm.so.6",
+    "libpthread.so.0",
+];
 const HEADERS: &str = "/usr/include";
 /// Folders of the C library's headers and the kernel's.
 const HEADER_FOLDERS: &[&str] = &[

@@ -5,26 +5,19 @@ use tests::{Dom0, Outcome};
 
 use crate::{LONG, alone};
 
-pub fn six_at_once_answer(dom0: &mut Dom0) -> Outcome {
-    at_once(dom0, 6)
-}
+const COUNT: usize = 30;
 
-/// With 24 MiB for each, in a machine of 2 GiB.
-pub fn thirty_at_once_answer(dom0: &mut Dom0) -> Outcome {
-    at_once(dom0, 30)
-}
-
-/// All are there before the first is asked; then all are asked at a time, at their consoles, what
+/// With 24 MiB for each, in a machine of 2 GiB. All are there before the first is asked; then all are asked at a time, at their consoles, what
 /// the store says that their names are.
-fn at_once(dom0: &mut Dom0, count: usize) -> Outcome {
+pub fn thirty_at_once_answer(dom0: &mut Dom0) -> Outcome {
     alone(dom0)?;
     let before = dom0.occupied()?;
-    for number in 1..=count {
+    for number in 1..=COUNT {
         dom0.create_small(&format!("small{number}"), "")?;
     }
     let output = dom0.run_within(
         &format!(
-            "for n in $(seq {count}); do \
+            "for n in $(seq {COUNT}); do \
              {{ printf 'read name\\n'; i=0; \
                 until grep -q '^answer: ' /tmp/said.$n || [ $i = 60 ]; do sleep 1; i=$((i+1)); done; \
                 printf '\\035'; }} | xm console small$n >/tmp/said.$n & \
@@ -33,11 +26,11 @@ fn at_once(dom0: &mut Dom0, count: usize) -> Outcome {
         LONG,
     )?;
     let mut names: Vec<&str> = output.stdout.lines().collect();
-    let mut wanted: Vec<String> = (1..=count).map(|number| format!("small{number}")).collect();
+    let mut wanted: Vec<String> = (1..=COUNT).map(|number| format!("small{number}")).collect();
     names.sort_unstable();
     wanted.sort_unstable();
     ensure!(names == wanted, "{output}");
-    dom0.run_within(&format!("for n in $(seq {count}); do xm destroy small$n; done"), LONG)?;
+    dom0.run_within(&format!("for n in $(seq {COUNT}); do xm destroy small$n; done"), LONG)?;
     let after = dom0.occupied()?;
     ensure!(after == before, "left behind:\n{after}\nbefore it was:\n{before}");
     Ok(())

@@ -32,6 +32,9 @@ const KILLS: usize = 21;
 /// How often a list is asked for, if not so much time has gone by.
 const LISTS: usize = 5;
 const LONG: Duration = Duration::from_secs(10);
+/// So many services take long enough to be measured once; fewer are measured several times.
+const MANY: usize = 5000;
+const TIMES: usize = 5;
 /// A supervisor's own files, in its folder.
 const SUPERVISOR: &str = "supervisor";
 
@@ -57,6 +60,25 @@ struct Row {
     /// KiB of the supervisor's processes for one service.
     memory: f64,
     list: Duration,
+}
+
+impl Row {
+    /// The median of each column.
+    fn median(rows: &[Self]) -> Self {
+        let middle = |of: fn(&Self) -> Duration| {
+            let mut all: Vec<Duration> = rows.iter().map(of).collect();
+            all.sort_unstable();
+            all[all.len() / 2]
+        };
+        let mut memory: Vec<f64> = rows.iter().map(|row| row.memory).collect();
+        memory.sort_unstable_by(f64::total_cmp);
+        Self {
+            start: middle(|row| row.start),
+            restart: middle(|row| row.restart),
+            memory: memory[memory.len() / 2],
+            list: middle(|row| row.list),
+        }
+    }
 }
 
 /// Measures, and prints a table.
@@ -89,13 +111,19 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
                 continue;
             }
             eprintln!("{}, {count} services", peer.name());
-            let folder = folders.path().join(format!("{}-{count}", peer.name()));
-            let row = measure(peer.as_ref(), count, &folder, &service);
-            processes::end_all()?;
-            if row.is_ok() {
-                peer.clean_up(&folder.join(SUPERVISOR))?;
+            let times = if count < MANY { TIMES } else { 1 };
+            let mut found = Vec::new();
+            for time in 0..times {
+                let folder = folders.path().join(format!("{}-{count}-{time}", peer.name()));
+                let row = measure(peer.as_ref(), count, &folder, &service);
+                processes::end_all()?;
+                if row.is_ok() {
+                    peer.clean_up(&folder.join(SUPERVISOR))?;
+                }
+                found.push(row);
             }
-            rows.push((peer.name(), row));
+            let found: Result<Vec<Row>> = found.into_iter().collect();
+            rows.push((peer.name(), found.map(|rows| Row::median(&rows))));
         }
         text += &table(count, &rows);
         let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok());
@@ -183,12 +211,12 @@ fn listing(peer: &dyn Peer, folder: &Path) -> Result<Duration> {
 
 const HEAD: &str = "# Supervisors of many services\n\n\
 Written by `cargo xtask bench svc --write`. All run the same trivial program on the same machine,\n\
-one supervisor after the other. Start: from the supervisor's start until the last service runs.\n\
-Restart: from SIGKILL of a service to its next process, the median. Memory: of all processes of\n\
-the supervisor, shared pages in parts, for one service. List: the states of all services. In\n\
-brackets: how many times ours. Ours and systemd start services in the order of a tree of\n\
-dependencies, the others have none; systemd is only there where it booted the host, and dinit isn't\n\
-there, as Debian 12 doesn't have it.\n";
+one supervisor after the other; less than 5000 services five times, of which the medians are shown.\n\
+Start: from the supervisor's start until the last service runs. Restart: from SIGKILL of a service\n\
+to its next process, the median. Memory: of all processes of the supervisor, shared pages in parts,\n\
+for one service. List: the states of all services. In brackets: how many times ours. Ours and\n\
+systemd start services in the order of a tree of dependencies, the others have none; systemd is only\n\
+there where it booted the host, and dinit isn't there, as Debian 12 doesn't have it.\n";
 
 fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
     let mut text = format!(

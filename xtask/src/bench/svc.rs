@@ -34,7 +34,7 @@ const LISTS: usize = 5;
 const LONG: Duration = Duration::from_secs(10);
 /// So many services take long enough to be measured once; fewer are measured several times.
 const MANY: usize = 5000;
-const TIMES: usize = 5;
+const TIMES: usize = 3;
 /// A supervisor's own files, in its folder.
 const SUPERVISOR: &str = "supervisor";
 
@@ -211,7 +211,7 @@ fn listing(peer: &dyn Peer, folder: &Path) -> Result<Duration> {
 
 const HEAD: &str = "# Supervisors of many services\n\n\
 Written by `cargo xtask bench svc --write`. All run the same trivial program on the same machine,\n\
-one supervisor after the other; less than 5000 services five times, of which the medians are shown.\n\
+one supervisor after the other; fewer than 5000 services three times, and medians are shown.\n\
 Start: from the supervisor's start until the last service runs. Restart: from SIGKILL of a service\n\
 to its next process, the median. Memory: of all processes of the supervisor, shared pages in parts,\n\
 for one service. List: the states of all services. In brackets: how many times ours. Ours and\n\

@@ -155,18 +155,18 @@ fn stop(xend: &mut Xend, timeout: Duration) -> Result<(), XmError> {
 }
 
 fn destroy(xend: &mut Xend, guests: Vec<Guest>) -> Result<(), XmError> {
-    let mut stubborn = Vec::new();
+    let mut still_there = Vec::new();
     for guest in guests {
         println!("{} did not shut down in time and is destroyed", guest.name);
         if let Err(error) = xend.call("xend.domain.destroy", vec![guest.name.as_str().into()]) {
             eprintln!("xendomains: {}: {error}", guest.name);
-            stubborn.push(guest.name);
+            still_there.push(guest.name);
         }
     }
-    if stubborn.is_empty() {
+    if still_there.is_empty() {
         return Ok(());
     }
-    Err(XmError::Failed(format!("still there: {}", stubborn.join(", "))))
+    Err(XmError::Failed(format!("still there: {}", still_there.join(", "))))
 }
 
 /// Asks a guest to shut down. One that is paused could not hear it, one that has stopped and is

@@ -82,8 +82,8 @@ pub(crate) struct Runner {
     pub(crate) watch: Watch,
     pub(crate) numbers: Numbers,
     running: BTreeMap<Fmri, Running>,
-    /// Contracts with processes that were not to be killed at once.
-    stubborn: BTreeSet<Id>,
+    /// Contracts with processes that outlived being killed; they are killed again.
+    left_alive: BTreeSet<Id>,
     /// Held as long as we run: two restarters would start everything twice.
     _lock: Flock<fs::File>,
 }
@@ -96,7 +96,7 @@ impl Runner {
             watch: Watch::open(Contracts::open()?)?,
             numbers: Numbers::default(),
             running: BTreeMap::new(),
-            stubborn: BTreeSet::new(),
+            left_alive: BTreeSet::new(),
             _lock: lock,
         })
     }
@@ -260,8 +260,8 @@ impl Runner {
 
     /// Looks after time limits and contracts that have to become empty.
     pub(crate) fn poll(&mut self) -> Vec<(Fmri, Method, Outcome)> {
-        let stubborn = std::mem::take(&mut self.stubborn);
-        self.kill(stubborn.into_iter().filter(|id| !self.watch.is_empty(*id)).collect());
+        let left_alive = std::mem::take(&mut self.left_alive);
+        self.kill(left_alive.into_iter().filter(|id| !self.watch.is_empty(*id)).collect());
         let now = Instant::now();
         let (mut over, mut to_kill) = (Vec::new(), BTreeSet::new());
         for (fmri, running) in &mut self.running {
@@ -298,7 +298,7 @@ impl Runner {
     pub(crate) fn kill(&mut self, ids: BTreeSet<Id>) {
         if let Err(error) = self.watch.contracts().kill_all(&ids) {
             log::global(&format!("contracts {ids:?}: {error}"));
-            self.stubborn.extend(ids);
+            self.left_alive.extend(ids);
         }
     }
 

@@ -46,7 +46,7 @@ struct Pages<const N: usize>(UnsafeCell<[[u64; 512]; N]>);
 // SAFETY: they are read and written as volatile words only.
 unsafe impl<const N: usize> Sync for Pages<N> {}
 
-/// Where the shared page is mapped instead of this; the trap stubs know its name.
+/// Where the shared page is mapped instead of this; the entry points of traps know its name.
 #[unsafe(export_name = "kernel_shared_page")]
 static SHARED: Pages<1> = Pages(UnsafeCell::new([[0; 512]]));
 

@@ -26,7 +26,7 @@ pub const SYSENTER: u64 = 0x104;
 pub const SOFTWARE: u64 = 0x80;
 
 const VECTORS: usize = 32;
-const STUB: u64 = 16;
+const ENTRY_SIZE: u64 = 16;
 /// Exceptions with an error code.
 const WITH_ERROR: u64 = 0x6022_7d00;
 /// Words of the longest frame: a failed return's.
@@ -79,11 +79,11 @@ impl fmt::Display for Trap {
 
 global_asm!(
     r#"
-    .globl stubs, event_stub, failsafe_stub, syscall_stub, software_stub
-    .globl syscall32_stub, sysenter_stub
+    .globl trap_entries, event_entry, failsafe_entry, syscall_entry, software_entry
+    .globl syscall32_entry, sysenter_entry
     .globl guarded, recover, trap_stack
     .balign 16
-stubs:
+trap_entries:
     .set vector, 0
     .rept {vectors}
     .balign 16
@@ -91,22 +91,22 @@ stubs:
     jmp trapped
     .set vector, vector + 1
     .endr
-event_stub:
+event_entry:
     mov edi, {event}
     jmp trapped
-failsafe_stub:
+failsafe_entry:
     mov edi, {failsafe}
     jmp trapped
-syscall_stub:
+syscall_entry:
     mov edi, {syscall}
     jmp trapped
-syscall32_stub:
+syscall32_entry:
     mov edi, {syscall32}
     jmp trapped
-sysenter_stub:
+sysenter_entry:
     mov edi, {sysenter}
     jmp trapped
-software_stub:
+software_entry:
     mov edi, {software}
     jmp trapped
 trapped:
@@ -165,13 +165,13 @@ trap_stack:
 );
 
 unsafe extern "C" {
-    static stubs: u8;
-    static event_stub: u8;
-    static failsafe_stub: u8;
-    static syscall_stub: u8;
-    static syscall32_stub: u8;
-    static sysenter_stub: u8;
-    static software_stub: u8;
+    static trap_entries: u8;
+    static event_entry: u8;
+    static failsafe_entry: u8;
+    static syscall_entry: u8;
+    static syscall32_entry: u8;
+    static sysenter_entry: u8;
+    static software_entry: u8;
     static recover: u64;
     static trap_stack: u8;
     fn guarded(act: extern "C" fn(*mut u8), argument: *mut u8) -> u32;
@@ -220,11 +220,11 @@ pub fn attempt<T, F: FnOnce() -> T>(act: F) -> Option<Trap> {
 /// Has system calls of 32-bit programs come here, or not, with events masked or not.
 pub fn init_32_bit(is_wanted: bool, masks: bool) -> [i64; 2] {
     let entries = [
-        (callback::SYSCALL32, &raw const syscall32_stub),
-        (callback::SYSENTER, &raw const sysenter_stub),
+        (callback::SYSCALL32, &raw const syscall32_entry),
+        (callback::SYSENTER, &raw const sysenter_entry),
     ];
-    entries.map(|(kind, stub)| {
-        let address = if is_wanted { stub as u64 } else { 0 };
+    entries.map(|(kind, entry)| {
+        let address = if is_wanted { entry as u64 } else { 0 };
         let mut register = [u64::from(kind) | u64::from(masks) << 16, address];
         hypercall::call(number::CALLBACK_OP, &[callback::REGISTER, hypercall::place(&mut register)])
     })
@@ -238,14 +238,14 @@ pub fn init() {
         // Programs may raise breakpoints and overflows.
         entry.flags = if matches!(vector, 3 | 4) { 3 } else { 0 } | 4;
         entry.cs = xen::abi::vcpu::FLAT_KERNEL_CS;
-        entry.address = &raw const stubs as u64 + STUB * vector as u64;
+        entry.address = &raw const trap_entries as u64 + ENTRY_SIZE * vector as u64;
     }
-    let address = &raw const software_stub as u64;
+    let address = &raw const software_entry as u64;
     table[VECTORS] =
         TrapInfo { vector: SOFTWARE as u8, flags: 3 | 4, cs: table[0].cs, pad: 0, address };
     hypercall::call(number::SET_TRAP_TABLE, &[table.as_ptr() as u64]);
     let (event, failsafe, syscall) =
-        (&raw const event_stub, &raw const failsafe_stub, &raw const syscall_stub);
+        (&raw const event_entry, &raw const failsafe_entry, &raw const syscall_entry);
     hypercall::call(number::SET_CALLBACKS, &[event as u64, failsafe as u64, syscall as u64]);
     let segment = xen::abi::vcpu::FLAT_KERNEL_SS.into();
     hypercall::call(number::STACK_SWITCH, &[segment, &raw const trap_stack as u64]);

@@ -111,10 +111,10 @@ impl Cgroups {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn remove_all(&self) {
-        remove(&self.base());
-        assert!(!self.base().exists());
+    /// Removes all contracts, and what they are in; none has a process any more.
+    pub(super) fn remove_all(&self) -> io::Result<()> {
+        below(&self.base()).iter().for_each(|folder| remove(folder));
+        fs::remove_dir(self.base())
     }
 
     /// As [`Self::new`] takes it.
@@ -181,6 +181,6 @@ mod tests {
         assert_eq!(cgroups.of(pid), Some(7));
         reap::wait_for(pid).unwrap();
         cgroups.kill(8).unwrap();
-        cgroups.remove_all();
+        cgroups.remove_all().unwrap();
     }
 }

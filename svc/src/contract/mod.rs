@@ -181,6 +181,14 @@ impl Contracts {
         Err(io::Error::other("processes that can't be killed, or fork faster than they are killed"))
     }
 
+    /// Leaves nothing of any contract on the host, once no restarter and no member runs.
+    pub fn remove_all(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Cgroups(cgroups) => cgroups.remove_all(),
+            Kind::Marks(_) => Ok(()),
+        }
+    }
+
     /// Forgets a contract without processes.
     pub fn remove(&self, id: Id) {
         if let Kind::Cgroups(cgroups) = &self.0 {

@@ -298,7 +298,7 @@ mod tests {
             watch.remove(*id);
         }
         if let Kind::Cgroups(cgroups) = &watch.contracts.0 {
-            cgroups.remove_all();
+            cgroups.remove_all().unwrap();
         }
     }
 

@@ -348,6 +348,9 @@ impl Repo {
     fn say(&self, requests: &[Request], timeout: Option<Duration>) -> Result<Said, RepoError> {
         let frames = requests.iter().map(frame::encode).collect::<Result<Vec<_>, _>>()?.concat();
         let mut said = Said { frames, count: requests.len(), timeout, stream: None };
+        if requests.is_empty() {
+            return Ok(said);
+        }
         // Taken, so that a connection on which anything went wrong is not used again.
         if let Some(stream) = self.stream.take() {
             // Whatever is wrong with it, the answers are asked for on another one.
@@ -358,6 +361,9 @@ impl Repo {
 
     /// The answers to what was said; on a new connection, and said again, if the old one broke.
     fn answers(&self, mut said: Said) -> Result<Vec<Response>, RepoError> {
+        if said.count == 0 {
+            return Ok(Vec::new());
+        }
         let give_up = Instant::now() + RECONNECT;
         loop {
             match self.attempt(&mut said, give_up) {
@@ -457,5 +463,68 @@ fn read_frames(stream: &mut UnixStream, count: usize) -> Result<Vec<Response>, R
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(RepoError::Lost(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// What is said on the next connection, in answer to which so many commits are confirmed.
+    fn serve(listener: &UnixListener, count: u64) -> UnixStream {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = Vec::new();
+        let mut chunk = [0; 4096];
+        let mut heard = 0;
+        while heard < count {
+            let length = stream.read(&mut chunk).unwrap();
+            assert!(length > 0);
+            buffer.extend_from_slice(&chunk[..length]);
+            while let Some(request) = frame::decode::<Request>(&mut buffer).unwrap() {
+                assert_eq!(request, Request::Commit { changes: Vec::new() });
+                heard += 1;
+                let answer = Response::Committed { generation: heard };
+                stream.write_all(&frame::encode(&answer).unwrap()).unwrap();
+            }
+        }
+        stream
+    }
+
+    fn generations(outcomes: Vec<Result<u64, RepoError>>) -> Vec<u64> {
+        outcomes.into_iter().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn what_is_on_its_way_keeps_no_other_from_being_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let repo = Repo::connect_to(&path, PAUSE).unwrap();
+        let sent = repo.send(vec![Vec::new(); 2]).unwrap();
+        thread::scope(|scope| {
+            // The first connection is not served before the other one was.
+            let first = listener.accept().unwrap().0;
+            scope.spawn(|| serve(&listener, 1));
+            assert_eq!(repo.commit(Vec::new()).unwrap(), 1);
+            // It breaks, and all that was said on it is said again.
+            drop(first);
+            repo.stream.take();
+            scope.spawn(|| serve(&listener, 2));
+            assert_eq!(generations(repo.outcomes(sent).unwrap()), [1, 2]);
+        });
+    }
+
+    #[test]
+    fn who_has_nothing_to_say_needs_no_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let repo = Repo::connect_to(&path, PAUSE).unwrap();
+        drop(listener);
+        repo.stream.take();
+        let sent = repo.send(Vec::new()).unwrap();
+        assert!(repo.outcomes(sent).unwrap().is_empty());
     }
 }

@@ -7,8 +7,8 @@ use crate::{LONG, alone};
 
 const COUNT: usize = 30;
 
-/// With 24 MiB for each, in a machine of 2 GiB. All are there before the first is asked; then all are asked at a time, at their consoles, what
-/// the store says that their names are.
+/// With 24 MiB for each, in a machine of 2 GiB. All are there before the first is asked; then all
+/// are asked at a time, at their consoles, what the store says that their names are.
 pub fn thirty_at_once_answer(dom0: &mut Dom0) -> Outcome {
     alone(dom0)?;
     let before = dom0.occupied()?;

@@ -90,7 +90,8 @@ fn what_is_compiled_is_the_same_as_here(dom0: &mut Dom0) -> Outcome {
 fn what_is_compiled_works(dom0: &mut Dom0) -> Outcome {
     mount(dom0)?;
     let output = dom0.run_within(
-        "chroot /mnt /usr/bin/tcc -o use use.c 1.o /lib/x86_64-linux-gnu/libm.so.6 && chroot /mnt /use /tmp/database",
+        "chroot /mnt /usr/bin/tcc -o use use.c 1.o /lib/x86_64-linux-gnu/libm.so.6 && \
+         chroot /mnt /use /tmp/database",
         HOUR,
     )?;
     ensure!(output.stdout == "good\n" && output.status == 0, "{output}");

@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use svc::contract::Contracts;
 use svc::fmri::Fmri;
 use svc::repo::{Change, Repo};
 use svc::value::PropType;
@@ -166,17 +167,9 @@ impl Peer for Escalus {
 
     /// Thousands of cgroups would slow down whoever is measured next.
     fn clean_up(&self, folder: &Path) -> Result<()> {
-        let note = fs::read_to_string(folder.join("run/svc/contracts"))?;
-        let place = note.trim_end().strip_prefix("cgroups ").and_then(|note| note.split_once(' '));
-        let Some((mount, name)) = place else { return Ok(()) };
-        let all = Path::new(mount).join(name.trim_start_matches('/'));
-        for contract in fs::read_dir(&all)? {
-            let contract = contract?;
-            if contract.file_type()?.is_dir() {
-                fs::remove_dir(contract.path())?;
-            }
-        }
-        Ok(fs::remove_dir(all)?)
+        // There is none if svc.startd never came so far.
+        let note = fs::read_to_string(folder.join("run/svc/contracts")).unwrap_or_default();
+        Ok(Contracts::parse(&note).map_or(Ok(()), |contracts| contracts.remove_all())?)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every supervisor runs the same program, which tells a pipe when it starts, so what is measured
 //! is when services run and not when a supervisor says so.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,18 +66,16 @@ struct Row {
 impl Row {
     /// The median of each column.
     fn median(rows: &[Self]) -> Self {
-        let middle = |of: fn(&Self) -> Duration| {
-            let mut all: Vec<Duration> = rows.iter().map(of).collect();
-            all.sort_unstable();
-            all[all.len() / 2]
-        };
-        let mut memory: Vec<f64> = rows.iter().map(|row| row.memory).collect();
-        memory.sort_unstable_by(f64::total_cmp);
+        fn middle<T: PartialOrd>(rows: &[Row], column: fn(&Row) -> T) -> T {
+            let mut all: Vec<T> = rows.iter().map(column).collect();
+            all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+            all.swap_remove(all.len() / 2)
+        }
         Self {
-            start: middle(|row| row.start),
-            restart: middle(|row| row.restart),
-            memory: memory[memory.len() / 2],
-            list: middle(|row| row.list),
+            start: middle(rows, |row| row.start),
+            restart: middle(rows, |row| row.restart),
+            memory: middle(rows, |row| row.memory),
+            list: middle(rows, |row| row.list),
         }
     }
 }
@@ -117,9 +116,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
                 let folder = folders.path().join(format!("{}-{count}-{time}", peer.name()));
                 let row = measure(peer.as_ref(), count, &folder, &service);
                 processes::end_all()?;
-                if row.is_ok() {
-                    peer.clean_up(&folder.join(SUPERVISOR))?;
-                }
+                peer.clean_up(&folder.join(SUPERVISOR))?;
                 found.push(row);
             }
             let found: Result<Vec<Row>> = found.into_iter().collect();

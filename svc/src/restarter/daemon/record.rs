@@ -17,8 +17,8 @@ const AT_ONCE: usize = 256;
 
 impl Daemon {
     /// Notes states that changed, but not too many at once; the others stay in `changed`. Those
-    /// whose methods wait for it come first: what they change to next is all there is to tell of
-    /// many of the others.
+    /// whose methods wait for that come first: many of the others will have changed again by the
+    /// time it is their turn, and are written once only.
     pub(super) fn show(&mut self) {
         let waiting = self.to_run.iter().map(|(fmri, _)| fmri);
         let waiting = waiting.filter(|fmri| self.changed.contains(*fmri)).take(AT_ONCE);
@@ -29,10 +29,10 @@ impl Daemon {
             self.note(fmri);
         }
         for _ in 0..others {
-            let Some(fmri) = self.changed.pop_first() else { return };
+            let Some(fmri) = self.changed.pop_first() else { break };
             self.note(fmri);
         }
-        self.is_bloated = true;
+        self.is_bloated |= self.unsaved.len() >= AT_ONCE;
     }
 
     fn note(&mut self, fmri: Fmri) {

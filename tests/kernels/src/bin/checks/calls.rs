@@ -152,7 +152,7 @@ fn reservations() {
     }
     answer("give a frame back", reserve(1, &mut [own], 1, 0, SELF));
     answer("give it back again", reserve(1, &mut [own], 1, 0, SELF));
-    answer("pin it", memory::extended(0, own, 0));
+    answer("pin it", memory::extended(xen::abi::mmuext::PIN_L1_TABLE, own, 0));
     answer("map it", memory::map_frame(scratch(3), own, flag::DATA));
     answer("unmap it", memory::map_frame(page, 0, 0));
     answer("unmap it there, too", memory::map_frame(scratch(3), 0, 0));

@@ -11,7 +11,7 @@ use xen::abi::evtchn::{
 };
 use xen::abi::sched;
 
-const SELF: u32 = 0x7ff0;
+const SELF: u32 = xen::abi::DOMID_SELF as u32;
 
 fn operation<const N: usize>(command: u64, mut words: [u32; N]) -> (i64, [u32; N]) {
     let answer = call(number::EVENT_CHANNEL_OP, &[command, place(&mut words)]);

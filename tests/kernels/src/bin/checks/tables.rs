@@ -5,7 +5,9 @@ use kernels::hypercall::{call, number};
 use kernels::memory::{self, extended, fill, flag, frame, map, map_frame, scratch, table, update};
 use kernels::traps::{Trap, attempt};
 use xen::abi::DOMID_SELF;
-use xen::abi::mmuext::{NEW_BASEPTR, NEW_USER_BASEPTR, UNPIN_TABLE};
+use xen::abi::mmuext::{
+    CLEAR_PAGE, COPY_PAGE, NEW_BASEPTR, NEW_USER_BASEPTR, PIN_L4_TABLE, SET_LDT, UNPIN_TABLE,
+};
 
 /// A table of level 4 has the hypervisor's entries from here on.
 const HYPERVISOR_SLOT: u64 = 256;
@@ -90,7 +92,7 @@ fn types() {
         answer("set a descriptor in it", call(number::UPDATE_DESCRIPTOR, &[word(page, 0), 0]));
         let list = [frame(page)];
         answer("use it for the GDT", call(number::SET_GDT, &[list.as_ptr() as u64, 512]));
-        answer("clear it", extended(16, frame(page), 0));
+        answer("clear it", extended(CLEAR_PAGE, frame(page), 0));
         answer("unpin it", unpin(page));
         answer("unpin it again", unpin(page));
         answer("map it to be written to", map(page, flag::DATA));
@@ -231,12 +233,12 @@ fn bases() {
     answer("map it to be written to", map(scratch(0), flag::DATA));
     answer("unpin the first base", extended(UNPIN_TABLE, root, 0));
     answer("unpin it again", extended(UNPIN_TABLE, root, 0));
-    answer("pin it", extended(3, root, 0));
-    answer("pin it again", extended(3, root, 0));
+    answer("pin it", extended(PIN_L4_TABLE, root, 0));
+    answer("pin it again", extended(PIN_L4_TABLE, root, 0));
     // One with all that the kernel needs.
     let page = scratch(0);
     map(page, flag::DATA);
-    extended(17, frame(page), root);
+    extended(COPY_PAGE, frame(page), root);
     map(page, flag::READ_ONLY);
     answer("another base", extended(NEW_BASEPTR, frame(page), 0));
     answer("the hypervisor's part is complete", i64::from(memory::read(page + 8 * 262) & 1 != 0));
@@ -421,18 +423,18 @@ fn operations() {
         answer("on data", extended(command, own, own));
     }
     value("data", memory::read(scratch(1)));
-    answer("clear data", extended(16, own, 0));
+    answer("clear data", extended(CLEAR_PAGE, own, 0));
     value("data", memory::read(scratch(1)));
-    answer("copy to what is no frame", extended(17, NO_FRAME, own));
-    answer("copy what is no frame", extended(17, own, NO_FRAME));
-    answer("an LDT of nothing", extended(13, 0, 0));
-    answer("an LDT within a page", extended(13, scratch(1) + 8, 1));
-    answer("an LDT that is too large", extended(13, scratch(1), 8193));
-    answer("an LDT at the hypervisor's", extended(13, 0xffff_8300_0000_0000, 1));
-    answer("an LDT beyond", extended(13, 0x0000_8000_0000_0000, 1));
-    answer("an LDT", extended(13, scratch(1), 512));
+    answer("copy to what is no frame", extended(COPY_PAGE, NO_FRAME, own));
+    answer("copy what is no frame", extended(COPY_PAGE, own, NO_FRAME));
+    answer("an LDT of nothing", extended(SET_LDT, 0, 0));
+    answer("an LDT within a page", extended(SET_LDT, scratch(1) + 8, 1));
+    answer("an LDT that is too large", extended(SET_LDT, scratch(1), 8193));
+    answer("an LDT at the hypervisor's", extended(SET_LDT, 0xffff_8300_0000_0000, 1));
+    answer("an LDT beyond", extended(SET_LDT, 0x0000_8000_0000_0000, 1));
+    answer("an LDT", extended(SET_LDT, scratch(1), 512));
     answer("its page becomes a table", pin(1, scratch(1)));
     answer("its page is mapped to be written to", map(scratch(1), flag::DATA));
-    answer("no LDT", extended(13, 0, 0));
+    answer("no LDT", extended(SET_LDT, 0, 0));
     map(scratch(1), flag::DATA);
 }

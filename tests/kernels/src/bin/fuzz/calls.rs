@@ -3,7 +3,7 @@
 use kernels::hypercall::number;
 use kernels::memory::{scratch, write};
 use kernels::random::Random;
-use xen::abi::mmuext::NEW_BASEPTR;
+use xen::abi::mmuext::{NEW_BASEPTR, TLB_FLUSH_LOCAL};
 use xen::abi::sched::{POLL, REMOTE_SHUTDOWN, SHUTDOWN, WATCHDOG};
 use xen::abi::{platform, sysctl, vcpu};
 
@@ -120,7 +120,7 @@ fn operations(random: &mut Random, field: &Field) -> Call {
         // Those before it may change the frame that was looked at.
         let is_new_base = operation[0] == u64::from(NEW_BASEPTR);
         if is_new_base && (place > 0 || !field.may_be_base(operation[1])) {
-            operation[0] = 6;
+            operation[0] = TLB_FLUSH_LOCAL.into();
         }
     }
     let place = values::words(&list);

@@ -33,9 +33,8 @@ const KILLS: usize = 21;
 /// How often a list is asked for, if not so much time has gone by.
 const LISTS: usize = 5;
 const LONG: Duration = Duration::from_secs(10);
-/// So many services take long enough to be measured once; fewer are measured several times.
-const MANY: usize = 5000;
-const TIMES: usize = 3;
+/// How often everything is measured, in turns: the machine's own speed changes from minute to minute.
+const ROUNDS: usize = 3;
 /// A supervisor's own files, in its folder.
 const SUPERVISOR: &str = "supervisor";
 
@@ -66,19 +65,24 @@ struct Row {
 impl Row {
     /// The median of each column.
     fn median(rows: &[Self]) -> Self {
-        fn middle<T: PartialOrd>(rows: &[Row], column: fn(&Row) -> T) -> T {
-            let mut all: Vec<T> = rows.iter().map(column).collect();
-            all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-            all.swap_remove(all.len() / 2)
-        }
         Self {
-            start: middle(rows, |row| row.start),
-            restart: middle(rows, |row| row.restart),
-            memory: middle(rows, |row| row.memory),
-            list: middle(rows, |row| row.list),
+            start: middle(rows.iter().map(|row| row.start)),
+            restart: middle(rows.iter().map(|row| row.restart)),
+            memory: middle(rows.iter().map(|row| row.memory)),
+            list: middle(rows.iter().map(|row| row.list)),
         }
     }
 }
+
+/// The median of what is there, which is something.
+fn middle<T: PartialOrd>(all: impl Iterator<Item = T>) -> T {
+    let mut all: Vec<T> = all.collect();
+    all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    all.swap_remove(all.len() / 2)
+}
+
+/// What the rounds gave for one supervisor, or why it can't be measured.
+type Found = Result<Vec<Row>>;
 
 /// Measures, and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<()> {
@@ -98,41 +102,39 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     let service = build_service()?;
     processes::adopt_orphans()?;
     processes::allow_files()?;
-    let mut text = String::from(HEAD);
-    let mut starts = Vec::new();
+    let peers: Vec<_> = peers::all(folder)
+        .into_iter()
+        .filter(|peer| {
+            arguments.only.is_empty() || arguments.only.iter().any(|only| only == peer.name())
+        })
+        .collect();
     // All are removed at the end: ext4 takes long to make files where many were removed lately.
     let folders = tempfile::tempdir()?;
-    for &count in &arguments.counts {
-        let mut rows = Vec::new();
-        for peer in peers::all(folder) {
-            if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == peer.name())
-            {
-                continue;
-            }
-            eprintln!("{}, {count} services", peer.name());
-            let times = if count < MANY { TIMES } else { 1 };
-            let mut found = Vec::new();
-            for time in 0..times {
-                let folder = folders.path().join(format!("{}-{count}-{time}", peer.name()));
+    let mut found: Vec<Vec<Found>> =
+        arguments.counts.iter().map(|_| peers.iter().map(|_| Ok(Vec::new())).collect()).collect();
+    for round in 0..ROUNDS {
+        for (&count, found) in arguments.counts.iter().zip(&mut found) {
+            for (peer, found) in peers.iter().zip(found) {
+                let Ok(rows) = found else { continue };
+                eprintln!("{}, {count} services", peer.name());
+                let folder = folders.path().join(format!("{}-{count}-{round}", peer.name()));
                 let row = measure(peer.as_ref(), count, &folder, &service);
                 processes::end_all()?;
                 peer.clean_up(&folder.join(SUPERVISOR))?;
-                found.push(row);
+                match row {
+                    Ok(row) => rows.push(row),
+                    Err(error) => *found = Err(error),
+                }
             }
-            let found: Result<Vec<Row>> = found.into_iter().collect();
-            rows.push((peer.name(), found.map(|rows| Row::median(&rows))));
         }
-        text += &table(count, &rows);
-        let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok());
-        starts.extend(ours.map(|row| (count, row.start)));
     }
-    if let [(few, short), .., (many, long)] = starts[..] {
-        let times = long.as_secs_f64() / short.as_secs_f64();
-        let name = peers::OURS;
-        let _ = writeln!(
-            text,
-            "\nWith {name} {many} services take {times:.1} times as long to start as {few}."
-        );
+    let mut text = String::from(HEAD);
+    for (&count, found) in arguments.counts.iter().zip(&found) {
+        let rows: Vec<_> = peers.iter().map(|peer| peer.name()).zip(found).collect();
+        text += &table(count, &rows);
+    }
+    if let ([few, .., many], [short, .., long]) = (&arguments.counts[..], &found[..]) {
+        text += &growth((*few, short), (*many, long), &peers);
     }
     text += &transactions::table(folder)?;
     println!("{text}");
@@ -208,30 +210,30 @@ fn listing(peer: &dyn Peer, folder: &Path) -> Result<Duration> {
 
 const HEAD: &str = "# Supervisors of many services\n\n\
 Written by `cargo xtask bench svc --write`. All run the same trivial program on the same machine,\n\
-one supervisor after the other; fewer than 5000 services three times, and medians are shown.\n\
+one supervisor after the other, three rounds of it, and medians are shown.\n\
 Start: from the supervisor's start until the last service runs. Restart: from SIGKILL of a service\n\
 to its next process, the median. Memory: of all processes of the supervisor, shared pages in parts,\n\
 for one service. List: the states of all services. In brackets: how many times ours. Ours and\n\
 systemd start services in the order of a tree of dependencies, the others have none; systemd is only\n\
 there where it booted the host, and dinit isn't there, as Debian 12 doesn't have it.\n";
 
-fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
+fn table(count: usize, rows: &[(&str, &Found)]) -> String {
     let mut text = format!(
         "\n## {count} services\n\n| supervisor | start | restart | memory | list |\n\
          | --- | --- | --- | --- | --- |\n"
     );
-    let ours = rows.iter().find_map(|(_, row)| row.as_ref().ok()).copied();
+    let ours = rows.iter().find_map(|(_, rows)| rows.as_ref().ok()).map(|rows| Row::median(rows));
     let mut notes = String::new();
-    for (name, row) in rows {
-        let row = match row {
-            Ok(row) => row,
+    for (name, rows) in rows {
+        let row = match rows {
+            Ok(rows) => Row::median(rows),
             Err(error) => {
                 let _ = writeln!(text, "| {name} | - | - | - | - |");
                 let _ = writeln!(notes, "\n{name} could not be measured: {error:#}.");
                 continue;
             }
         };
-        let ours = ours.unwrap_or(*row);
+        let ours = ours.unwrap_or(row);
         let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
         let _ = writeln!(
             text,
@@ -247,4 +249,28 @@ fn table(count: usize, rows: &[(&str, Result<Row>)]) -> String {
         );
     }
     text + &notes
+}
+
+/// How much longer many services take than few, in the same round.
+fn growth(few: (usize, &[Found]), many: (usize, &[Found]), peers: &[Box<dyn Peer>]) -> String {
+    let mut text = String::new();
+    for ((short, long), peer) in few.1.iter().zip(many.1).zip(peers) {
+        let (Ok(short), Ok(long)) = (short, long) else { continue };
+        let times: Vec<f64> = short
+            .iter()
+            .zip(long)
+            .map(|(short, long)| long.start.as_secs_f64() / short.start.as_secs_f64())
+            .collect();
+        let each: Vec<_> = times.iter().map(|times| format!("{times:.1}")).collect();
+        let _ = writeln!(
+            text,
+            "\nWith {} {} services take {:.1} times as long to start as {}, the median of {}.",
+            peer.name(),
+            many.0,
+            middle(times.into_iter()),
+            few.0,
+            each.join(", "),
+        );
+    }
+    text
 }

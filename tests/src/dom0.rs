@@ -57,7 +57,7 @@ impl Default for Boot {
             cpus: 1,
             kept_disk: None,
             bare: false,
-            hypervisor: Hypervisor::Xen,
+            hypervisor: Hypervisor::Escalus,
             toolstack: Toolstack::Escalus,
             model: Model::default(),
             hypervisor_options: "",
@@ -70,6 +70,11 @@ impl Default for Boot {
 }
 
 impl Boot {
+    /// On the hypervisor that `cargo xtask test --hypervisor` names: ours, if nobody does.
+    pub fn as_chosen() -> Self {
+        Self { hypervisor: xtask::test::hypervisor(), ..Self::default() }
+    }
+
     /// The same on our own hypervisor and on stock Xen.
     pub fn on_each(&self) -> [Self; 2] {
         [Hypervisor::Escalus, Hypervisor::Xen].map(|hypervisor| Self { hypervisor, ..self.clone() })

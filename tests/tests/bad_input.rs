@@ -24,7 +24,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    run_group("bad_input", &Boot::default(), CASES)
+    run_group("bad_input", &Boot::as_chosen(), CASES)
 }
 
 /// `xm create` of a file made from rosaline's own with `change` (a sed script) must fail with a

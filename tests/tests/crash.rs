@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use tests::{Boot, Case, Dom0, Outcome, run_group};
-use xtask::images::Hypervisor;
 
 const KEYS: &[Case] = &[
     ("keys_are_the_hypervisors_when_it_is_asked", keys_are_the_hypervisors_when_it_is_asked),
@@ -14,12 +13,8 @@ const KEYS: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    let boot = Boot {
-        hypervisor: Hypervisor::Escalus,
-        hypervisor_options: "frobnicate=yes loglvl=all",
-        ends: true,
-        ..Boot::default()
-    };
+    let boot =
+        Boot { hypervisor_options: "frobnicate=yes loglvl=all", ends: true, ..Boot::default() };
     run_group("crash", &boot, KEYS)
 }
 

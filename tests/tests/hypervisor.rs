@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use tests::{Boot, Case, Dom0, Outcome, run_group};
-use xtask::images::Hypervisor;
 
 const CASES: &[Case] = &[
     ("it_says_what_it_is", it_says_what_it_is),
@@ -23,8 +22,7 @@ const CASES: &[Case] = &[
 const LONG: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
-    let boot = Boot { hypervisor: Hypervisor::Escalus, ..Boot::default() };
-    run_group("hypervisor", &boot, CASES)
+    run_group("hypervisor", &Boot::default(), CASES)
 }
 
 fn it_says_what_it_is(dom0: &mut Dom0) -> Outcome {

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use tests::{Boot, Case, Dom0, Outcome, run_boots};
-use xtask::images::Hypervisor;
 
 const ALL: &[Case] = &[
     ("grub_loaded_it", grub_loaded_it),
@@ -22,8 +21,7 @@ const MENU: &[Case] = &[
 
 fn main() -> ExitCode {
     // Keys at GRUB's menu: the first entry is chosen as people do it, others by their key.
-    let boot =
-        |keys| Boot { hypervisor: Hypervisor::Escalus, image: Some(keys), ..Boot::default() };
+    let boot = |keys| Boot { image: Some(keys), ..Boot::default() };
     let boots = [boot("\r"), boot("2"), boot("3")];
     run_boots("image", &[(&boots[0], ALL), (&boots[1], SHORT), (&boots[2], MENU)])
 }

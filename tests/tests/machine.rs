@@ -15,7 +15,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    run_group("machine", &Boot::default(), CASES)
+    run_group("machine", &Boot::as_chosen(), CASES)
 }
 
 fn output_and_status_come_back_apart(dom0: &mut Dom0) -> Outcome {

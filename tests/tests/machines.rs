@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::{Boot, Case, Dom0, Outcome, run_boots};
-use xtask::images::Hypervisor;
 use xtask::qemu::{Disk, Model};
 
 #[path = "machines/load.rs"]
@@ -28,7 +27,6 @@ macro_rules! cases {
 
 fn main() -> ExitCode {
     let machine = |cpus: u32, memory: u32, cpu: &str, network: &'static str| Boot {
-        hypervisor: Hypervisor::Escalus,
         cpus,
         memory,
         model: Model { cpu: cpu.to_owned(), network: Some(network), ..Model::default() },

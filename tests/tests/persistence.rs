@@ -13,7 +13,7 @@ const SECOND: &[Case] = &[("settings_and_data_are_there", settings_and_data_are_
 fn main() -> ExitCode {
     let disk = project::build().join("persistence.img");
     let _ = std::fs::remove_file(&disk);
-    let boot = Boot { kept_disk: Some(PathBuf::from(&disk)), ..Boot::default() };
+    let boot = Boot { kept_disk: Some(PathBuf::from(&disk)), ..Boot::as_chosen() };
     let code = run_boots("persistence", &[(&boot, FIRST), (&boot, SECOND)]);
     let _ = std::fs::remove_file(&disk);
     code

@@ -32,7 +32,7 @@ const XVM: &[&str] = &["store", "xend", "console", "xenbackendd", "domains"];
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    run_group("services", &Boot::default(), CASES)
+    run_group("services", &Boot::as_chosen(), CASES)
 }
 
 fn everything_is_online(dom0: &mut Dom0) -> Outcome {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use tests::{Boot, Case, Dom0, Outcome, Output, run_boots};
-use xtask::images::Hypervisor;
 use xtask::qemu::Model;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -26,7 +25,7 @@ const ON_FOUR: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    let two = Boot { hypervisor: Hypervisor::Escalus, cpus: 2, ..Boot::default() };
+    let two = Boot { cpus: 2, ..Boot::default() };
     let model = Model { cpu: "max".to_owned(), ..Model::default() };
     let four = Boot { cpus: 4, memory: 4096, model, only_in_full: true, ..two.clone() };
     run_boots("smp", &[(&two, ON_TWO), (&four, ON_FOUR)])

@@ -28,7 +28,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
-    run_group("virtd", &Boot::default(), CASES)
+    run_group("virtd", &Boot::as_chosen(), CASES)
 }
 
 /// `virsh` with these words.

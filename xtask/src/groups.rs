@@ -11,14 +11,14 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::test::{Count, FULL, cargo, count_results};
+use crate::test::{Arguments, Count, cargo, count_results};
 use crate::{programs, project};
 
 /// Those that take longest begin first, so that none of them is left alone at the end.
 const LONGEST: &[&str] = &["stock", "virtd", "guest", "domains", "services", "chapter"];
 
 /// Builds and runs groups, all of them or those named, and counts their tests.
-pub fn run(names: &[String], is_full: bool) -> Result<Count> {
+pub fn run(names: &[String], arguments: &Arguments) -> Result<Count> {
     let programs = Mutex::new(in_order(build(names)?, LONGEST));
     let at_once = thread::available_parallelism().map_or(1, usize::from);
     let (ended, ends) = mpsc::channel();
@@ -27,7 +27,7 @@ pub fn run(names: &[String], is_full: bool) -> Result<Count> {
             let (programs, ended) = (&programs, ended.clone());
             scope.spawn(move || {
                 while let Some(program) = next(programs) {
-                    let count = run_one(&program, is_full);
+                    let count = run_one(&program, arguments);
                     // Nobody listens only if the main thread is gone, and then nothing matters.
                     let _ = ended.send((name_of(&program), count));
                 }
@@ -56,12 +56,10 @@ fn next(programs: &Mutex<VecDeque<PathBuf>>) -> Option<PathBuf> {
     programs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-fn run_one(program: &Path, is_full: bool) -> Result<Count> {
+fn run_one(program: &Path, arguments: &Arguments) -> Result<Count> {
     let mut command = Command::new(program);
     command.current_dir(project::root().join("tests")).stdin(Stdio::null());
-    if is_full {
-        command.env(FULL, "1");
-    }
+    arguments.tell(&mut command);
     let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     print!("{}{text}", String::from_utf8_lossy(&output.stderr));
@@ -103,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_group_that_dies_without_a_result_has_failed() {
-        let count = run_one(Path::new("/bin/false"), false).unwrap();
+        let arguments = Arguments::default();
+        let count = run_one(Path::new("/bin/false"), &arguments).unwrap();
         assert_eq!(count, Count { passed: 0, failed: 1 });
     }
 }

@@ -16,9 +16,10 @@ use crate::{disk, dom0, guest, host, hypervisor, project, stock};
 const SMALL: &str = "/usr/lib/escalus/small";
 
 /// What is under dom0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hypervisor {
     /// Ours.
+    #[default]
     Escalus,
     /// Stock Xen 4.17 from Debian.
     Xen,

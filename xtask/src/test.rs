@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 
+use crate::images::Hypervisor;
 use crate::{groups, host, hypervisor, project};
 
 /// Packages that only tests need.
@@ -16,16 +18,39 @@ const NEEDED: &[host::Needed] = &[
 
 /// Set for test programs in a full run.
 pub const FULL: &str = "ESCALUS_TEST_FULL";
+/// Tells test programs which hypervisor was chosen.
+const HYPERVISOR: &str = "ESCALUS_TEST_HYPERVISOR";
 
 /// What `cargo xtask test` was asked for.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Arguments {
     /// Also what takes long and tells little that the rest doesn't
     #[arg(long)]
     full: bool,
+    /// What is under dom0 in groups that are neither about one hypervisor nor run on both
+    #[arg(long, value_enum, default_value = "escalus")]
+    hypervisor: Hypervisor,
     /// Only these groups of tests that boot (the files in tests/tests)
     #[arg(value_name = "GROUP")]
     groups: Vec<String>,
+}
+
+impl Arguments {
+    /// Has a test program do as was asked for.
+    pub(crate) fn tell(&self, program: &mut Command) {
+        if self.full {
+            program.env(FULL, "1");
+        }
+        if let Some(value) = self.hypervisor.to_possible_value() {
+            program.env(HYPERVISOR, value.get_name());
+        }
+    }
+}
+
+/// The hypervisor that a test program was told to use: ours, if it is run by itself.
+pub fn hypervisor() -> Hypervisor {
+    let name = std::env::var(HYPERVISOR).unwrap_or_default();
+    Hypervisor::from_str(&name, false).unwrap_or_default()
 }
 
 /// Tests that passed and failed.
@@ -47,7 +72,7 @@ impl std::ops::Add for Count {
 pub fn test(arguments: &Arguments) -> Result<ExitCode> {
     host::install_missing(NEEDED)?;
     if !arguments.groups.is_empty() {
-        return Ok(report(groups::run(&arguments.groups, arguments.full)?));
+        return Ok(report(groups::run(&arguments.groups, arguments)?));
     }
     check(&["fmt", "--all", "--check"])?;
     check(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
@@ -56,7 +81,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode> {
         ensure!(clippy.status()?.success(), "clippy found fault with them");
     }
     let unit = cargo_test(&["--workspace", "--exclude", "tests"])?;
-    Ok(report(unit + groups::run(&[], arguments.full)?))
+    Ok(report(unit + groups::run(&[], arguments)?))
 }
 
 fn report(count: Count) -> ExitCode {

@@ -5,14 +5,18 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::poll::{PollFd, PollFlags, poll};
 use xen::abi::PAGE_SIZE;
-use xen::sys::{CreateDomain, DomId, Hypervisor};
+use xen::sys::{CreateDomain, DomId, Evtchn, Hypervisor};
 
-const USAGE: &str = "usage: probe cycles TIMES | order | scrub | held | limits";
+const USAGE: &str =
+    "usage: probe cycles TIMES | order | scrub | held | limits | rounds DOMID PORT TIMES";
 /// Pages of a domain that is filled.
 const PAGES: u64 = 8192;
 /// Pages that are mapped at a time.
 const WINDOW: usize = 512;
+/// Milliseconds that an event may take on a busy build host.
+const PATIENCE: u16 = 60_000;
 const PATTERN: [u8; 16] = *b"a secret of one ";
 
 fn main() -> ExitCode {
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
         ["scrub"] => scrub(),
         ["held"] => held(),
         ["limits"] => limits(),
+        ["rounds", domid, port, times] => rounds(domid, port, times),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
     match done {
@@ -187,4 +192,30 @@ fn limits() -> Result<()> {
     // The host goes on with what it kept.
     ensure!(hypervisor.domain_list()?.len() >= 2);
     Ok(())
+}
+
+/// Sends events to a domain that sends each back.
+fn rounds(domid: &str, port: &str, times: &str) -> Result<()> {
+    let (domid, port) = (domid.parse().context(USAGE)?, port.parse().context(USAGE)?);
+    let times: u32 = times.parse().context(USAGE)?;
+    let events = Evtchn::open()?;
+    events.bind_interdomain(domid, port)?;
+    // The first event is the binding's own.
+    for _ in 0..=times {
+        let port = next(&events)?;
+        events.unmask(port)?;
+        events.notify(port)?;
+    }
+    Ok(())
+}
+
+/// Waits for an event.
+fn next(events: &Evtchn) -> Result<u32> {
+    loop {
+        if let Some(port) = events.pending()? {
+            return Ok(port);
+        }
+        let mut fds = [PollFd::new(events.fd(), PollFlags::POLLIN)];
+        ensure!(poll(&mut fds, PATIENCE)? == 1, "no event came");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod deaths;
 mod many;
+mod shares;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +18,13 @@ const DOMAINS: &[Case] = &[
     ("what_is_mapped_outlives_its_domain", what_is_mapped_outlives_its_domain),
     ("nobody_gets_more_than_there_is", nobody_gets_more_than_there_is),
     ("thirty_at_once_answer", many::thirty_at_once_answer),
+];
+
+/// On two processors.
+const SHARES: &[Case] = &[
+    ("busy_guests_share_by_weight", shares::busy_guests_share_by_weight),
+    ("who_wakes_is_not_starved", shares::who_wakes_is_not_starved),
+    ("a_cap_is_kept", shares::a_cap_is_kept),
 ];
 
 /// These talk to guests at their consoles for long.
@@ -34,7 +42,14 @@ pub const LONG: Duration = Duration::from_secs(300);
 fn main() -> ExitCode {
     let [ours, stock] = Boot::default().on_each();
     let [ours_in_full, stock] = [&ours, &stock].map(|it| Boot { only_in_full: true, ..it.clone() });
-    let boots = [(&ours, DOMAINS), (&ours_in_full, GUESTS), (&stock, DOMAINS), (&stock, GUESTS)];
+    let two = Boot { cpus: 2, ..ours.clone() };
+    let boots = [
+        (&ours, DOMAINS),
+        (&two, SHARES),
+        (&ours_in_full, GUESTS),
+        (&stock, DOMAINS),
+        (&stock, GUESTS),
+    ];
     run_boots("domains", &boots)
 }
 

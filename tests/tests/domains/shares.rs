@@ -1,0 +1,92 @@
+//! Who gets how much of two processors, when more want them than there are.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::{Dom0, Outcome};
+
+use crate::{LONG, alone};
+
+/// Guests that never rest, and their weights.
+const BUSY: [(&str, u32); 6] =
+    [("a", 128), ("b", 128), ("c", 256), ("d", 256), ("e", 512), ("f", 512)];
+/// Long enough for a share of a fourteenth to be some seconds, which `xm list` shows in tenths.
+const WHILE: Duration = Duration::from_secs(40);
+/// How far from its share a guest's time may be, of the share.
+const OFF: f64 = 0.05;
+/// What a capped guest may have, of one processor.
+const CAP: u32 = 25;
+/// How often a guest that sleeps is woken.
+const ROUNDS: u32 = 200;
+
+/// What each guest of that kind has used so far, in seconds.
+fn times(dom0: &mut Dom0) -> Result<Vec<f64>> {
+    let list = dom0.ok("xm list")?;
+    let time = |name: &str| {
+        let row = list.lines().find(|row| row.split_whitespace().next() == Some(name))?;
+        row.split_whitespace().last()?.parse().ok()
+    };
+    BUSY.iter().map(|(name, _)| time(name)).collect::<Option<_>>().with_context(|| list.clone())
+}
+
+/// What each uses while that is done.
+fn used(dom0: &mut Dom0, command: &str) -> Result<Vec<f64>> {
+    let before = times(dom0)?;
+    let output = dom0.run_within(command, LONG)?;
+    ensure!(output.status == 0 && output.stderr.is_empty(), "{output}");
+    Ok(times(dom0)?.iter().zip(before).map(|(after, before)| after - before).collect())
+}
+
+/// All want more than there is, and none wants less than its share: weights alone decide.
+pub fn busy_guests_share_by_weight(dom0: &mut Dom0) -> Outcome {
+    alone(dom0)?;
+    for (name, weight) in BUSY {
+        dom0.create_small(name, "spin")?;
+        dom0.ok(&format!("xm sched-credit -d {name} -w {weight}"))?;
+    }
+    let used = used(dom0, &format!("sleep {}", WHILE.as_secs()))?;
+    let total: f64 = used.iter().sum();
+    let weights: u32 = BUSY.iter().map(|(_, weight)| weight).sum();
+    // Domain 0 sleeps; nothing may be left over.
+    ensure!(total > 1.8 * WHILE.as_secs_f64(), "{total} s used of two processors: {used:?}");
+    for ((name, weight), used) in BUSY.iter().zip(&used) {
+        let share = f64::from(*weight) / f64::from(weights);
+        let had = used / total;
+        ensure!((had / share - 1.0).abs() < OFF, "{name} had {had:.3} for {share:.3}");
+    }
+    Ok(())
+}
+
+/// Sleepers are not behind those that never sleep: each round takes two wake-ups, domain 0's and
+/// the guest's. Behind two or three turns of 10 ms a round would cost both processors 40 ms.
+pub fn who_wakes_is_not_starved(dom0: &mut Dom0) -> Outcome {
+    dom0.create_small("sleeper", "pong")?;
+    let log = "cat /var/log/xen/console/guest-sleeper.log";
+    let said = dom0.wait_for(log, LONG, |output| output.stdout.contains("answer: "))?;
+    let port = said.stdout.split("answer: ").nth(1).and_then(|rest| rest.lines().next());
+    let port = port.context("no port")?.trim_end().to_owned();
+    let id = dom0.ok("xm domid sleeper")?;
+    let command = format!("/usr/lib/escalus/probe rounds {} {port} {ROUNDS}", id.trim_end());
+    let used: f64 = used(dom0, &command)?.iter().sum();
+    let most = f64::from(ROUNDS) * 0.020;
+    ensure!(used < most, "others ran for {used} s during {ROUNDS} rounds");
+    dom0.ok("xm destroy sleeper").map(drop)
+}
+
+/// A cap holds though there is time left, which the others get.
+pub fn a_cap_is_kept(dom0: &mut Dom0) -> Outcome {
+    let (capped, _) = BUSY[5];
+    dom0.ok(&format!("xm sched-credit -d {capped} -c {CAP}"))?;
+    let command = format!("sleep {}", WHILE.as_secs());
+    let before = dom0.ok("cut -d ' ' -f 1 /proc/uptime")?;
+    let used = used(dom0, &command)?;
+    let after = dom0.ok("cut -d ' ' -f 1 /proc/uptime")?;
+    let seconds = |text: &str| text.trim_end().parse::<f64>();
+    let allowed = (seconds(&after)? - seconds(&before)?) * f64::from(CAP) / 100.0;
+    ensure!(used[5] < allowed * (1.0 + OFF), "{capped} had {} s of {allowed}", used[5]);
+    ensure!(used[5] > allowed * 0.8, "{capped} had {} s of {allowed}", used[5]);
+    for (name, _) in BUSY {
+        dom0.ok(&format!("xm destroy {name}"))?;
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tests::{Outcome, run_alone};
 use xtask::images::Hypervisor;
-use xtask::kernels::{Boot, CPU, fuzz_complaint};
+use xtask::kernels::{Boot, fuzz_complaint};
 
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         &[
             ("answers_are_stock_xens", answers_are_stock_xens),
             ("programs_enter_as_on_stock_xen", programs_enter_as_on_stock_xen),
+            ("vcpus_are_made_as_on_stock_xen", vcpus_are_made_as_on_stock_xen),
             ("the_books_menu_is_obeyed", the_books_menu_is_obeyed),
             ("random_calls_break_nothing", random_calls_break_nothing),
         ],
@@ -46,19 +47,22 @@ impl Difference {
 }
 
 fn answers_are_stock_xens() -> Outcome {
-    compare("", CPU)
+    compare(&Boot::default())
 }
 
 /// On a processor of Intel's, on which programs have one way more.
 fn programs_enter_as_on_stock_xen() -> Outcome {
-    compare("entries", "Nehalem")
+    compare(&Boot { words: "entries".to_owned(), cpu: "Nehalem", ..Boot::default() })
+}
+
+/// One vcpu makes another one.
+fn vcpus_are_made_as_on_stock_xen() -> Outcome {
+    compare(&Boot { words: "vcpus".to_owned(), options: "dom0_max_vcpus=2", ..Boot::default() })
 }
 
 /// Compares what the two say to some parts of the checks, or to all.
-fn compare(parts: &str, cpu: &'static str) -> Outcome {
-    let run = |hypervisor| {
-        Boot { hypervisor, kernel: "checks", words: parts.to_owned(), cpus: 1, cpu }.run(TIMEOUT)
-    };
+fn compare(boot: &Boot) -> Outcome {
+    let run = |hypervisor| Boot { hypervisor, ..boot.clone() }.run(TIMEOUT);
     let (ours, xens) = (run(Hypervisor::Escalus)?, run(Hypervisor::Xen)?);
     let (our_lines, xens_lines) = (lines(&ours)?, lines(&xens)?);
     let mut part = "";
@@ -126,8 +130,7 @@ fn the_books_menu_is_obeyed() -> Outcome {
     const MENU: &str = "default 0\ntimeout 0\ntitle Xen\n\
         kernel /xen.gz dom0_mem=65536 com1=115200,8n1 frobnicate=1\n\
         module /XEN3_DOM0 root=sd0a ro console=ttyS0\n";
-    let (hypervisor, words) = (Hypervisor::Escalus, String::new());
-    let boot = Boot { hypervisor, kernel: "says", words, cpus: 1, cpu: CPU };
+    let boot = Boot { kernel: "says", ..Boot::default() };
     let text = boot.run_from_menu(MENU, TIMEOUT)?;
     for line in [
         "(XEN) unknown option 'frobnicate=1' ignored\n",
@@ -143,7 +146,7 @@ fn the_books_menu_is_obeyed() -> Outcome {
 
 fn random_calls_break_nothing() -> Outcome {
     let words = "seed=1 calls=300000".to_owned();
-    let boot = Boot { hypervisor: Hypervisor::Escalus, kernel: "fuzz", words, cpus: 1, cpu: CPU };
+    let boot = Boot { kernel: "fuzz", words, ..Boot::default() };
     let text = boot.run(TIMEOUT)?;
     let complaint = fuzz_complaint(&text);
     ensure!(complaint.is_none(), "{}:\n{text}", complaint.unwrap_or_default());

@@ -15,7 +15,7 @@ use crate::{hypervisor, image, packages, project};
 const MEMORY: u32 = 256;
 const DOM0_MEMORY: u32 = 64;
 /// The usual processors.
-pub const CPU: &str = "qemu64";
+const CPU: &str = "qemu64";
 
 /// A hypervisor, a kernel, and what is said to them.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Boot {
     pub kernel: &'static str,
     /// The kernel's command line.
     pub words: String,
+    /// Options of the hypervisor, beside those that are always given.
+    pub options: &'static str,
     /// Processors.
     pub cpus: u32,
     /// Their model, as the emulator names it.
@@ -55,7 +57,7 @@ pub fn fuzz(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(from) = arguments.trace {
         words += &format!(" trace={from}");
     }
-    let boot = Boot { hypervisor: arguments.hypervisor, kernel: "fuzz", words, cpus: 1, cpu: CPU };
+    let boot = Boot { hypervisor: arguments.hypervisor, kernel: "fuzz", words, ..Boot::default() };
     let day = Duration::from_secs(86_400);
     let text = boot.run(day)?;
     println!("{text}");
@@ -76,6 +78,14 @@ pub fn fuzz_complaint(text: &str) -> Option<String> {
     missing.map(|line| format!("the run did not end with `{line}`"))
 }
 
+impl Default for Boot {
+    /// The checks on our hypervisor.
+    fn default() -> Self {
+        let (hypervisor, words) = (Hypervisor::Escalus, String::new());
+        Self { hypervisor, kernel: "checks", words, options: "", cpus: 1, cpu: CPU }
+    }
+}
+
 impl Boot {
     /// Builds what isn't built, boots, and gives what was printed until the machine ended.
     pub fn run(&self, timeout: Duration) -> Result<String> {
@@ -86,7 +96,7 @@ impl Boot {
         fs::copy(&kernel, folder.path().join("kernel"))?;
         fs::copy(&hypervisor, folder.path().join("hypervisor"))?;
         drop(lock);
-        let options = format!("console=com1 dom0_mem={DOM0_MEMORY}M");
+        let options = format!("console=com1 dom0_mem={DOM0_MEMORY}M {}", self.options);
         let module = format!("kernel {}", self.words);
         let words = ["-kernel", "hypervisor", "-append", &options, "-initrd", &module];
         self.emulate(folder.path(), &words, timeout)

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use hypervisor::paging::entry::is_guest_address;
+use hypervisor::paging::entry::is_canonical;
 use hypervisor::paging::{Error, Outcome, Walk};
 use xen::abi::Plain;
 use xen::abi::domctl::VcpuContext;
@@ -67,9 +67,7 @@ fn standing<T>(
 /// Sets a vcpu's registers: all of them the first time, the general ones later. The vcpu doesn't run,
 /// and the caller has locked [`Vcpu::starting`].
 pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Result<Outcome, Errno> {
-    let callbacks =
-        [context.event_callback_eip, context.failsafe_callback_eip, context.syscall_callback_eip];
-    if !callbacks.into_iter().all(is_guest_address) {
+    if !addresses(context).all(is_canonical) {
         return Err(EINVAL);
     }
     // SAFETY: the caller says that it doesn't run, and holds its lock.
@@ -96,10 +94,8 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     own.failsafe = callback(context.failsafe_callback_eip, FAILSAFE_DISABLES_EVENTS);
     own.syscall = callback(context.syscall_callback_eip, SYSCALL_DISABLES_EVENTS);
     for trap in context.trap_ctxt {
-        if is_guest_address(trap.address) {
-            own.traps[usize::from(trap.vector)] = trap;
-            own.traps[usize::from(trap.vector)].cs |= 3;
-        }
+        own.traps[usize::from(trap.vector)] = trap;
+        own.traps[usize::from(trap.vector)].cs |= 3;
     }
     own.cr0 = own.cr0 & !TASK_SWITCHED | context.ctrlreg[0] & TASK_SWITCHED;
     own.kernel_ss = context.kernel_ss & 0xffff | 3;
@@ -116,14 +112,24 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     Ok(Outcome::Done)
 }
 
+/// All that the processor, or a call of the kernel, takes for an address.
+fn addresses(context: &GuestContext) -> impl Iterator<Item = u64> {
+    let user = &context.user_regs;
+    let ldt = if context.ldt_ents == 0 { 0 } else { context.ldt_base };
+    let bases = [context.fs_base, context.gs_base_kernel, context.gs_base_user, ldt];
+    let callbacks =
+        [context.event_callback_eip, context.failsafe_callback_eip, context.syscall_callback_eip];
+    let traps = context.trap_ctxt.iter().map(|trap| trap.address);
+    bases.into_iter().chain(callbacks).chain([user.rip, user.rsp, context.kernel_sp]).chain(traps)
+}
+
 /// Sets segments, their bases, and the FPU's state.
 fn set_state(own: &mut Own, context: &GuestContext) {
     let user = &context.user_regs;
     let (kernel_gs, user_gs) = (context.gs_base_kernel, context.gs_base_user);
     let gs = if own.in_kernel { [kernel_gs, user_gs] } else { [user_gs, kernel_gs] };
-    let canonical = |base: u64| ((base as i64) << 16 >> 16) as u64;
     own.state.selectors = [user.ds, user.es, user.fs, user.gs];
-    own.state.bases = [context.fs_base, gs[0], gs[1]].map(canonical);
+    own.state.bases = [context.fs_base, gs[0], gs[1]];
     if context.flags & I387_VALID != 0 {
         own.state.set_legacy(&context.fpu_ctxt);
     }

@@ -13,6 +13,7 @@ mod programs;
 mod tables;
 mod time;
 mod traps;
+mod vcpus;
 
 use kernels::answer::line;
 
@@ -28,6 +29,7 @@ const PARTS: &[(&str, fn())] = &[
     ("time", time::check),
     ("calls", calls::check),
     ("pointers", pointers::check),
+    ("vcpus", vcpus::check),
 ];
 
 #[unsafe(no_mangle)]

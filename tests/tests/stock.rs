@@ -18,12 +18,9 @@ const CASES: &[Case] = &[
     ("xl_tells_of_it", xl_tells_of_it),
     ("xl_reboots_it", xl_reboots_it),
     ("xl_shuts_it_down", xl_shuts_it_down),
-    ("grub_boots_a_guest_from_its_disk", grub_boots_a_guest_from_its_disk),
     ("xl_destroys_one_that_has_just_begun", xl_destroys_one_that_has_just_begun),
 ];
 
-/// A PV kernel that loads another one from the guest's disk.
-const GRUB: &str = "/usr/lib/grub-xen/grub-x86_64-xen.bin";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -132,22 +129,6 @@ fn xl_shuts_it_down(dom0: &mut Dom0) -> Outcome {
     let loops = dom0.ok("cat /sys/block/loop*/loop/backing_file 2>/dev/null || true")?;
     ensure!(loops.is_empty(), "{loops}");
     Ok(())
-}
-
-/// The kernel comes from the guest's disk, loaded by another PV kernel.
-fn grub_boots_a_guest_from_its_disk(dom0: &mut Dom0) -> Outcome {
-    let arguments = dom0.ok("sed -n 's/^extra = \"\\(.*\\)\"/\\1/p' /etc/xen/escalus")?;
-    dom0.ok(&format!(
-        "mkdir -p /mnt && mount -o loop /var/lib/xen/images/escalus.img /mnt && \
-         mkdir -p /mnt/boot/grub && cp /boot/vmlinuz-guest /boot/initrd-guest /mnt/boot && \
-         printf '%s\\n' 'linux /boot/vmlinuz-guest root=/dev/xvda {}' \
-         'initrd /boot/initrd-guest' boot >/mnt/boot/grub/grub.cfg && umount /mnt",
-        arguments.trim_end()
-    ))?;
-    let change = format!("s|^kernel.*|kernel = \"{GRUB}\"|; /^ramdisk/d; /^extra/d; /^root/d");
-    dom0.ok(&format!("sed '{change}' /etc/xen/escalus >/tmp/grub && xl create /tmp/grub"))?;
-    dom0.wait_for_ping("10.0.0.3")?;
-    dom0.ok("xl destroy escalus").map(drop)
 }
 
 fn xl_destroys_one_that_has_just_begun(dom0: &mut Dom0) -> Outcome {

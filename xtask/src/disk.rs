@@ -8,10 +8,17 @@ use anyhow::Result;
 use crate::guest::Guest;
 use crate::packages::Packages;
 use crate::tree::Tree;
-use crate::{clients, host, newer, project};
+use crate::{clients, host, newer, packages, project};
 
 /// Fixed, so that equal contents give equal images.
 const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
+
+/// What guests boot, by its name in dom0's `/boot`: Debian's kernel of dom0's release and of a newer
+/// one, and a kernel that loads another one from the guest's disk.
+pub const KERNELS: [&str; 5] =
+    ["vmlinuz-guest", "initrd-guest", "vmlinuz-newer", "initrd-newer", "grub-x86_64-xen.bin"];
+/// The last of them, in its package.
+const GRUB: &str = "usr/lib/grub-xen/grub-x86_64-xen.bin";
 
 /// The guests that have a configuration in `xtask/dom0/etc/xen`.
 const GUESTS: &[&str] = &["escalus", "rosaline"];
@@ -34,10 +41,14 @@ pub fn data_tree(guest: &Guest, packages: &Packages) -> Result<Tree> {
     for name in GUESTS {
         tree.copy(&format!("lib/xen/images/{name}.img"), &guest.disk, 0o600);
     }
-    tree.copy("lib/xen/boot/vmlinuz-guest", &guest.kernel, 0o644);
-    tree.copy("lib/xen/boot/initrd-guest", &guest.initramfs, 0o644);
+    let Guest { kernel, initramfs, newer_kernel, newer_initramfs, .. } = guest;
+    let grub = packages.file(packages::GRUB, GRUB)?;
+    let kernels = [kernel, initramfs, newer_kernel, newer_initramfs, &grub];
+    for (name, file) in KERNELS.into_iter().zip(kernels) {
+        tree.copy(&format!("lib/xen/boot/{name}"), file, 0o644);
+    }
     clients::on_disk(&mut tree, packages)?;
-    newer::on_disk(&mut tree)?;
+    newer::virsh::on_disk(&mut tree)?;
     tree.link("run", "/run");
     tree.link("lock", "/run/lock");
     Ok(tree)

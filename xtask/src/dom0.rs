@@ -7,10 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::libraries::Installer;
+use crate::modules::Kernel;
 use crate::packages::Packages;
 use crate::programs::Program;
 use crate::tree::{Node, Tree};
-use crate::{clients, cpio, host, modules, newer, project};
+use crate::{clients, cpio, disk, host, modules, newer, project};
 
 /// Loaded by `xtask/dom0/init`.
 const MODULES: &[&str] = &[
@@ -69,12 +70,12 @@ fn tree(packages: &Packages, programs: &[Program]) -> Result<Tree> {
         installer.program(&mut tree, &format!("/usr/bin/xenstore-{tool}"), &file)?;
     }
     clients::in_dom0(&mut tree);
-    newer::in_dom0(&mut tree);
-    modules::install(&mut tree, packages, MODULES)?;
+    newer::virsh::in_dom0(&mut tree);
+    modules::install(&mut tree, &Kernel::of_dom0(packages)?, MODULES)?;
     tree.copy_folder("", &project::root().join("xtask/dom0"))?;
     tree.copy("etc/shadow", project::root().join("xtask/dom0/etc/shadow"), 0o600);
     // On the data disk, where they don't cost boot time.
-    for file in ["vmlinuz-guest", "initrd-guest"] {
+    for file in disk::KERNELS {
         tree.link(&format!("boot/{file}"), format!("/var/lib/xen/boot/{file}"));
     }
     services(&mut tree)?;

@@ -1,15 +1,16 @@
 //! The guests' kernel, initramfs and disk image.
 //!
-//! Every guest boots the same three; its name and address come from `ip=` in its configuration.
+//! Every guest boots the same files; its name and address come from `ip=` in its configuration.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::dom0::busybox;
+use crate::modules::Kernel;
 use crate::packages::Packages;
 use crate::tree::Tree;
-use crate::{cpio, disk, modules, project};
+use crate::{cpio, disk, modules, newer, project};
 
 /// Loaded by `xtask/guest/initramfs/init`.
 const MODULES: &[&str] = &["crc32c_generic", "ext4", "xen-blkfront", "xen-netfront"];
@@ -23,6 +24,10 @@ pub struct Guest {
     pub kernel: PathBuf,
     /// A cpio archive, not compressed.
     pub initramfs: PathBuf,
+    /// Another one, of a newer release of Debian.
+    pub newer_kernel: PathBuf,
+    /// The same archive with its modules.
+    pub newer_initramfs: PathBuf,
     /// An ext4 image of the root file system.
     pub disk: PathBuf,
 }
@@ -30,18 +35,23 @@ pub struct Guest {
 /// Makes what isn't there yet.
 pub fn make(packages: &Packages) -> Result<Guest> {
     let kernel = format!("boot/vmlinuz-{}", packages.kernel_release());
+    let (newer_kernel, newer) = newer::kernel::unpacked()?;
     Ok(Guest {
         kernel: packages.file(&packages.kernel, &kernel)?,
-        initramfs: initramfs(packages)?,
+        initramfs: initramfs(packages, &Kernel::of_dom0(packages)?)?,
+        newer_kernel,
+        newer_initramfs: initramfs(packages, &newer)?,
         disk: root_disk(packages)?,
     })
 }
 
-fn initramfs(packages: &Packages) -> Result<PathBuf> {
+fn initramfs(packages: &Packages, kernel: &Kernel) -> Result<PathBuf> {
     let mut tree = bare(packages)?;
-    modules::install(&mut tree, packages, MODULES)?;
+    modules::install(&mut tree, kernel, MODULES)?;
     tree.copy_folder("", &sources().join("initramfs"))?;
-    project::cached("guest.cpio", &tree.key()?, |path| cpio::write_file(&tree, path))
+    project::cached(&format!("guest-{}.cpio", kernel.release), &tree.key()?, |path| {
+        cpio::write_file(&tree, path)
+    })
 }
 
 fn root_disk(packages: &Packages) -> Result<PathBuf> {

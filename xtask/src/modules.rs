@@ -1,7 +1,7 @@
 //! Kernel modules: the wanted ones and all they depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -9,10 +9,27 @@ use crate::packages::Packages;
 use crate::tree::Tree;
 use crate::{host, project};
 
+/// Whose modules.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The folder whose `lib/modules` they are in.
+    pub root: PathBuf,
+    /// The kernel's release, which a folder there is named after.
+    pub release: String,
+}
+
+impl Kernel {
+    /// dom0's.
+    pub fn of_dom0(packages: &Packages) -> Result<Self> {
+        let root = packages.root(&packages.kernel)?.to_owned();
+        Ok(Self { root, release: packages.kernel_release().to_owned() })
+    }
+}
+
 /// Puts `wanted` modules and their dependencies into `tree`, with a `modules.dep` for modprobe.
-pub fn install(tree: &mut Tree, packages: &Packages, wanted: &[&str]) -> Result<()> {
-    let release = packages.kernel_release();
-    let dependencies = dependencies(packages)?;
+pub fn install(tree: &mut Tree, kernel: &Kernel, wanted: &[&str]) -> Result<()> {
+    let release = &kernel.release;
+    let dependencies = dependencies(kernel)?;
     let by_name: BTreeMap<String, &str> =
         dependencies.keys().map(|path| (module_name(path), path.as_str())).collect();
     let mut chosen = BTreeSet::new();
@@ -23,7 +40,7 @@ pub fn install(tree: &mut Tree, packages: &Packages, wanted: &[&str]) -> Result<
         chosen.insert(*path);
         chosen.extend(dependencies[*path].iter().map(String::as_str));
     }
-    let root = packages.root(&packages.kernel)?.join("lib/modules").join(release);
+    let root = kernel.root.join("lib/modules").join(release);
     let folder = format!("/lib/modules/{release}");
     let mut table = String::new();
     for path in chosen {
@@ -35,13 +52,12 @@ pub fn install(tree: &mut Tree, packages: &Packages, wanted: &[&str]) -> Result<
 }
 
 /// Each module of the package with all its dependencies, as depmod finds them.
-fn dependencies(packages: &Packages) -> Result<BTreeMap<String, Vec<String>>> {
-    let table = project::cached("modules.dep", packages.kernel_release(), |path| {
-        let root = packages.root(&packages.kernel)?;
+fn dependencies(kernel: &Kernel) -> Result<BTreeMap<String, Vec<String>>> {
+    let Kernel { root, release } = kernel;
+    let table = project::cached(&format!("modules-{release}.dep"), release, |path| {
         let mut depmod = host::tool("depmod");
-        host::output(depmod.arg("-b").arg(root).arg(packages.kernel_release()))?;
-        let made = root.join("lib/modules").join(packages.kernel_release()).join("modules.dep");
-        std::fs::copy(made, path)?;
+        host::output(depmod.arg("-b").arg(root).arg(release))?;
+        std::fs::copy(root.join("lib/modules").join(release).join("modules.dep"), path)?;
         Ok(())
     })?;
     Ok(parse(&std::fs::read_to_string(table)?))
@@ -55,10 +71,10 @@ fn parse(table: &str) -> BTreeMap<String, Vec<String>> {
     table.lines().filter_map(line).collect()
 }
 
-/// `kernel/net/stp.ko` is `stp`; `-` and `_` are the same in module names.
+/// `kernel/net/stp.ko`, packed or not, is `stp`; `-` and `_` are the same in module names.
 fn module_name(path: &str) -> String {
-    let file = Path::new(path).file_stem().unwrap_or_default();
-    file.to_string_lossy().replace('-', "_")
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
 #[cfg(test)]
@@ -72,5 +88,6 @@ mod tests {
         assert_eq!(table["kernel/net/bridge.ko"].len(), 2);
         assert!(table["kernel/a-b.ko"].is_empty());
         assert_eq!(module_name("kernel/a-b.ko"), "a_b");
+        assert_eq!(module_name("kernel/a-b.ko.xz"), "a_b");
     }
 }

@@ -15,6 +15,9 @@ const KERNEL_META: &str = "linux-image-amd64";
 /// The hypervisor.
 pub const XEN: &str = "xen-hypervisor-4.17-amd64";
 
+/// A kernel for guests that loads another one from their disk.
+pub const GRUB: &str = "grub-xen-host";
+
 /// What goes into dom0 besides the kernel and the hypervisor: programs, and the libraries they need.
 const USERLAND: &[&str] = &[
     "bash",
@@ -106,7 +109,7 @@ struct Index {
 impl Index {
     fn wanted(kernel: &str) -> Vec<&str> {
         let lists = USERLAND.iter().chain(stock::PACKAGES).chain(clients::PACKAGES);
-        lists.copied().chain([XEN, kernel]).collect()
+        lists.copied().chain([XEN, GRUB, kernel]).collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

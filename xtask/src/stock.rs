@@ -13,7 +13,6 @@ use crate::{cpio, project};
 
 /// Packages that dom0 has only with the stock toolstack.
 pub const PACKAGES: &[&str] = &[
-    "grub-xen-host",
     "liblzma5",
     "libncurses6",
     "libtinfo6",
@@ -26,8 +25,6 @@ pub const PACKAGES: &[&str] = &[
     "zlib1g",
 ];
 
-/// Boots a guest from its own disk; for guests of 64 bits.
-const GRUB: &str = "usr/lib/grub-xen/grub-x86_64-xen.bin";
 const BIN: &str = "usr/lib/xen-4.17/bin";
 const PROGRAMS: &[&str] =
     &["xen-init-dom0", "xenconsole", "xenconsoled", "xenstored", "xentop", "xl"];
@@ -57,7 +54,6 @@ fn tree(packages: &Packages, daemons: bool) -> Result<Tree> {
     )?;
     // Loaded by name when a thread ends.
     installer.library(&mut tree, "libgcc_s.so.1")?;
-    tree.copy(GRUB, packages.file("grub-xen-host", GRUB)?, 0o644);
     let scripts = packages.root("xen-utils-common")?.join("etc/xen/scripts");
     tree.copy_folder("etc/xen/scripts", &scripts)?;
     let manifests = project::root().join("xtask/stock");

@@ -2,6 +2,7 @@
 //! are given and what they leave.
 
 mod deaths;
+mod ends;
 mod many;
 mod shares;
 
@@ -32,7 +33,9 @@ const GUESTS: &[Case] = &[
     ("memory_goes_to_and_fro", memory_goes_to_and_fro),
     ("shares_and_places_are_set", shares_and_places_are_set),
     ("a_guest_that_crashes_is_destroyed", a_guest_that_crashes_is_destroyed),
-    ("guests_that_are_destroyed_at_any_moment_leave_nothing", destroyed_at_any_moment),
+    ("guests_that_are_destroyed_at_any_moment_leave_nothing", ends::at_any_moment),
+    ("guests_that_are_destroyed_at_work_leave_nothing", ends::at_work),
+    ("two_hundred_that_end_by_themselves_leave_nothing", ends::by_themselves),
     ("deaths_of_daemons_undo_or_complete", deaths::of_daemons_undo_or_complete),
 ];
 
@@ -143,17 +146,5 @@ fn a_guest_that_crashes_is_destroyed(dom0: &mut Dom0) -> Outcome {
     dom0.wait_for("xm domid escalus", LONG, gone)?;
     let log = dom0.ok("cat /var/log/xen/xend.log")?;
     ensure!(log.contains("crash"), "xend has not noticed:\n{log}");
-    Ok(())
-}
-
-/// Each time a little further on its way to its login.
-fn destroyed_at_any_moment(dom0: &mut Dom0) -> Outcome {
-    let before = dom0.occupied()?;
-    for tenths in (0..60).step_by(6) {
-        dom0.ok(&format!("xm create escalus && sleep {}.{}", tenths / 10, tenths % 10))?;
-        dom0.ok("xm destroy escalus")?;
-    }
-    let after = dom0.occupied()?;
-    ensure!(after == before, "left behind:\n{after}\nbefore it was:\n{before}");
     Ok(())
 }

@@ -7,9 +7,11 @@ use tests::{Dom0, Outcome};
 
 use crate::{LONG, alone};
 
-/// Guests that never rest, and their weights.
+/// Guests that never rest, and their weights: half of them spin, half make hypercalls that are as
+/// long as they can be.
 const BUSY: [(&str, u32); 6] =
     [("a", 128), ("b", 128), ("c", 256), ("d", 256), ("e", 512), ("f", 512)];
+const DOING: [&str; 2] = ["spin", "call"];
 /// Long enough for a share of a fourteenth to be some seconds, which `xm list` shows in tenths.
 const WHILE: Duration = Duration::from_secs(40);
 /// How far from its share a guest's time may be, of the share.
@@ -40,8 +42,8 @@ fn used(dom0: &mut Dom0, command: &str) -> Result<Vec<f64>> {
 /// All want more than there is, and none wants less than its share: weights alone decide.
 pub fn busy_guests_share_by_weight(dom0: &mut Dom0) -> Outcome {
     alone(dom0)?;
-    for (name, weight) in BUSY {
-        dom0.create_small(name, "spin")?;
+    for ((name, weight), doing) in BUSY.into_iter().zip(DOING.into_iter().cycle()) {
+        dom0.create_small(name, doing)?;
         dom0.ok(&format!("xm sched-credit -d {name} -w {weight}"))?;
     }
     let used = used(dom0, &format!("sleep {}", WHILE.as_secs()))?;

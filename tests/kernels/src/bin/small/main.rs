@@ -1,11 +1,13 @@
 //! A small guest: it needs little memory, and answers lines that are typed on its console.
 //!
 //! `read PATH` and `write PATH VALUE` are done in the store, `spin` keeps the processor busy for
-//! good, `pong` sends events back to domain 0 that come at a port that it says, `halt` and `crash`
-//! end it, and any other line is said again. What is on the command line is done first.
+//! good and `call` the hypervisor, `pong` sends events back to domain 0 that come at a port that it
+//! says, `halt` and `crash` end it, and any other line is said again. What is on the command line is
+//! done first.
 #![no_std]
 #![no_main]
 
+mod calls;
 mod ring;
 mod store;
 
@@ -82,6 +84,7 @@ fn answer(console: &mut Channel, store: &mut Store, line: &str) {
         "read" => store.read(path),
         "write" => store.write(path, value),
         "spin" => spin(),
+        "call" => calls::for_ever(),
         "pong" => pong(console),
         "halt" => end(SHUTDOWN_POWEROFF.into()),
         "crash" => end(SHUTDOWN_CRASH.into()),

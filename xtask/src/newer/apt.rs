@@ -1,7 +1,5 @@
-//! virsh of a newer libvirt than that of dom0's Debian, for dom0, with all its libraries.
-//!
-//! apt finds out what it needs and downloads it, in folders of its own: this host's apt knows
-//! nothing of it, and nothing is installed. It lies on the data disk, as the other clients do.
+//! apt for a newer Debian than this host's: with folders and a configuration of its own, by which
+//! nothing is installed yet.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,58 +7,34 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::libraries::Installer;
 use crate::step::step;
-use crate::tree::Tree;
 use crate::{host, project};
 
-/// Debian's release that it is from, and the package that has it.
+/// Debian's release.
 const RELEASE: &str = "trixie";
-const PACKAGE: &str = "libvirt-clients";
 /// What Debian's archives are signed with (package debian-archive-keyring).
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Where it is in dom0, and where that is on the data disk.
-const FOLDER: &str = "/var/lib/newer-clients";
-const ON_DISK: &str = "lib/newer-clients";
-/// What it is called in dom0.
-const NAME: &str = "virsh-newer";
-
-/// Puts it, and what it needs, on the data disk.
-pub fn on_disk(disk: &mut Tree) -> Result<()> {
-    let root = unpacked()?;
-    let mut installer = Installer::with_loader(&root, &format!("{ON_DISK}/lib"));
-    installer.program(disk, &format!("{ON_DISK}/bin/virsh"), &root.join("usr/bin/virsh"))
-}
-
-/// Puts the script that runs it into dom0.
-pub fn in_dom0(dom0: &mut Tree) {
-    let script = format!(
-        "#!/bin/sh\n\
-         exec {FOLDER}/lib/ld-linux-x86-64.so.2 --library-path {FOLDER}/lib {FOLDER}/bin/virsh \"$@\"\n"
-    );
-    dom0.text(&format!("usr/bin/{NAME}"), script, 0o755);
-}
-
-/// The folder that the package and all that it needs were unpacked to. Remove it to follow the
-/// archive.
-fn unpacked() -> Result<PathBuf> {
-    let root = project::build().join(RELEASE);
+/// The folder that packages were unpacked to, which `choose` names or has downloaded. Remove it to
+/// follow the archive.
+pub fn unpacked(name: &str, choose: impl Fn(&Apt) -> Result<()>) -> Result<PathBuf> {
+    let root = project::build().join(RELEASE).join(name);
     if !root.is_dir() {
-        step(&format!("download and unpack {PACKAGE} of {RELEASE}"), || unpack(&root))?;
+        let what = format!("download and unpack {name} of {RELEASE}");
+        step(&what, || unpack(&root, choose))?;
     }
     Ok(root)
 }
 
-fn unpack(root: &Path) -> Result<()> {
+fn unpack(root: &Path, choose: impl Fn(&Apt) -> Result<()>) -> Result<()> {
+    fs::create_dir_all(project::build().join(RELEASE))?;
     let folder = tempfile::tempdir_in(project::build())?;
     let apt = Apt::new(folder.path())?;
-    host::output(apt.get().arg("update"))?;
-    let words = ["install", "--yes", "--no-install-recommends", "--download-only", PACKAGE];
-    host::output(apt.get().args(words))?;
+    host::output(apt.command("apt-get").arg("update"))?;
+    choose(&apt)?;
     // Unpacked beside and renamed: a folder with the final name is complete.
     let unpacked = folder.path().join("root");
-    for archive in fs::read_dir(folder.path().join("archives"))? {
+    for archive in fs::read_dir(apt.archives())? {
         let archive = archive?.path();
         if archive.extension().is_some_and(|end| end == "deb") {
             host::output(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&unpacked))?;
@@ -69,8 +43,9 @@ fn unpack(root: &Path) -> Result<()> {
     Ok(fs::rename(unpacked, root)?)
 }
 
-/// apt with a configuration of its own, by which nothing is installed yet.
-struct Apt<'f>(&'f Path);
+/// The newer release's apt.
+#[derive(Debug)]
+pub struct Apt<'f>(&'f Path);
 
 impl<'f> Apt<'f> {
     fn new(folder: &'f Path) -> Result<Self> {
@@ -84,8 +59,33 @@ impl<'f> Apt<'f> {
         Ok(Self(folder))
     }
 
-    fn get(&self) -> Command {
-        let mut command = Command::new("apt-get");
+    /// Downloads a package, and all that it needs.
+    pub fn with_all_it_needs(&self, package: &str) -> Result<()> {
+        let words = ["install", "--yes", "--no-install-recommends", "--download-only", package];
+        host::output(self.command("apt-get").args(words)).map(drop)
+    }
+
+    /// Downloads a package alone.
+    pub fn alone(&self, package: &str) -> Result<()> {
+        let mut apt = self.command("apt-get");
+        host::output(apt.args(["download", package]).current_dir(self.archives())).map(drop)
+    }
+
+    /// The packages that a package depends on.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let said = host::output(self.command("apt-cache").args(["depends", package]))?;
+        Ok(said
+            .lines()
+            .filter_map(|line| Some(line.split_once("Depends: ")?.1.to_owned()))
+            .collect())
+    }
+
+    fn archives(&self) -> PathBuf {
+        self.0.join("archives")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         let own = [
             ("Dir::Etc::SourceList", "sources.list"),
             ("Dir::Etc::SourceParts", "none"),

@@ -49,6 +49,9 @@ pub struct Model {
     pub cd: Option<PathBuf>,
     /// Another disk, connected like the first; what is written to it is lost with the machine.
     pub second_disk: Option<PathBuf>,
+    /// Time is how many instructions have run, 16 ns for each: it passes as slowly as a busy build
+    /// host gets on, and what the machine does is the same.
+    pub counts_instructions: bool,
 }
 
 impl Default for Model {
@@ -60,6 +63,7 @@ impl Default for Model {
             network: None,
             cd: None,
             second_disk: None,
+            counts_instructions: false,
         }
     }
 }
@@ -213,6 +217,9 @@ fn command(options: &Options) -> Command {
     command.args(["-accel", "tcg", "-machine", model.chipset, "-cpu", &model.cpu]);
     command.args(["-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"]);
     command.args(["-m", &options.memory.to_string(), "-smp", &options.cpus.to_string()]);
+    if model.counts_instructions {
+        command.args(["-icount", "shift=4"]);
+    }
     if let Some(cd) = &model.cd {
         let drive = format!("media=cdrom,format=raw,file={}", escaped(cd));
         command.args(["-boot", "d", "-drive", &drive]);

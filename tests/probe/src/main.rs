@@ -9,8 +9,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use xen::abi::PAGE_SIZE;
 use xen::sys::{CreateDomain, DomId, Evtchn, Hypervisor};
 
-const USAGE: &str =
-    "usage: probe cycles TIMES | order | scrub | held | limits | rounds DOMID PORT TIMES";
+const USAGE: &str = "usage: probe cycles TIMES | order | scrub | held | limits | times |\n     rounds DOMID PORT TIMES";
 /// Pages of a domain that is filled.
 const PAGES: u64 = 8192;
 /// Pages that are mapped at a time.
@@ -28,6 +27,7 @@ fn main() -> ExitCode {
         ["scrub"] => scrub(),
         ["held"] => held(),
         ["limits"] => limits(),
+        ["times"] => times(),
         ["rounds", domid, port, times] => rounds(domid, port, times),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
@@ -191,6 +191,14 @@ fn limits() -> Result<()> {
     ensure!(got > free / 2 && got <= free, "{got} of {free} pages");
     // The host goes on with what it kept.
     ensure!(hypervisor.domain_list()?.len() >= 2);
+    Ok(())
+}
+
+/// What each domain has used of processors, in nanoseconds.
+fn times() -> Result<()> {
+    for domain in Hypervisor::open()?.domain_list()? {
+        println!("{} {}", domain.domid, domain.cpu_time_ns);
+    }
     Ok(())
 }
 

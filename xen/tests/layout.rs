@@ -34,6 +34,8 @@ macro_rules! layout {
 
 #[path = "layout/operations.rs"]
 mod operations;
+#[path = "layout/x86_32.rs"]
+mod x86_32;
 
 fn program(checks: &[Check]) -> String {
     let mut text = String::from(
@@ -175,6 +177,7 @@ fn control_numbers() {
         "__HYPERVISOR_stack_switch" => hypercall::STACK_SWITCH,
         "__HYPERVISOR_set_callbacks" => hypercall::SET_CALLBACKS,
         "__HYPERVISOR_fpu_taskswitch" => hypercall::FPU_TASKSWITCH,
+        "__HYPERVISOR_sched_op_compat" => hypercall::SCHED_OP_OLD,
         "__HYPERVISOR_platform_op" => hypercall::PLATFORM_OP,
         "__HYPERVISOR_set_debugreg" => hypercall::SET_DEBUGREG,
         "__HYPERVISOR_get_debugreg" => hypercall::GET_DEBUGREG,
@@ -405,7 +408,11 @@ fn error_numbers() {
 
 /// The lines that compare something, joined.
 fn comparisons() -> String {
-    let text = concat!(include_str!("layout.rs"), include_str!("layout/operations.rs"));
+    let text = concat!(
+        include_str!("layout.rs"),
+        include_str!("layout/operations.rs"),
+        include_str!("layout/x86_32.rs")
+    );
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -12,6 +12,8 @@ pub const STACK_SWITCH: u64 = 3;
 pub const SET_CALLBACKS: u64 = 4;
 /// Sets or clears CR0.TS.
 pub const FPU_TASKSWITCH: u64 = 5;
+/// Scheduling, the old way (`sched_op_compat`).
+pub const SCHED_OP_OLD: u64 = 6;
 /// What a privileged domain does to the machine.
 pub const PLATFORM_OP: u64 = 7;
 /// Writes a debug register.

@@ -19,6 +19,7 @@ pub mod start_info;
 pub mod sysctl;
 pub mod vcpu;
 pub mod version;
+pub mod x86_32;
 pub mod xenbus;
 pub mod xs_wire;
 

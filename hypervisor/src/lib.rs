@@ -21,6 +21,7 @@ pub mod ioapic;
 pub mod loglevel;
 pub mod memory_map;
 pub mod multiboot;
+pub mod narrow;
 pub mod options;
 pub mod paging;
 pub mod pci;

@@ -31,6 +31,8 @@ pub enum Source {
     Register(u8),
     /// In the instruction.
     Immediate(u64),
+    /// ecx and, in the lower half, ebx: `cmpxchg8b`, whose accumulator is edx and eax.
+    Pair,
 }
 
 /// A write to memory, with or without reading it first.
@@ -88,8 +90,8 @@ impl Code<'_> {
 }
 
 impl Write {
-    /// Decodes an instruction whose memory operand was written to.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Decodes an instruction whose memory operand was written to; `is_wide` if it is code of 64 bits.
+    pub fn decode(bytes: &[u8], is_wide: bool) -> Option<Self> {
         let mut code = Code { bytes, at: 0 };
         let mut byte = code.next()?;
         // lock; segments, which the fault's address already has.
@@ -97,7 +99,7 @@ impl Write {
             byte = code.next()?;
         }
         let mut prefix = 0;
-        if byte & 0xf0 == 0x40 {
+        if is_wide && byte & 0xf0 == 0x40 {
             prefix = byte;
             byte = code.next()?;
         }
@@ -136,6 +138,7 @@ impl Write {
             0x0f => match code.next()? {
                 0xb0 => by_register(&mut code, CompareExchange, 1)?,
                 0xb1 => by_register(&mut code, CompareExchange, wide)?,
+                0xc7 if !is_wide && code.memory()? == 1 => (CompareExchange, Source::Pair, 8),
                 0xab => by_register(&mut code, SetBit, wide)?,
                 0xb3 => by_register(&mut code, ClearBit, wide)?,
                 0xbb => by_register(&mut code, FlipBit, wide)?,
@@ -199,6 +202,9 @@ impl Write {
                 let carry = old >> (source & top) & 1;
                 rflags & !CARRY | carry
             }
+            Operation::CompareExchange if self.source == Source::Pair => {
+                rflags & !ZERO | if accumulator == old { ZERO } else { 0 }
+            }
             Operation::CompareExchange => {
                 let (left, right) = (accumulator & mask, old & mask);
                 let difference = left.wrapping_sub(right) & mask;
@@ -240,8 +246,39 @@ mod tests {
         ];
         for (bytes, operation, source, size) in cases {
             let length = bytes.len() as u8;
-            assert_eq!(Write::decode(bytes), Some(Write { operation, source, size, length }));
+            let write = Some(Write { operation, source, size, length });
+            assert_eq!(Write::decode(bytes, true), write);
         }
+    }
+
+    #[test]
+    fn what_kernels_of_32_bits_use_is_understood() {
+        let cases: [(&[u8], Operation, Source, u8); 4] = [
+            // lock cmpxchg8b [edi]; mov [eax+4], edx; mov dword [0xc0001000], 0; xchg [ecx], esi
+            (&[0xf0, 0x0f, 0xc7, 0x0f], CompareExchange, Source::Pair, 8),
+            (&[0x89, 0x50, 0x04], Move, Source::Register(2), 4),
+            (&[0xc7, 0x05, 0, 0x10, 0, 0xc0, 0, 0, 0, 0], Move, Source::Immediate(0), 4),
+            (&[0x87, 0x31], Exchange, Source::Register(6), 4),
+        ];
+        for (bytes, operation, source, size) in cases {
+            let length = bytes.len() as u8;
+            let write = Some(Write { operation, source, size, length });
+            assert_eq!(Write::decode(bytes, false), write);
+        }
+        // With 64 bits `dec eax` is a prefix.
+        assert_eq!(Write::decode(&[0x48, 0x87, 0x07], false), None);
+        // Nor is this for kernels of 64 bits, which have whole registers.
+        assert_eq!(Write::decode(&[0x0f, 0xc7, 0x0f], true), None);
+    }
+
+    #[test]
+    fn a_pair_is_exchanged_as_a_whole() {
+        let pair = Write { operation: CompareExchange, source: Source::Pair, size: 8, length: 0 };
+        let (old, new) = (0x1_0000_0001, 0x2_0000_0002);
+        assert_eq!(pair.apply(old, new, old), new);
+        assert_eq!(pair.apply(old, new, 1), old);
+        assert_eq!(pair.flags(1 << 11, old, new, old), 1 << 11 | 1 << 6);
+        assert_eq!(pair.flags(1 << 6, old, new, 1), 0);
     }
 
     #[test]
@@ -249,7 +286,7 @@ mod tests {
         for bytes in
             [&[0x48, 0x87][..], &[0x48, 0x87, 0xc0], &[0x48, 0xc7, 0x07, 0, 0], &[0x90], &[]]
         {
-            assert_eq!(Write::decode(bytes), None, "{bytes:x?}");
+            assert_eq!(Write::decode(bytes, true), None, "{bytes:x?}");
         }
     }
 

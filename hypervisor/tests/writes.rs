@@ -130,10 +130,10 @@ fn what_the_assembler_writes_is_understood() {
     for ((text, operation, source, size), code) in cases.into_iter().zip(codes) {
         let length = code.len() as u8;
         let expected = Some(Write { operation, source, size, length });
-        assert_eq!(Write::decode(&code), expected, "{text}: {code:02x?}");
+        assert_eq!(Write::decode(&code, true), expected, "{text}: {code:02x?}");
         // Cut off it is nothing.
         for end in 0..code.len() {
-            assert_eq!(Write::decode(&code[..end]), None, "{text}, {end} bytes: {code:02x?}");
+            assert_eq!(Write::decode(&code[..end], true), None, "{text}, {end} bytes: {code:02x?}");
         }
     }
 }
@@ -169,6 +169,6 @@ fn other_instructions_are_not_taken_for_writes() {
     ];
     let texts = texts.map(str::to_owned);
     for (text, code) in texts.iter().zip(assemble("others", &texts)) {
-        assert_eq!(Write::decode(&code), None, "{text}: {code:02x?}");
+        assert_eq!(Write::decode(&code, true), None, "{text}: {code:02x?}");
     }
 }

@@ -78,7 +78,7 @@ impl Entry {
         self.0 & !(Self::FRAME | Self::GUEST | level1 | caching) == 0
     }
 
-    /// As the processor gets it. A PV kernel is in ring 3 as its programs are, so that everything
+    /// As the processor gets it. A PV kernel of 64 bits is in ring 3 as its programs are, so that everything
     /// it maps is for ring 3; which of its two sets of page tables is loaded tells them apart.
     /// What programs see is global: it is the same in both.
     pub fn adjusted(self, level: u8) -> Self {
@@ -115,6 +115,10 @@ impl Entry {
 /// The slots of a level 4 table that are the hypervisor's (HYPERVISOR_VIRT_START to
 /// HYPERVISOR_VIRT_END, arch-x86/xen-x86_64.h).
 pub const HYPERVISOR_SLOTS: core::ops::Range<usize> = 256..272;
+
+/// The slots of the last table of level 2 of a guest of 32 bits that are the hypervisor's
+/// (HYPERVISOR_VIRT_START to the end, arch-x86/xen-x86_32.h).
+pub const HYPERVISOR_SLOTS_32: core::ops::Range<usize> = 428..512;
 
 /// Whether an address can be used by a guest: canonical, and not the hypervisor's. Xen's
 /// `__addr_ok` allows the same.

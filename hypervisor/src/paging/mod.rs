@@ -5,6 +5,7 @@ pub mod entry;
 pub mod epoch;
 pub mod page;
 mod rules;
+pub mod shape;
 mod update;
 mod walk;
 

@@ -14,10 +14,11 @@ use super::epoch::{Epochs, Stale};
 pub type Owner = u8;
 
 /// What a frame is used as. Two uses exclude each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Use {
     /// Nothing yet.
+    #[default]
     None = 0,
     /// Data that its owner, or who was granted it, writes to.
     Writable = 1,
@@ -31,6 +32,8 @@ pub enum Use {
     L4 = 5,
     /// Segment descriptors.
     Descriptors = 6,
+    /// The page table of level 2 for the last GiB of 32 bits, where the hypervisor has its part.
+    LastL2 = 7,
 }
 
 impl Use {
@@ -46,7 +49,13 @@ impl Use {
 
     /// The level of a page table.
     pub fn level(self) -> Option<u8> {
-        (Self::L1..=Self::L4).contains(&self).then(|| self as u8 - Self::L1 as u8 + 1)
+        match self {
+            Self::L1 => Some(1),
+            Self::L2 | Self::LastL2 => Some(2),
+            Self::L3 => Some(3),
+            Self::L4 => Some(4),
+            Self::None | Self::Writable | Self::Descriptors => None,
+        }
     }
 
     fn from_bits(bits: u64) -> Self {
@@ -57,6 +66,7 @@ impl Use {
             4 => Self::L3,
             5 => Self::L4,
             6 => Self::Descriptors,
+            7 => Self::LastL2,
             _ => Self::None,
         }
     }
@@ -234,10 +244,11 @@ impl Page {
         (Use::from_bits(USE.get(word)), USES.get(word))
     }
 
-    /// Whether it is that domain's table of that level, checked and in use.
-    pub fn is_table_of(&self, level: u8, owner: Owner) -> bool {
+    /// Whether it is that domain's table of that kind, checked and in use.
+    #[inline]
+    pub fn is_table_of(&self, kind: Use, owner: Owner) -> bool {
         let word = self.word();
-        let wanted = OWNER.set(USE.set(VALID, Use::table(level) as u64), owner.into());
+        let wanted = OWNER.set(USE.set(VALID, kind as u64), owner.into());
         word & (OWNER.mask() | USE.mask() | VALID) == wanted && USES.get(word) > 0
     }
 

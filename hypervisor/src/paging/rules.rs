@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::epoch::{Epochs, Stale};
 use super::page::{Dropped, Owner, Page, Refused, Use};
+use super::shape::Shape;
 
 /// Why an entry or a table is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,9 @@ pub trait Machine {
     fn write(&self, mfn: u64, index: usize, entry: Entry);
     /// Writes an entry if it is as expected; the processor may have set ACCESSED or DIRTY.
     fn exchange(&self, mfn: u64, index: usize, expected: Entry, new: Entry) -> bool;
-    /// Makes a checked table of level 4 complete: the hypervisor's slots are set.
-    fn complete(&self, mfn: u64);
+    /// Makes a checked table complete, of level 4 or the last one of 32 bits: the hypervisor's slots
+    /// are set.
+    fn complete(&self, mfn: u64, kind: Use);
     /// Whether that domain may map device memory there.
     fn is_io_allowed(&self, owner: Owner, mfn: u64) -> bool;
     /// Complete TLB flushes of that domain's processors, and of all.
@@ -64,6 +66,8 @@ pub struct Rules<'a, M> {
     pub owner: Owner,
     /// The domain has devices, and chooses how its mappings are cached.
     pub caching: bool,
+    /// How its tables are put together.
+    pub shape: Shape,
 }
 
 impl<M: Machine> Rules<'_, M> {
@@ -100,7 +104,7 @@ impl<M: Machine> Rules<'_, M> {
     /// Counts what an entry of level 1 maps, a frame of domain `from`, and gives the entry as the
     /// processor gets it.
     pub fn hold(&self, entry: Entry, from: Owner) -> Result<Entry, Error> {
-        if !entry.is_allowed(1, self.caching) {
+        if !self.shape.allows(entry, Use::L1, self.caching) {
             return Err(Error::Invalid);
         }
         let mfn = entry.mfn();
@@ -116,7 +120,7 @@ impl<M: Machine> Rules<'_, M> {
                 if from != self.owner {
                     page.mark_foreign(writable);
                 }
-                Ok(entry.adjusted(1))
+                Ok(self.shape.adjusted(entry, Use::L1))
             }
             Err(Error::Busy) if !writable => Err(Error::Busy),
             Err(_) if page.owner().is_none() => self.hold_device(entry, from),
@@ -160,7 +164,7 @@ impl<M: Machine> Rules<'_, M> {
             Entry::WRITE_THROUGH => Entry::UNCACHED,
             _ => 0,
         };
-        Ok(Entry(entry.0 | uncached).adjusted(1))
+        Ok(self.shape.adjusted(Entry(entry.0 | uncached), Use::L1))
     }
 
     /// Drops what an entry of level 1 held.

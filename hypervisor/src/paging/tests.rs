@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::entry::Entry;
 use super::epoch::{Epochs, Flushes};
 use super::page::{Owner, Page, Use};
+use super::shape::Shape;
 use super::{Error, Machine, Outcome, Rules, Walk};
 
 const FRAMES: u64 = 24;
@@ -17,8 +18,11 @@ const GUEST: Owner = 3;
 /// Another domain, which maps frames of the guest in the table that is its only frame.
 const OTHER: Owner = GUEST + 1;
 const OTHERS_TABLE: u64 = FRAMES - 1;
-/// Only so many entries of a table are used, so that changes meet.
-const USED: usize = 4;
+/// Only these entries of a table are used, so that changes meet: the four of a top table of 32 bits,
+/// one of the hypervisor's of four levels, one of 32 bits.
+const PLACES: [usize; 6] = [0, 1, 2, 3, 260, 430];
+/// What the hypervisor has in its entries: what nobody may count.
+const HYPERVISORS: Entry = Entry(Entry::PRESENT | Entry::LARGE);
 
 struct Model {
     pages: Vec<Page>,
@@ -31,10 +35,12 @@ struct Model {
     remembered: RefCell<BTreeSet<(Owner, u64)>>,
     freed: RefCell<Vec<u64>>,
     yields: bool,
+    /// The guest's.
+    shape: Shape,
 }
 
 impl Model {
-    fn new(yields: bool) -> Self {
+    fn new(yields: bool, shape: Shape) -> Self {
         let pages: Vec<Page> = (0..FRAMES).map(|_| Page::free()).collect();
         // The last frame is somebody else's, the one before nobody's.
         for (mfn, page) in pages.iter().enumerate() {
@@ -54,15 +60,16 @@ impl Model {
             remembered: RefCell::default(),
             freed: RefCell::default(),
             yields,
+            shape,
         }
     }
 
     fn rules(&self) -> Rules<'_, Self> {
-        Rules { machine: self, owner: GUEST, caching: false }
+        Rules { machine: self, owner: GUEST, caching: false, shape: self.shape }
     }
 
     fn others_rules(&self) -> Rules<'_, Self> {
-        Rules { machine: self, owner: OTHER, caching: false }
+        Rules { machine: self, owner: OTHER, caching: false, shape: Shape::Wide }
     }
 
     /// Every domain uses all that it can write to, and no processor remembers a way to write to a
@@ -87,11 +94,27 @@ impl Model {
         Ok(())
     }
 
-    /// Of a table that was checked: its level, and how often it is used.
-    fn level(&self, mfn: u64) -> (Option<u8>, u64) {
+    /// What kind of table a frame is that was checked and is in use.
+    fn kind(&self, mfn: u64) -> Option<Use> {
         let page = &self.pages[mfn as usize];
         let (kind, count) = page.usage();
-        (kind.level().filter(|_| page.is_valid() && mfn != OTHERS_TABLE), count)
+        let is_table = kind.level().is_some() && page.is_valid() && mfn != OTHERS_TABLE;
+        (is_table && count > 0).then_some(kind)
+    }
+
+    /// Entries that the guest has a say in; those of the hypervisor's are as it wants them.
+    fn guests(&self, mfn: u64, kind: Use) -> Result<Vec<(usize, Entry)>, TestCaseError> {
+        let shape = if mfn == OTHERS_TABLE { Shape::Wide } else { self.shape };
+        let mut entries = Vec::new();
+        for (index, entry) in self.table(mfn).map(Entry).into_iter().enumerate() {
+            if !shape.is_hypervisors(kind, index) {
+                entries.push((index, entry));
+                continue;
+            }
+            let wanted = if kind == Use::L3 { Entry(0) } else { HYPERVISORS };
+            prop_assert_eq!(entry, wanted, "entry {} of {:?}", index, kind);
+        }
+        Ok(entries)
     }
 
     fn table(&self, mfn: u64) -> [u64; 512] {
@@ -99,27 +122,29 @@ impl Model {
     }
 
     /// What every count has to be, from what can be seen.
-    fn check(&self, pinned: &[(u64, u8)]) -> Result<(), TestCaseError> {
+    fn check(&self, pinned: &[(u64, Use)]) -> Result<(), TestCaseError> {
         let mut references = [0_u64; FRAMES as usize];
         let mut uses = [0_u64; FRAMES as usize];
         for (mfn, page) in self.pages.iter().enumerate() {
             references[mfn] += u64::from(page.is_allocated());
             let (kind, count) = page.usage();
-            let Some(level) = kind.level() else { continue };
-            if count == 0 {
+            if kind.level().is_none() || count == 0 {
                 continue;
             }
             prop_assert!(page.is_valid(), "frame {} is half checked: {:?}", mfn, page);
-            for entry in self.table(mfn as u64).map(Entry) {
+            for (index, entry) in self.guests(mfn as u64, kind)? {
                 if !entry.is_present() {
+                    let is_last = self.shape == Shape::Pae && (kind, index) == (Use::L3, 3);
+                    prop_assert!(!is_last, "no last table of level 2");
                     continue;
                 }
                 let below = entry.mfn() as usize;
-                prop_assert!(entry.has(Entry::USER));
+                let is_users = self.shape == Shape::Wide || kind == Use::L3;
+                prop_assert!(!is_users || entry.has(Entry::USER));
                 references[below] += 1;
                 let (below_kind, _) = self.pages[below].usage();
-                if level > 1 {
-                    prop_assert_eq!(below_kind, Use::table(level - 1));
+                if kind != Use::L1 {
+                    prop_assert_eq!(below_kind, self.shape.below(kind, index));
                     uses[below] += 1;
                 } else if entry.is_writable() {
                     prop_assert_eq!(below_kind, Use::Writable, "a writable mapping of a table");
@@ -128,6 +153,8 @@ impl Model {
                 prop_assert_eq!(self.pages[below].owner(), Some(GUEST));
             }
         }
+        let last = self.pages.iter().filter(|page| page.usage().0 == Use::LastL2);
+        prop_assert!(self.shape == Shape::Pae || last.count() == 0);
         for &(mfn, _) in pinned {
             references[mfn as usize] += 1;
             uses[mfn as usize] += 1;
@@ -158,7 +185,11 @@ impl Machine for Model {
         }
         same
     }
-    fn complete(&self, _: u64) {}
+    fn complete(&self, mfn: u64, kind: Use) {
+        for index in (0..512).filter(|index| self.shape.is_hypervisors(kind, *index)) {
+            self.write(mfn, index, HYPERVISORS);
+        }
+    }
     fn is_io_allowed(&self, _: Owner, _: u64) -> bool {
         false
     }
@@ -187,7 +218,7 @@ impl Machine for Model {
 enum Act {
     /// The guest writes where it may.
     Write(u64, usize, u64),
-    Pin(u64, u8),
+    Pin(u64, Use),
     Unpin(usize),
     Update(u64, usize, u64),
     /// The other domain maps a frame of the guest, or nothing any more.
@@ -195,7 +226,7 @@ enum Act {
     /// A flush that has nothing to do with it all.
     Flush(Owner),
     /// A call that is begun and not made again, whatever it says.
-    Abandon(u64, u8),
+    Abandon(u64, Use),
     /// One that changes a table, likewise.
     AbandonUpdate(u64, usize, u64),
 }
@@ -212,17 +243,29 @@ fn entry() -> impl Strategy<Value = u64> {
     (0..FRAMES + 1, flags).prop_map(|(mfn, flags)| mfn << 12 | flags)
 }
 
+fn kind() -> impl Strategy<Value = Use> {
+    (1_u8..5).prop_map(Use::table)
+}
+
+fn place() -> impl Strategy<Value = usize> {
+    (0..PLACES.len()).prop_map(|number| PLACES[number])
+}
+
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Write(mfn, index, entry)),
-        3 => (0..FRAMES + 2, 1_u8..5).prop_map(|(mfn, level)| Act::Pin(mfn, level)),
+        4 => (0..FRAMES, place(), entry()).prop_map(|(mfn, index, entry)| Act::Write(mfn, index, entry)),
+        3 => (0..FRAMES + 2, kind()).prop_map(|(mfn, kind)| Act::Pin(mfn, kind)),
         1 => any::<prop::sample::Index>().prop_map(|at| Act::Unpin(at.index(16))),
-        4 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::Update(mfn, index, entry)),
-        3 => (0..USED, entry()).prop_map(|(index, entry)| Act::Foreign(index, entry)),
+        4 => (0..FRAMES, place(), entry()).prop_map(|(mfn, index, entry)| Act::Update(mfn, index, entry)),
+        3 => (place(), entry()).prop_map(|(index, entry)| Act::Foreign(index, entry)),
         1 => (GUEST..=OTHER).prop_map(Act::Flush),
-        1 => (0..FRAMES, 1_u8..5).prop_map(|(mfn, level)| Act::Abandon(mfn, level)),
-        1 => (0..FRAMES, 0..USED, entry()).prop_map(|(mfn, index, entry)| Act::AbandonUpdate(mfn, index, entry)),
+        1 => (0..FRAMES, kind()).prop_map(|(mfn, kind)| Act::Abandon(mfn, kind)),
+        1 => (0..FRAMES, place(), entry()).prop_map(|(mfn, index, entry)| Act::AbandonUpdate(mfn, index, entry)),
     ]
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(Shape::Wide), Just(Shape::Pae)]
 }
 
 /// Makes a call until it is over, as a guest's vcpu does.
@@ -233,23 +276,23 @@ fn finish(mut call: impl FnMut() -> Result<Outcome, Error>) -> Result<(), Error>
 
 fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
     let rules = model.rules();
-    let (mut pinned, mut others_walk) = (vec![(OTHERS_TABLE, 1)], Walk::default());
+    let (mut pinned, mut others_walk) = (vec![(OTHERS_TABLE, Use::L1)], Walk::default());
     let others = model.others_rules();
-    let got = finish(|| others.get_table(OTHERS_TABLE, 1, &mut others_walk));
+    let got = finish(|| others.get_table(OTHERS_TABLE, Use::L1, &mut others_walk));
     prop_assert_eq!(got, Ok(()));
     let mut walk = Walk::default();
     for act in acts {
         match act {
-            Act::Abandon(mfn, level) => {
-                if rules.get_table(mfn, level, &mut walk) == Ok(Outcome::Done) {
-                    pinned.push((mfn, level));
+            Act::Abandon(mfn, kind) => {
+                if rules.get_table(mfn, kind, &mut walk) == Ok(Outcome::Done) {
+                    pinned.push((mfn, kind));
                 }
                 // Another call comes, which leaves the walk as it is.
                 continue;
             }
             Act::AbandonUpdate(mfn, index, value) => {
-                if let (Some(level @ 2..), 1..) = model.level(mfn) {
-                    let _ = rules.update_table((mfn, level), index, Entry(value), &mut walk);
+                if let Some(kind) = model.kind(mfn).filter(|kind| *kind != Use::L1) {
+                    let _ = rules.update_table((mfn, kind), index, Entry(value), &mut walk);
                 }
                 continue;
             }
@@ -259,24 +302,24 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
                     rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
                 }
             }
-            Act::Pin(mfn, level) => {
-                if finish(|| rules.get_table(mfn, level, &mut walk)).is_ok() {
-                    pinned.push((mfn, level));
+            Act::Pin(mfn, kind) => {
+                if finish(|| rules.get_table(mfn, kind, &mut walk)).is_ok() {
+                    pinned.push((mfn, kind));
                 }
             }
             Act::Unpin(at) => {
                 let at = at + 1;
-                if let Some((mfn, level)) = (at < pinned.len()).then(|| pinned.swap_remove(at)) {
+                if let Some((mfn, kind)) = (at < pinned.len()).then(|| pinned.swap_remove(at)) {
                     while rules.settle(&mut walk) == Outcome::Again {}
-                    rules.put_table(mfn, level, &mut walk);
+                    rules.put_table(mfn, kind, &mut walk);
                 }
             }
             Act::Update(mfn, index, value) => {
-                let (Some(level), 1..) = model.level(mfn) else { continue };
+                let Some(kind) = model.kind(mfn) else { continue };
                 let new = Entry(value);
-                let _ = match level {
-                    1 => rules.update_mapping(mfn, index, GUEST, |_| new).map(|_| ()),
-                    _ => finish(|| rules.update_table((mfn, level), index, new, &mut walk)),
+                let _ = match kind {
+                    Use::L1 => rules.update_mapping(mfn, index, GUEST, |_| new).map(|_| ()),
+                    _ => finish(|| rules.update_table((mfn, kind), index, new, &mut walk)),
                 };
             }
             Act::Foreign(index, value) => {
@@ -291,14 +334,14 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
     }
     while rules.settle(&mut walk) == Outcome::Again {}
     model.check(&pinned)?;
-    for index in 0..USED {
+    for index in PLACES {
         prop_assert!(others.update_mapping(OTHERS_TABLE, index, GUEST, |_| Entry(0)).is_ok());
     }
-    others.put_table(OTHERS_TABLE, 1, &mut others_walk);
+    others.put_table(OTHERS_TABLE, Use::L1, &mut others_walk);
     while others.settle(&mut others_walk) == Outcome::Again {}
     pinned.remove(0);
-    for (mfn, level) in std::mem::take(&mut pinned) {
-        rules.put_table(mfn, level, &mut walk);
+    for (mfn, kind) in std::mem::take(&mut pinned) {
+        rules.put_table(mfn, kind, &mut walk);
         while rules.settle(&mut walk) == Outcome::Again {}
     }
     model.check(&[])?;
@@ -311,18 +354,39 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn counts_are_what_the_tables_say(acts in prop::collection::vec(act(), 1..120)) {
-        run(&Model::new(false), acts)?;
+    fn counts_are_what_the_tables_say(
+        acts in prop::collection::vec(act(), 1..120), shape in shape(),
+    ) {
+        run(&Model::new(false, shape), acts)?;
     }
 
     #[test]
-    fn an_operation_in_steps_does_the_same(acts in prop::collection::vec(act(), 1..80)) {
-        run(&Model::new(true), acts)?;
+    fn an_operation_in_steps_does_the_same(
+        acts in prop::collection::vec(act(), 1..80), shape in shape(),
+    ) {
+        run(&Model::new(true, shape), acts)?;
+    }
+
+    /// The tables that a guest of 32 bits begins with, so that all that comes then meets them.
+    #[test]
+    fn a_tree_of_three_levels_changes(
+        acts in prop::collection::vec(act(), 1..80), yields in any::<bool>(),
+    ) {
+        let model = Model::new(yields, Shape::Pae);
+        for (mfn, index, below) in [(0, 0, 1), (0, 3, 2), (1, 0, 3), (2, 2, 3), (3, 1, 8)] {
+            model.write(mfn, index, Entry::new(below, Entry::PRESENT));
+        }
+        // What was there before is no matter, where the hypervisor's is.
+        model.write(0, 4, Entry::new(9, Entry::PRESENT | Entry::LARGE));
+        model.write(2, 430, Entry::new(9, Entry::PRESENT | Entry::WRITABLE));
+        run(&model, [vec![Act::Pin(0, Use::L3)], acts].concat())?;
     }
 
     #[test]
-    fn a_check_that_nobody_waits_for_leaves_nothing(acts in prop::collection::vec(act(), 1..60), mfn in 0..FRAMES) {
-        let model = Model::new(true);
+    fn a_check_that_nobody_waits_for_leaves_nothing(
+        acts in prop::collection::vec(act(), 1..60), mfn in 0..FRAMES, shape in shape(),
+    ) {
+        let model = Model::new(true, shape);
         let rules = model.rules();
         for act in acts {
             if let Act::Write(mfn, index, value) = act {
@@ -330,11 +394,11 @@ proptest! {
             }
         }
         let mut walk = Walk::default();
-        let _ = rules.get_table(mfn, 4, &mut walk);
+        let _ = rules.get_table(mfn, shape.top(), &mut walk);
         walk.cancel();
         while rules.settle(&mut walk) == Outcome::Again {}
         // A check that was over at once holds what it should.
-        let pinned = [(mfn, 4)];
+        let pinned = [(mfn, shape.top())];
         let is_table = model.pages[mfn as usize].is_valid();
         model.check(if is_table { &pinned } else { &[] })?;
     }
@@ -342,19 +406,19 @@ proptest! {
 
 #[test]
 fn a_table_has_to_be_unmapped_before_it_is_one() {
-    let model = Model::new(false);
+    let model = Model::new(false, Shape::Wide);
     let rules = model.rules();
     let mut walk = Walk::default();
     model.write(0, 0, Entry::new(1, Entry::PRESENT | Entry::WRITABLE));
-    assert_eq!(rules.get_table(0, 1, &mut walk), Ok(Outcome::Done));
-    assert_eq!(rules.get_table(1, 1, &mut walk), Err(Error::Invalid));
+    assert_eq!(rules.get_table(0, Use::L1, &mut walk), Ok(Outcome::Done));
+    assert_eq!(rules.get_table(1, Use::L1, &mut walk), Err(Error::Invalid));
     assert_eq!(model.flushed.get(), 0);
     // Without the right to write it is a table; what a processor remembers is forgotten first.
     assert_eq!(
         rules.update_mapping(0, 0, GUEST, |_| Entry::new(1, Entry::PRESENT)).map(|_| ()),
         Ok(())
     );
-    assert_eq!(rules.get_table(1, 1, &mut walk), Ok(Outcome::Done));
+    assert_eq!(rules.get_table(1, Use::L1, &mut walk), Ok(Outcome::Done));
     assert_eq!(model.flushed.get(), 1);
     let writable = Entry::new(1, Entry::PRESENT | Entry::WRITABLE);
     assert_eq!(rules.update_mapping(0, 0, GUEST, |_| writable), Err(Error::InUse));
@@ -362,13 +426,13 @@ fn a_table_has_to_be_unmapped_before_it_is_one() {
 
 #[test]
 fn a_table_that_maps_itself_may_not_write_to_itself() {
-    let model = Model::new(false);
+    let model = Model::new(false, Shape::Wide);
     let mut walk = Walk::default();
     model.write(0, 0, Entry::new(0, Entry::PRESENT | Entry::WRITABLE));
-    assert_eq!(model.rules().get_table(0, 1, &mut walk), Err(Error::InUse));
+    assert_eq!(model.rules().get_table(0, Use::L1, &mut walk), Err(Error::InUse));
     model.write(0, 0, Entry::new(0, Entry::PRESENT));
-    assert_eq!(model.rules().get_table(0, 1, &mut walk), Ok(Outcome::Done));
-    model.rules().put_table(0, 1, &mut walk);
+    assert_eq!(model.rules().get_table(0, Use::L1, &mut walk), Ok(Outcome::Done));
+    model.rules().put_table(0, Use::L1, &mut walk);
     assert_eq!(model.pages[0].references(), 1);
 }
 
@@ -397,4 +461,31 @@ fn two_domains_and_two_threads_never_share_a_table_for_writing() {
         }
     });
     assert_eq!(page.usage().1, 0);
+}
+
+#[test]
+fn a_table_of_32_bits_needs_its_last_and_keeps_it() {
+    let model = Model::new(false, Shape::Pae);
+    let rules = model.rules();
+    let mut walk = Walk::default();
+    model.write(0, 0, Entry::new(1, Entry::PRESENT));
+    assert_eq!(rules.get_table(0, Use::L3, &mut walk), Err(Error::Invalid));
+    // One that is there as another table of level 2 can't be the last.
+    model.write(0, 3, Entry::new(1, Entry::PRESENT));
+    assert_eq!(rules.get_table(0, Use::L3, &mut walk), Err(Error::Invalid));
+    model.write(0, 3, Entry::new(2, Entry::PRESENT));
+    assert_eq!(rules.get_table(0, Use::L3, &mut walk), Ok(Outcome::Done));
+    assert_eq!(model.pages[2].usage(), (Use::LastL2, 1));
+    let mut update = |table, index, new| rules.update_table(table, index, new, &mut walk);
+    let other = Entry::new(5, Entry::PRESENT);
+    for index in [3, 4, 511] {
+        assert_eq!(update((0, Use::L3), index, other), Err(Error::Invalid), "{index}");
+    }
+    assert_eq!(update((2, Use::LastL2), 428, other), Err(Error::Invalid));
+    assert_eq!(update((2, Use::LastL2), 427, other), Ok(Outcome::Done));
+    // Nothing of it is for the kernel's programs unless the kernel says so.
+    assert_eq!(model.read(2, 427), other);
+    assert_eq!(update((0, Use::L3), 1, Entry(other.0 | Entry::NO_EXECUTE)), Err(Error::Invalid));
+    let mut walk = Walk::default();
+    assert_eq!(rules.get_table(6, Use::L4, &mut walk), Err(Error::Invalid));
 }

@@ -7,6 +7,7 @@ use std::vec::Vec;
 use super::entry::Entry;
 use super::epoch::{Epochs, Flushes};
 use super::page::{Owner, Page, Use};
+use super::shape::Shape;
 use super::{Machine, Outcome, Rules, Walk};
 
 const FRAMES: u64 = 12;
@@ -41,7 +42,7 @@ impl Machine for Memory {
         let word = &self.entries[mfn as usize][index];
         word.compare_exchange(expected.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
-    fn complete(&self, _: u64) {}
+    fn complete(&self, _: u64, _: Use) {}
     fn is_io_allowed(&self, _: Owner, _: u64) -> bool {
         false
     }
@@ -72,7 +73,7 @@ impl Memory {
     }
 
     fn rules(&self, owner: Owner) -> Rules<'_, Self> {
-        Rules { machine: self, owner, caching: false }
+        Rules { machine: self, owner, caching: false, shape: Shape::Wide }
     }
 
     /// A hypercall that is made again until it is over, or given up after some times.
@@ -95,7 +96,7 @@ impl Memory {
 }
 
 /// What one vcpu of the guest does; gives what it pinned.
-fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, u8)> {
+fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, Use)> {
     let rules = memory.rules(GUEST);
     let (mut state, mut walk, mut pinned) = (seed, Walk::default(), Vec::new());
     let mut below = |end: u64| {
@@ -108,7 +109,8 @@ fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, u8)> {
     for _ in 0..ACTS {
         let (mfn, index, to) = (below(FRAMES), below(USED) as usize, below(FRAMES));
         let flags = [0, Entry::PRESENT, Entry::PRESENT | Entry::WRITABLE][below(3) as usize];
-        let (new, level, times) = (Entry::new(to, flags), below(4) as u8 + 1, below(8) as u32);
+        let (new, kind, times) =
+            (Entry::new(to, flags), Use::table(below(4) as u8 + 1), below(8) as u32);
         match below(8) {
             0 | 1 => {
                 // Data is written to without a lock, as by a mapping.
@@ -121,7 +123,7 @@ fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, u8)> {
             }
             2 | 3 => {
                 let mut got = None;
-                memory.call(times, || match rules.get_table(mfn, level, &mut walk) {
+                memory.call(times, || match rules.get_table(mfn, kind, &mut walk) {
                     Ok(outcome) => {
                         got = Some(outcome);
                         outcome
@@ -129,35 +131,32 @@ fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, u8)> {
                     Err(_) => Outcome::Done,
                 });
                 if got == Some(Outcome::Done) {
-                    pinned.push((mfn, level));
+                    pinned.push((mfn, kind));
                 }
             }
             4 if !pinned.is_empty() => {
-                let (mfn, level) = pinned.swap_remove(below(pinned.len() as u64) as usize);
+                let (mfn, kind) = pinned.swap_remove(below(pinned.len() as u64) as usize);
                 memory.settle(&mut walk);
                 memory.call(0, || {
-                    rules.put_table(mfn, level, &mut walk);
+                    rules.put_table(mfn, kind, &mut walk);
                     Outcome::Done
                 });
             }
             _ => {
                 memory.call(times, || {
                     let page = &memory.pages[mfn as usize];
-                    let level = match page.usage() {
-                        (kind, 1..) if page.is_valid() => kind.level(),
-                        _ => None,
-                    };
-                    match level {
-                        Some(1) => {
+                    match page.usage() {
+                        (_, 0) => Outcome::Done,
+                        (Use::L1, _) if page.is_valid() => {
                             let _ = rules.update_mapping(mfn, index, GUEST, |_| new);
                             Outcome::Done
                         }
-                        Some(level) => {
-                            let place = (mfn, level);
+                        (kind, _) if page.is_valid() && kind.level().is_some() => {
+                            let place = (mfn, kind);
                             let updated = rules.update_table(place, index, new, &mut walk);
                             updated.unwrap_or(Outcome::Done)
                         }
-                        None => Outcome::Done,
+                        _ => Outcome::Done,
                     }
                 });
             }
@@ -186,7 +185,7 @@ fn mapper(memory: &Memory) {
 #[test]
 fn what_many_do_at_once_is_counted_as_one_by_one() {
     let memory = Memory::new();
-    let pinned: Vec<(u64, u8)> = std::thread::scope(|scope| {
+    let pinned: Vec<(u64, Use)> = std::thread::scope(|scope| {
         let vcpus: Vec<_> = [1, 2, 3]
             .map(|seed: u64| {
                 scope.spawn({
@@ -199,9 +198,9 @@ fn what_many_do_at_once_is_counted_as_one_by_one() {
         vcpus.into_iter().flat_map(|vcpu| vcpu.join().expect("a vcpu's thread")).collect()
     });
     let mut walk = Walk::default();
-    for (mfn, level) in pinned {
+    for (mfn, kind) in pinned {
         memory.settle(&mut walk);
-        memory.rules(GUEST).put_table(mfn, level, &mut walk);
+        memory.rules(GUEST).put_table(mfn, kind, &mut walk);
     }
     memory.settle(&mut walk);
     let is_free = |page: &Page| (page.references(), page.usage().1) == (1, 0);

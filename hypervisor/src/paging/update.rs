@@ -1,8 +1,9 @@
 //! Changes of tables that are in use, and of what keeps whole tables in use.
 
-use super::entry::{Entry, HYPERVISOR_SLOTS};
+use super::entry::Entry;
 use super::page::{Dropped, Owner, Page, Use};
 use super::rules::{Error, Machine, Rules};
+use super::shape::{PAE_LAST, Shape};
 use super::walk::{Progress, Walk};
 
 /// Whether a call is over, or has to be made again.
@@ -26,20 +27,22 @@ impl<M: Machine> Rules<'_, M> {
     }
 
     /// Counts a reference and a use of one of the domain's tables, which is checked if need be.
-    pub fn get_table(&self, mfn: u64, level: u8, walk: &mut Walk) -> Result<Outcome, Error> {
+    pub fn get_table(&self, mfn: u64, kind: Use, walk: &mut Walk) -> Result<Outcome, Error> {
         let page = self.machine.page(mfn);
-        if !walk.is_pending() && page.is_some_and(|page| page.count(self.owner, Use::table(level)))
-        {
+        if !walk.is_pending() && page.is_some_and(|page| page.count(self.owner, kind)) {
             return Ok(Outcome::Done);
         }
-        if !walk.checks(mfn, level) {
+        if !walk.checks(mfn, kind) {
             if self.settle(walk) == Outcome::Again {
                 return Ok(Outcome::Again);
             }
-            if !self.get(mfn, self.owner, Use::table(level))? {
+            if kind.level() > self.shape.top().level() {
+                return Err(Error::Invalid);
+            }
+            if !self.get(mfn, self.owner, kind)? {
                 return Ok(Outcome::Done);
             }
-            *walk = Walk::check(self, mfn, level);
+            *walk = Walk::check(self, mfn, kind);
         }
         match walk.run(self) {
             Progress::Yielded => Ok(Outcome::Again),
@@ -49,16 +52,16 @@ impl<M: Machine> Rules<'_, M> {
 
     /// Drops a use and a reference of a table. What is left to do is in the walk, which was settled
     /// before: what it had to do would be lost.
-    pub fn put_table(&self, mfn: u64, level: u8, walk: &mut Walk) {
+    pub fn put_table(&self, mfn: u64, kind: Use, walk: &mut Walk) {
         debug_assert!(!walk.is_pending());
         let epochs = |owner| self.machine.epochs(owner);
-        if self.machine.page(mfn).is_some_and(|page| page.uncount(Use::table(level), epochs)) {
+        if self.machine.page(mfn).is_some_and(|page| page.uncount(kind, epochs)) {
             return;
         }
         match self.put_use(mfn) {
             Dropped::Done => self.put_reference(mfn),
             Dropped::Last => {
-                *walk = Walk::release(self, mfn, level);
+                *walk = Walk::release(self, mfn, kind);
                 let _ = walk.run(self);
             }
         }
@@ -76,7 +79,7 @@ impl<M: Machine> Rules<'_, M> {
         loop {
             let old = self.machine.read(mfn, index);
             let new = change(old);
-            if new.is_present() && !new.is_allowed(1, self.caching) {
+            if new.is_present() && !self.shape.allows(new, Use::L1, self.caching) {
                 return Err(Error::Invalid);
             }
             let both = old.is_present() && new.is_present();
@@ -114,7 +117,8 @@ impl<M: Machine> Rules<'_, M> {
         if has && !had {
             self.change_right(new.mfn(), true)?;
         }
-        let is_done = self.machine.exchange(mfn, index, old, new.adjusted(1));
+        let adjusted = self.shape.adjusted(new, Use::L1);
+        let is_done = self.machine.exchange(mfn, index, old, adjusted);
         // The right is dropped that it has no more, or did not get.
         if had != has && had == is_done {
             self.change_right(new.mfn(), false)?;
@@ -125,24 +129,27 @@ impl<M: Machine> Rules<'_, M> {
     /// Replaces an entry of a table of level 2 to 4.
     pub fn update_table(
         &self,
-        (mfn, level): (u64, u8),
+        (mfn, kind): (u64, Use),
         index: usize,
         new: Entry,
         walk: &mut Walk,
     ) -> Result<Outcome, Error> {
-        if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
+        // The last GiB of 32 bits is there as long as its table, and the hypervisor's part in it.
+        let is_last = self.shape == Shape::Pae && (kind, index) == (Use::L3, PAE_LAST);
+        if is_last || self.shape.is_hypervisors(kind, index) {
             return Err(Error::Invalid);
         }
+        let below = self.shape.below(kind, index);
         let old = self.machine.read(mfn, index);
         if new.is_present() {
-            if !new.is_allowed(level, false) {
+            if !self.shape.allows(new, kind, false) {
                 return Err(Error::Invalid);
             }
             if old.is_present() && old.holds_the_same(new) {
-                self.machine.write(mfn, index, new.adjusted(level));
+                self.machine.write(mfn, index, self.shape.adjusted(new, kind));
                 return Ok(Outcome::Done);
             }
-            if self.get_table(new.mfn(), level - 1, walk)? == Outcome::Again {
+            if self.get_table(new.mfn(), below, walk)? == Outcome::Again {
                 return Ok(Outcome::Again);
             }
         } else if self.settle(walk) == Outcome::Again {
@@ -151,16 +158,16 @@ impl<M: Machine> Rules<'_, M> {
         // What an earlier call had left may have been what the table was used by: it can be anything
         // by now. The caller looks again.
         let page = self.machine.page(mfn);
-        if !page.is_some_and(|page| page.is_table_of(level, self.owner)) {
+        if !page.is_some_and(|page| page.is_table_of(kind, self.owner)) {
             if new.is_present() {
-                self.put_table(new.mfn(), level - 1, walk);
+                self.put_table(new.mfn(), below, walk);
             }
             return Err(Error::Busy);
         }
         let old = self.machine.read(mfn, index);
-        self.machine.write(mfn, index, new.adjusted(level));
+        self.machine.write(mfn, index, self.shape.adjusted(new, kind));
         if old.is_present() {
-            self.put_table(old.mfn(), level - 1, walk);
+            self.put_table(old.mfn(), below, walk);
         }
         Ok(Outcome::Done)
     }

@@ -1,9 +1,10 @@
 //! Checking a page table with all tables below it, and releasing one, step by step: both may take
 //! long, so that they can stop anywhere and go on later.
 
-use super::entry::{Entry, HYPERVISOR_SLOTS};
+use super::entry::Entry;
 use super::page::{Dropped, Owner, Use};
 use super::rules::{Error, Machine, Rules};
+use super::shape::{PAE_LAST, Shape};
 
 const ENTRIES: u16 = 512;
 /// So many tables below each other at most.
@@ -13,7 +14,7 @@ const LEVELS: usize = 4;
 #[derive(Debug, Clone, Copy, Default)]
 struct Step {
     mfn: u64,
-    level: u8,
+    kind: Use,
     /// The entry that is next.
     next: u16,
     /// Where it ends.
@@ -37,9 +38,11 @@ pub enum Progress {
 pub struct Walk {
     steps: [Step; LEVELS],
     depth: usize,
-    /// Whose tables they are, whoever goes on with the walk, and how they may be cached.
+    /// Whose tables they are, whoever goes on with the walk, how they may be cached, and what they
+    /// look like.
     owner: Owner,
     caching: bool,
+    shape: Shape,
     /// Somebody waits for what comes of it.
     is_check: bool,
     error: Option<Error>,
@@ -48,22 +51,23 @@ pub struct Walk {
 impl Walk {
     /// A walk that checks a table, whose use was just counted for the first time. If it fails, the
     /// use is undone and the reference that came with it dropped.
-    pub fn check<M>(rules: &Rules<'_, M>, mfn: u64, level: u8) -> Self {
+    pub fn check<M>(rules: &Rules<'_, M>, mfn: u64, kind: Use) -> Self {
         let mut walk = Self { is_check: true, ..Self::of(rules) };
-        walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: false });
+        walk.push(Step { mfn, kind, next: 0, end: ENTRIES, releases: false });
         walk
     }
 
     /// A walk that releases a table, whose last use was dropped, and then the reference that came
     /// with that use.
-    pub fn release<M>(rules: &Rules<'_, M>, mfn: u64, level: u8) -> Self {
+    pub fn release<M>(rules: &Rules<'_, M>, mfn: u64, kind: Use) -> Self {
         let mut walk = Self::of(rules);
-        walk.push(Step { mfn, level, next: 0, end: ENTRIES, releases: true });
+        walk.push(Step { mfn, kind, next: 0, end: ENTRIES, releases: true });
         walk
     }
 
     fn of<M>(rules: &Rules<'_, M>) -> Self {
-        Self { owner: rules.owner, caching: rules.caching, ..Self::default() }
+        let &Rules { owner, caching, shape, .. } = rules;
+        Self { owner, caching, shape, ..Self::default() }
     }
 
     /// Whether it has not ended.
@@ -71,10 +75,10 @@ impl Walk {
         self.depth > 0
     }
 
-    /// Whether somebody waits for its check of that frame as a table of that level.
-    pub fn checks(&self, mfn: u64, level: u8) -> bool {
-        let Step { mfn: checked, level: as_level, .. } = self.steps[0];
-        self.depth > 0 && self.is_check && (checked, as_level) == (mfn, level)
+    /// Whether somebody waits for its check of that frame as a table of that kind.
+    pub fn checks(&self, mfn: u64, kind: Use) -> bool {
+        let Step { mfn: checked, kind: as_kind, .. } = self.steps[0];
+        self.depth > 0 && self.is_check && (checked, as_kind) == (mfn, kind)
     }
 
     /// Nobody waits for the check any more: all is undone when it is run.
@@ -92,8 +96,8 @@ impl Walk {
 
     /// Goes on until the end, or until the machine wants something else done.
     pub fn run<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Progress {
-        let Self { owner, caching, .. } = *self;
-        let rules = &Rules { machine: rules.machine, owner, caching };
+        let Self { owner, caching, shape, .. } = *self;
+        let rules = &Rules { machine: rules.machine, owner, caching, shape };
         while self.depth > 0 {
             if self.steps[self.depth - 1].releases {
                 self.release_some(rules);
@@ -118,7 +122,7 @@ impl Walk {
     /// Checks entries of the deepest table until it ends or a table below has to be checked first.
     fn check_some<M: Machine>(&mut self, rules: &Rules<'_, M>) -> Result<(), Error> {
         let depth = self.depth - 1;
-        let Step { mfn, level, next, .. } = self.steps[depth];
+        let Step { mfn, kind, next, .. } = self.steps[depth];
         let mut index = usize::from(next);
         loop {
             index = rules.machine.skip_zeros(mfn, index, ENTRIES.into());
@@ -127,28 +131,32 @@ impl Walk {
                 break;
             }
             let entry = rules.machine.read(mfn, index);
-            if entry.is_present() && !(level == 4 && HYPERVISOR_SLOTS.contains(&index)) {
-                let adjusted = if level == 1 {
+            if entry.is_present() && !rules.shape.is_hypervisors(kind, index) {
+                let adjusted = if kind == Use::L1 {
                     rules.hold(entry, rules.owner)?
                 } else {
-                    if !entry.is_allowed(level, false) {
+                    if !rules.shape.allows(entry, kind, false) {
                         return Err(Error::Invalid);
                     }
-                    let below = level - 1;
-                    if rules.get(entry.mfn(), rules.owner, Use::table(below))? {
+                    let below = rules.shape.below(kind, index);
+                    if rules.get(entry.mfn(), rules.owner, below)? {
                         let mfn = entry.mfn();
                         let child =
-                            Step { mfn, level: below, next: 0, end: ENTRIES, releases: false };
+                            Step { mfn, kind: below, next: 0, end: ENTRIES, releases: false };
                         self.push(child);
                         return Ok(());
                     }
-                    entry.adjusted(level)
+                    rules.shape.adjusted(entry, kind)
                 };
                 if adjusted != entry {
                     rules.machine.write(mfn, index, adjusted);
                 }
             }
             index += 1;
+        }
+        let is_top = rules.shape == Shape::Pae && kind == Use::L3;
+        if is_top && !rules.machine.read(mfn, PAE_LAST).is_present() {
+            return Err(Error::Invalid);
         }
         self.finish_check(rules);
         Ok(())
@@ -157,10 +165,8 @@ impl Walk {
     /// The deepest table is good: it is one now, and the entry above that led to it is done.
     fn finish_check<M: Machine>(&mut self, rules: &Rules<'_, M>) {
         self.depth -= 1;
-        let Step { mfn, level, .. } = self.steps[self.depth];
-        if level == 4 {
-            rules.machine.complete(mfn);
-        }
+        let Step { mfn, kind, .. } = self.steps[self.depth];
+        complete(rules, mfn, kind);
         if let Some(page) = rules.machine.page(mfn) {
             page.set_valid();
         }
@@ -170,14 +176,14 @@ impl Walk {
         let above = &mut self.steps[self.depth - 1];
         let index = usize::from(above.next);
         let entry = rules.machine.read(above.mfn, index);
-        rules.machine.write(above.mfn, index, entry.adjusted(above.level));
+        rules.machine.write(above.mfn, index, rules.shape.adjusted(entry, above.kind));
         above.next += 1;
     }
 
     /// Releases entries of the deepest table until it ends or a table below is to be released.
     fn release_some<M: Machine>(&mut self, rules: &Rules<'_, M>) {
         let depth = self.depth - 1;
-        let Step { mfn, level, next, end, .. } = self.steps[depth];
+        let Step { mfn, kind, next, end, .. } = self.steps[depth];
         let (mut next, end) = (usize::from(next), usize::from(end));
         loop {
             let index = rules.machine.skip_zeros(mfn, next, end);
@@ -186,13 +192,15 @@ impl Walk {
             }
             next = index + 1;
             self.steps[depth].next = next as u16;
-            if level == 4 && HYPERVISOR_SLOTS.contains(&index) {
+            if rules.shape.is_hypervisors(kind, index) {
                 continue;
             }
             let entry = rules.machine.read(mfn, index);
-            if level == 1 {
+            if kind == Use::L1 {
                 rules.release(entry);
-            } else if entry.is_present() && self.release_child(rules, entry, level - 1) {
+            } else if entry.is_present()
+                && self.release_child(rules, entry, rules.shape.below(kind, index))
+            {
                 return;
             }
         }
@@ -205,13 +213,25 @@ impl Walk {
     }
 
     /// Drops a table's use by the table above; true if it is to be released itself.
-    fn release_child<M: Machine>(&mut self, rules: &Rules<'_, M>, entry: Entry, level: u8) -> bool {
+    fn release_child<M: Machine>(&mut self, rules: &Rules<'_, M>, entry: Entry, kind: Use) -> bool {
         let mfn = entry.mfn();
         if rules.put_use(mfn) == Dropped::Done {
             rules.put_reference(mfn);
             return false;
         }
-        self.push(Step { mfn, level, next: 0, end: ENTRIES, releases: true });
+        self.push(Step { mfn, kind, next: 0, end: ENTRIES, releases: true });
         true
+    }
+}
+
+/// Gives a table that was found good the hypervisor's entries. The top table of a guest of 32 bits has
+/// four; to the processor there are others, which lead nowhere.
+fn complete<M: Machine>(rules: &Rules<'_, M>, mfn: u64, kind: Use) {
+    match kind {
+        Use::L4 | Use::LastL2 => rules.machine.complete(mfn, kind),
+        Use::L3 if rules.shape == Shape::Pae => {
+            (PAE_LAST + 1..ENTRIES.into()).for_each(|it| rules.machine.write(mfn, it, Entry(0)));
+        }
+        _ => (),
     }
 }

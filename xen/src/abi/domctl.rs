@@ -324,6 +324,8 @@ pub union DomctlBody {
     pub tsc_info: TscInfo,
     /// [`HYPERCALL_INIT`]: the frame of the page
     pub hypercall_gmfn: u64,
+    /// [`SET_ADDRESS_SIZE`]: bits
+    pub address_size: u32,
     /// The union's size.
     pub pad: [u8; 128],
 }

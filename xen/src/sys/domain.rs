@@ -248,6 +248,14 @@ impl Hypervisor {
             .map(drop)
     }
 
+    /// Says how many bits a domain's addresses have, 32 or 64; it has no memory yet.
+    pub fn set_address_size(&self, domid: DomId, bits: u32) -> Result<()> {
+        let mut u = DomctlBody { pad: [0; 128] };
+        u.address_size = bits;
+        let doing = format!("make domain {domid} one of {bits} bits");
+        self.domctl(&doing, domctl::SET_ADDRESS_SIZE, domid, u).map(drop)
+    }
+
     /// Sets how many vcpus a domain has.
     pub fn max_vcpus(&self, domid: DomId, vcpus: u32) -> Result<()> {
         let mut u = DomctlBody { pad: [0; 128] };

@@ -56,6 +56,11 @@ impl Hypervisor {
         self.version_call(version::VERSION, 0)
     }
 
+    /// The ABIs that guests may have, such as `xen-3.0-x86_64`.
+    pub fn capabilities(&self) -> Result<String> {
+        self.version_string(version::CAPABILITIES)
+    }
+
     /// Version, build and command line.
     pub fn version(&self) -> Result<Version> {
         let number = self.version_number()?;
@@ -68,7 +73,7 @@ impl Hypervisor {
             major: (number >> 16) as u32,
             minor: (number & 0xffff) as u32,
             extra: self.version_string(version::EXTRAVERSION)?,
-            capabilities: self.version_string(version::CAPABILITIES)?,
+            capabilities: self.capabilities()?,
             changeset: self.version_string(version::CHANGESET)?,
             commandline: self.version_string(version::COMMANDLINE)?,
             compiler: text(&compile.compiler),

@@ -43,9 +43,10 @@ impl Hypervisor {
         self.privcmd.hypercall("ask for a domain's memory", hypercall::MEMORY_OP, args)
     }
 
-    /// Has a tree of page tables validated and keeps it so.
-    pub fn pin_l4(&self, domid: DomId, mfn: u64) -> Result<()> {
-        let op = MmuextOp { cmd: mmuext::PIN_L4_TABLE, pad: 0, arg1: mfn, arg2: 0 };
+    /// Has a tree of page tables, whose top one is of that level, validated and keeps it so.
+    pub fn pin_table(&self, domid: DomId, mfn: u64, level: u8) -> Result<()> {
+        let cmd = mmuext::PIN_L1_TABLE + u32::from(level) - 1;
+        let op = MmuextOp { cmd, pad: 0, arg1: mfn, arg2: 0 };
         let buffer = self.privcmd.buffer_of(&[op])?;
         let args = [buffer.address(), 1, 0, u64::from(domid), 0];
         let doing = format!("pin the page tables of domain {domid}");

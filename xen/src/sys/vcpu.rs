@@ -1,6 +1,7 @@
 //! Virtual processors: what they do, their registers, where they run, how they see time.
 
 use super::{DomId, Hypervisor, Result};
+use crate::abi::Plain;
 use crate::abi::domctl::{self, DomctlBody, TscInfo};
 use crate::abi::vcpu::GuestContext;
 
@@ -48,8 +49,8 @@ impl Hypervisor {
         })
     }
 
-    /// Sets a vcpu's registers.
-    pub fn set_vcpu_context(&self, domid: DomId, vcpu: u32, context: &GuestContext) -> Result<()> {
+    /// Sets a vcpu's registers: a `GuestContext` as wide as the domain's addresses are.
+    pub fn set_vcpu_context<C: Plain>(&self, domid: DomId, vcpu: u32, context: &C) -> Result<()> {
         let buffer = self.privcmd.buffer_of(&[*context])?;
         let mut u = DomctlBody { pad: [0; 128] };
         u.vcpucontext = domctl::VcpuContext { vcpu, pad: 0, ctxt: buffer.address() };

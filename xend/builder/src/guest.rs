@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::image::{Kernel, Ramdisk};
 use crate::layout::Layout;
 use crate::memory::GuestMemory;
-use crate::{physical, start, tables};
+use crate::width::Width;
+use crate::{narrow, physical, start, tables};
 
 /// The domain to build in, made by the toolstack: it has its vcpus and its two event channels,
 /// and no memory yet.
@@ -74,6 +75,9 @@ impl Guest {
     /// Builds the domain; it is left paused, as it was.
     pub fn build(&self, hypervisor: &Hypervisor, spec: &Spec) -> Result<Built, Error> {
         let layout = self.layout(spec.memory_pages, &spec.cmdline)?;
+        if layout.width == Width::Bits32 {
+            hypervisor.set_address_size(spec.domid, 32)?;
+        }
         let memory = GuestMemory::populate(hypervisor, spec.domid, spec.memory_pages)?;
         for segment in self.kernel.segments() {
             memory.write(segment.physical, segment.bytes)?;
@@ -83,7 +87,7 @@ impl Guest {
             let read = |part: &mut [u8], at| ramdisk.read(part, at);
             memory.copy(physical(layout.ramdisk.start), ramdisk.len(), read)?;
         }
-        memory.write(physical(layout.p2m.start), memory.p2m_bytes())?;
+        memory.write(physical(layout.p2m.start), &memory.p2m_bytes(layout.width))?;
         for (pfn, table) in tables::make(&layout, |pfn| memory.mfn(pfn)) {
             memory.write(physical(pfn), &table)?;
         }
@@ -97,11 +101,19 @@ impl Guest {
         }
         let built =
             Built { store_mfn: memory.mfn(layout.store), console_mfn: memory.mfn(layout.console) };
-        let l4 = memory.mfn(layout.tables.start);
-        hypervisor.pin_l4(spec.domid, l4)?;
+        let top = memory.mfn(layout.tables.start);
+        hypervisor.pin_table(spec.domid, top, layout.width.levels())?;
         hypervisor.seed_grants(spec.domid, built.console_mfn, built.store_mfn)?;
-        let context = start::first_vcpu(&layout, l4);
-        hypervisor.set_vcpu_context(spec.domid, 0, &context)?;
+        match layout.width {
+            Width::Bits64 => {
+                let context = start::first_vcpu(&layout, top);
+                hypervisor.set_vcpu_context(spec.domid, 0, &context)?;
+            }
+            Width::Bits32 => {
+                let context = narrow::first_vcpu(&layout, top);
+                hypervisor.set_vcpu_context(spec.domid, 0, &context)?;
+            }
+        }
         Ok(built)
     }
 

@@ -16,20 +16,20 @@ use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 
 use crate::error::Error;
 use crate::pages;
+use crate::width::Width;
 
 /// Alignment of the end of the initial mapping, in bytes.
 const MAP_ALIGN: u64 = 4 << 20;
 /// What has to be free behind the stack, in bytes.
 const PADDING: u64 = 512 << 10;
-/// Where the hypervisor's part of the address space begins and ends (arch-x86/xen-x86_64.h).
-const HYPERVISOR: Range<u64> = 0xffff_8000_0000_0000..0xffff_8800_0000_0000;
-
 /// The most pages, 16 TiB: more can't be named in the grants of the rings (grant_table.h, v1).
 const MAX_PAGES: u64 = 1 << 32;
 
 /// What a kernel needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
+    /// How wide its addresses are.
+    pub width: Width,
     /// Virtual address of pfn 0.
     pub virt_base: u64,
     /// Virtual address at which it starts.
@@ -45,16 +45,16 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// How many bytes the initial mapping may have: it does not cross into another top-level entry.
+    /// How many bytes the initial mapping may have.
     fn room(&self) -> u64 {
-        (self.virt_base | ((1 << 39) - 1)) - self.virt_base
+        self.width.room(self.virt_base)
     }
 
     /// Fails if an address can't be used.
     pub(crate) fn checked(self) -> Result<Self, String> {
         let usable = |address: u64| {
-            let canonical = (address as i64) << 16 >> 16 == address as i64;
-            canonical && address.is_multiple_of(MAP_ALIGN) && !HYPERVISOR.contains(&address)
+            let is_hypervisors = self.width.hypervisor().contains(&address);
+            self.width.has(address) && address.is_multiple_of(MAP_ALIGN) && !is_hypervisors
         };
         if !usable(self.virt_base) || self.kernel_end > self.room() {
             return Err(format!("its base address {:#x} can't be used", self.virt_base));
@@ -74,6 +74,8 @@ impl Needs {
 /// Page frame numbers of everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    /// How wide the kernel's addresses are.
+    pub width: Width,
     /// All pages.
     pub total: u64,
     /// Virtual address of pfn 0.
@@ -117,16 +119,6 @@ impl Cursor {
     }
 }
 
-/// How many page tables below the top one map `len` bytes at `address`.
-pub fn tables_for(address: u64, len: u64) -> u64 {
-    let level = |shift: u32| match len {
-        0 => 0,
-        _ => ((address + (len - 1)) >> shift) - (address >> shift) + 1,
-    };
-    // What one level 1, 2, 3 table maps: 2 MiB, 1 GiB, 512 GiB.
-    level(21) + level(30) + level(39)
-}
-
 impl Layout {
     /// Lays out a domain of `total` pages; fails if it is too small or impossibly large.
     pub fn new(needs: &Needs, ramdisk_bytes: u64, total: u64) -> Result<Self, Error> {
@@ -135,7 +127,7 @@ impl Layout {
         }
         let mut cursor = Cursor(pages(needs.kernel_end));
         let ramdisk_pages = pages(ramdisk_bytes);
-        let p2m_pages = pages(total * 8);
+        let p2m_pages = pages(total * needs.width.word());
         let mut ramdisk = 0..0;
         let mut p2m = 0..0;
         if !needs.ramdisk_outside {
@@ -147,7 +139,7 @@ impl Layout {
         let start_info = cursor.take(1).start;
         let store = cursor.take(1).start;
         let console = cursor.take(1).start;
-        let (table_pages, end) = initial_mapping(needs.virt_base, cursor.0);
+        let (table_pages, end) = initial_mapping(needs, cursor.0);
         if end << PAGE_SHIFT > needs.room() {
             return Err(Error::TooMuchToMap);
         }
@@ -160,12 +152,13 @@ impl Layout {
         let mut p2m_tables = cursor.0..cursor.0;
         if let Some(base) = needs.p2m_base {
             p2m = cursor.take(p2m_pages);
-            p2m_tables = cursor.take(tables_for(base, p2m_pages * PAGE_SIZE as u64));
+            p2m_tables = cursor.take(needs.width.tables_for(base, p2m_pages * PAGE_SIZE as u64));
         }
         if cursor.0 > total {
             return Err(Error::TooSmall { given: total, needed: cursor.0 });
         }
         Ok(Self {
+            width: needs.width,
             total,
             virt_base: needs.virt_base,
             entry: needs.entry,
@@ -198,13 +191,13 @@ impl Layout {
 /// How many page tables the initial mapping needs, the top one included, and its end in pages,
 /// when `used` pages come before the tables. The tables are in the mapping themselves, so their
 /// number is found by trying.
-fn initial_mapping(virt_base: u64, used: u64) -> (u64, u64) {
+fn initial_mapping(&Needs { width, virt_base, .. }: &Needs, used: u64) -> (u64, u64) {
     let mut tables = 1;
     loop {
         let stack_end = (used + tables + 1) << PAGE_SHIFT;
         let end = (stack_end + PADDING).next_multiple_of(MAP_ALIGN);
         // An end beyond the address space is refused by the caller.
-        let needed = 1 + tables_for(virt_base, end.min(u64::MAX - virt_base));
+        let needed = 1 + width.tables_for(virt_base, end.min(u64::MAX - virt_base));
         if needed <= tables {
             return (tables, end >> PAGE_SHIFT);
         }
@@ -220,13 +213,21 @@ pub(crate) mod tests {
 
     pub(crate) fn any_needs() -> impl Strategy<Value = Needs> {
         let ends = 1_u64..200 << 20;
-        (ends, any::<bool>(), any::<bool>()).prop_map(
-            |(kernel_end, p2m_outside, ramdisk_outside)| Needs {
-                virt_base: 0xffff_ffff_8000_0000,
-                entry: 0xffff_ffff_8000_0000,
+        // 32 bits: at 3 GiB as Linux, below, so that the last GiB is nearly empty, or across.
+        let bases = prop_oneof![
+            3 => Just((Width::Bits64, 0xffff_ffff_8000_0000)),
+            2 => Just((Width::Bits32, 0xc000_0000)),
+            1 => Just((Width::Bits32, 0x4000_0000)),
+            1 => Just((Width::Bits32, 0xb800_0000)),
+        ];
+        (bases, ends, any::<bool>(), any::<bool>()).prop_map(
+            |((width, virt_base), kernel_end, p2m_outside, ramdisk_outside)| Needs {
+                width,
+                virt_base,
+                entry: virt_base,
                 kernel_end,
                 hypercall_page: Some(0),
-                p2m_base: p2m_outside.then_some(0x80_0000_0000),
+                p2m_base: (p2m_outside && width == Width::Bits64).then_some(0x80_0000_0000),
                 ramdisk_outside,
             },
         )
@@ -272,6 +273,7 @@ pub(crate) mod tests {
     #[test]
     fn sizes_beyond_reason_are_errors() {
         let needs = Needs {
+            width: Width::Bits64,
             virt_base: 0xffff_ffff_8000_0000,
             entry: 0xffff_ffff_8100_0000,
             kernel_end: 74 << 20,
@@ -293,6 +295,7 @@ pub(crate) mod tests {
     #[test]
     fn bad_addresses_are_refused() {
         let good = Needs {
+            width: Width::Bits64,
             virt_base: 0xffff_ffff_8000_0000,
             entry: 0xffff_ffff_8000_0000,
             kernel_end: 1 << 20,
@@ -306,6 +309,13 @@ pub(crate) mod tests {
         }
         for p2m in [0xffff_ffff_0000_0000, 0x80_0000_1000, 0x80_4000_0000] {
             assert!(Needs { p2m_base: Some(p2m), ..good.clone() }.checked().is_err(), "{p2m:#x}");
+        }
+        let narrow = Needs { width: Width::Bits32, p2m_base: None, ..good };
+        for (virt_base, is_good) in
+            [(0xc000_0000, true), (0, true), (0xf580_0000, false), (1 << 32, false)]
+        {
+            let checked = Needs { virt_base, ..narrow.clone() }.checked();
+            assert_eq!(checked.is_ok(), is_good, "{virt_base:#x}");
         }
     }
 }

@@ -21,8 +21,11 @@ pub mod layout;
 #[cfg(feature = "domain")]
 mod memory;
 #[cfg(feature = "domain")]
+mod narrow;
+#[cfg(feature = "domain")]
 mod start;
 pub mod tables;
+mod width;
 
 use xen::abi::PAGE_SIZE;
 
@@ -30,6 +33,7 @@ pub use error::Error;
 #[cfg(feature = "domain")]
 pub use guest::{Built, Guest, Spec};
 pub use image::{Kernel, Segment, unpack};
+pub use width::Width;
 
 /// The physical address of a page.
 #[cfg(feature = "domain")]

@@ -1,11 +1,13 @@
 //! A new domain's memory: given to it, and written from outside.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 use xen::sys::{DomId, Hypervisor, Mapping};
 
 use crate::error::Error;
+use crate::width::Width;
 
 /// 2 MiB at a time, as long as the hypervisor has such pieces.
 const LARGE: u32 = 9;
@@ -60,8 +62,11 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// The machine frames of all pages, as the guest will read them.
-    pub(crate) fn p2m_bytes(&self) -> &[u8] {
-        &self.p2m
+    pub(crate) fn p2m_bytes(&self, width: Width) -> Cow<'_, [u8]> {
+        match width {
+            Width::Bits64 => (&self.p2m).into(),
+            Width::Bits32 => self.p2m.chunks_exact(8).flat_map(|mfn| &mfn[..4]).copied().collect(),
+        }
     }
 
     /// Writes bytes at a physical address of the guest.

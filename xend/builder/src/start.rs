@@ -9,13 +9,15 @@ use crate::Spec;
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::memory::GuestMemory;
+use crate::narrow;
+use crate::width::Width;
 
 const MAGIC: &[u8] = b"xen-3.0-x86_64";
 /// Interrupts on; bit 1 is always set.
-const RFLAGS: u64 = 1 << 9 | 1 << 1;
+pub(crate) const RFLAGS: u64 = 1 << 9 | 1 << 1;
 /// Debug registers after a reset (Intel SDM volume 3, 17.2).
-const DR6: u64 = 0xffff_0ff0;
-const DR7: u64 = 0x400;
+pub(crate) const DR6: u64 = 0xffff_0ff0;
+pub(crate) const DR7: u64 = 0x400;
 
 /// Writes the start info; the rest of its page is zero already.
 pub(crate) fn write_start_info(
@@ -58,7 +60,10 @@ pub(crate) fn write_start_info(
         }
     }
     let page = hypervisor.map_foreign(spec.domid, &[memory.mfn(layout.start_info)], true)?;
-    page.write_plain(0, &info);
+    match layout.width {
+        Width::Bits64 => page.write_plain(0, &info),
+        Width::Bits32 => page.write_plain(0, &narrow::start_info(&info)),
+    }
     Ok(())
 }
 

@@ -6,23 +6,27 @@ use alloc::vec::Vec;
 use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 
 use crate::layout::Layout;
+use crate::width::Width;
 
 /// One page of 512 entries, as bytes.
 pub type Table = [u8; PAGE_SIZE];
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
-/// PV kernels run in ring 3.
+/// PV kernels of 64 bits run in ring 3.
 const USER: u64 = 1 << 2;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-const LEAF: u64 = PRESENT | USER | ACCESSED;
+const LEAF: u64 = PRESENT | ACCESSED;
 const BRANCH: u64 = PRESENT | WRITABLE | USER | ACCESSED | DIRTY;
 
 /// Makes all page tables: `(pfn, contents)`, each table once.
 pub fn make(layout: &Layout, mfn: impl Fn(u64) -> u64) -> Vec<(u64, Table)> {
     let mut tables = Tables { mfn, layout, made: vec![(layout.tables.start, [0; PAGE_SIZE])] };
     let mut free = layout.tables.clone().skip(1);
+    if let Some(address) = layout.width.always_there() {
+        tables.table(address, 2, &mut free);
+    }
     for pfn in layout.mapped.clone() {
         tables.map(layout.address(pfn), pfn, &mut free);
     }
@@ -45,19 +49,29 @@ struct Tables<'a, F> {
 impl<F: Fn(u64) -> u64> Tables<'_, F> {
     /// Maps one page; tables that are missing on the way are taken from `free`.
     fn map(&mut self, address: u64, pfn: u64, free: &mut impl Iterator<Item = u64>) {
+        let table = self.table(address, 1, free);
+        let width = self.layout.width;
+        let user = if width == Width::Bits64 { USER } else { 0 };
+        // The hypervisor refuses tables that their owner could write to.
+        let writable = if self.layout.is_table(pfn) { 0 } else { WRITABLE };
+        let index = (address >> PAGE_SHIFT) as usize % 512;
+        let entry = (self.mfn)(pfn) << PAGE_SHIFT | LEAF | user | writable;
+        self.set(table, index, entry);
+    }
+
+    /// The table of that level for an address.
+    fn table(&mut self, address: u64, level: u8, free: &mut impl Iterator<Item = u64>) -> usize {
+        let width = self.layout.width;
+        let steps = usize::from(width.levels() - level);
         let mut table = 0;
-        for shift in [39, 30, 21] {
+        for shift in &width.shifts()[..steps] {
             let index = (address >> shift) as usize % 512;
             table = match self.child(table, index) {
                 Some(child) => child,
                 None => self.add(table, index, free),
             };
         }
-        // The hypervisor refuses tables that their owner could write to.
-        let writable = if self.layout.is_table(pfn) { 0 } else { WRITABLE };
-        let index = (address >> PAGE_SHIFT) as usize % 512;
-        let entry = (self.mfn)(pfn) << PAGE_SHIFT | LEAF | writable;
-        self.set(table, index, entry);
+        table
     }
 
     fn child(&self, table: usize, index: usize) -> Option<usize> {
@@ -72,7 +86,10 @@ impl<F: Fn(u64) -> u64> Tables<'_, F> {
     fn add(&mut self, table: usize, index: usize, free: &mut impl Iterator<Item = u64>) -> usize {
         let pfn = free.next().expect("the layout counts the tables that are needed");
         self.made.push((pfn, [0; PAGE_SIZE]));
-        self.set(table, index, (self.mfn)(pfn) << PAGE_SHIFT | BRANCH);
+        // The top table of 32 bits has no rights in its entries.
+        let is_top = self.layout.width == Width::Bits32 && table == 0;
+        let flags = if is_top { PRESENT } else { BRANCH };
+        self.set(table, index, (self.mfn)(pfn) << PAGE_SHIFT | flags);
         self.made.len() - 1
     }
 
@@ -133,7 +150,14 @@ mod tests {
             let tables: HashMap<u64, Table> =
                 made.iter().map(|(pfn, table)| (mfn(*pfn), *table)).collect();
             let (mut used, mut mapped) = (Vec::new(), Mapped::new());
-            walk(&tables, (mfn(layout.tables.start), 39, 0), &mut used, &mut mapped);
+            let top = layout.width.shifts()[0];
+            walk(&tables, (mfn(layout.tables.start), top, 0), &mut used, &mut mapped);
+            if layout.width == Width::Bits32 {
+                let entries = (0..512).map(|index| entry(&tables[&mfn(layout.tables.start)], index));
+                let present: Vec<usize> =
+                    (0..).zip(entries).filter_map(|(at, entry)| (entry != 0).then_some(at)).collect();
+                prop_assert!(present.contains(&3) && present.iter().all(|at| *at < 4));
+            }
 
             let mut pages: Vec<u64> = made.iter().map(|(pfn, _)| *pfn).collect();
             let announced: Vec<u64> =

@@ -1,6 +1,8 @@
 //! The real hypervisor, through `/dev/xen/privcmd`.
 
-use builder::{Guest, Spec};
+use std::path::Path;
+
+use builder::{Guest, Spec, Width};
 use uuid::Uuid;
 use xen::sys::{CreateDomain, DomainInfo, Error, ShutdownReason};
 
@@ -37,6 +39,18 @@ impl Xen {
         Ok(self.hypervisor.physinfo()?.max_cpu_id + 1)
     }
 
+    /// Whether the hypervisor runs kernels of that kind.
+    fn check_abi(&self, kernel: &Path, abi: &str) -> Result<()> {
+        let capabilities = self.hypervisor.capabilities()?;
+        if capabilities.split_whitespace().any(|word| word == abi) {
+            return Ok(());
+        }
+        Err(HostError(format!(
+            "{}: a 32-bit kernel ({abi}), which this hypervisor doesn't run; it runs {capabilities}",
+            kernel.display()
+        )))
+    }
+
     fn pin_all(&self, domid: DomId, config: &GuestConfig) -> Result<()> {
         let sets = (0..config.maxvcpus).filter_map(|vcpu| Some((vcpu, config.cpus_of(vcpu)?)));
         sets.into_iter().try_for_each(|(vcpu, set)| self.pin(domid, vcpu, set))
@@ -63,6 +77,9 @@ impl Hypervisor for Xen {
     fn load(&self, config: &GuestConfig) -> Result<Image> {
         let unpack = |packed| self.kernels.unpacked(packed, builder::unpack);
         let guest = Guest::load(&config.kernel, config.ramdisk.as_deref(), unpack)?;
+        if guest.kernel().needs.width == Width::Bits32 {
+            self.check_abi(&config.kernel, "xen-3.0-x86_32p")?;
+        }
         guest.layout(pages(config), &config.cmdline())?;
         Ok(Image(Some(guest)))
     }

@@ -13,12 +13,13 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use elf::ElfBytes;
-use elf::abi::{EM_X86_64, PT_LOAD};
+use elf::abi::{EM_386, EM_X86_64, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::file::Class;
 
 use crate::error::Error;
 use crate::layout::Needs;
+use crate::width::Width;
 
 #[cfg(feature = "domain")]
 pub(crate) use file::Ramdisk;
@@ -70,14 +71,16 @@ impl<'a> Kernel<'a> {
         let parsed = ElfBytes::<LittleEndian>::minimal_parse(&elf)
             .map_err(|error| format!("damaged ELF file: {error}"))?;
         let header = parsed.ehdr;
-        if header.class != Class::ELF64 || header.e_machine != EM_X86_64 {
-            return Err("not a 64-bit x86 kernel".to_owned());
-        }
+        let width = match (header.class, header.e_machine) {
+            (Class::ELF64, EM_X86_64) => Width::Bits64,
+            (Class::ELF32, EM_386) => Width::Bits32,
+            _ => return Err("not an x86 kernel".to_owned()),
+        };
         let notes = notes::read(&parsed)?;
         let segments = segments(&parsed, &notes)?;
         let end = segments.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let name = notes.name();
-        let needs = notes.needs(header.e_entry, end)?;
+        let needs = notes.needs(width, header.e_entry, end)?;
         let segments = segments.into_iter().map(|(segment, _)| segment).collect();
         Ok(Self { elf, segments, needs, name })
     }

@@ -12,6 +12,7 @@ use elf::note::{Note, NoteIterator};
 use xen::abi::{PAGE_SIZE, elfnote};
 
 use crate::layout::Needs;
+use crate::width::Width;
 
 /// What the notes say.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(crate) struct Notes {
     hypercall_page: Option<u64>,
     init_p2m: Option<u64>,
     mod_start_pfn: bool,
+    pae: Option<String>,
     needs_auto_translation: bool,
 }
 
@@ -77,6 +79,7 @@ impl Notes {
             elfnote::HYPERCALL_PAGE => self.hypercall_page = number(desc),
             elfnote::INIT_P2M => self.init_p2m = number(desc),
             elfnote::MOD_START_PFN => self.mod_start_pfn = number(desc) == Some(1),
+            elfnote::PAE_MODE => self.pae = Some(text(desc)),
             elfnote::FEATURES => {
                 // A word without '!' is required; '|' parts them.
                 let wanted = text(desc);
@@ -94,7 +97,16 @@ impl Notes {
     }
 
     /// The notes as wishes for the layout.
-    pub(crate) fn needs(&self, elf_entry: u64, kernel_end: u64) -> Result<Needs, String> {
+    pub(crate) fn needs(
+        &self,
+        width: Width,
+        elf_entry: u64,
+        kernel_end: u64,
+    ) -> Result<Needs, String> {
+        let pae = self.pae.as_deref().unwrap_or("no");
+        if width == Width::Bits32 && !(pae.starts_with("yes") || pae.starts_with("bimodal")) {
+            return Err("a 32-bit kernel without PAE, which no hypervisor runs any more".to_owned());
+        }
         if self.needs_auto_translation {
             return Err("it wants auto-translated memory, which PV guests don't have".to_owned());
         }
@@ -111,11 +123,13 @@ impl Notes {
             ),
         };
         Needs {
+            width,
             virt_base,
             entry,
             kernel_end,
             hypercall_page,
-            p2m_base: self.init_p2m,
+            // With 32 bits there is no room for another mapping.
+            p2m_base: self.init_p2m.filter(|_| width == Width::Bits64),
             ramdisk_outside: self.mod_start_pfn,
         }
         .checked()

@@ -70,6 +70,56 @@ fn parse(notes: &[(u32, Vec<u8>)]) -> Result<Kernel<'static>, String> {
     Kernel::parse(kernel(&notes, b"some code"))
 }
 
+/// A kernel of 32 bits: one page of code at 1 MiB, and its notes.
+fn narrow_kernel(pae: Option<&[u8]>) -> Vec<u8> {
+    const NARROW_BASE: u32 = 0xc000_0000;
+    let word = |value: u32| value.to_le_bytes().to_vec();
+    let mut notes = Vec::new();
+    let said = [
+        (elfnote::XEN_VERSION, b"xen-3.0\0".to_vec()),
+        (elfnote::VIRT_BASE, word(NARROW_BASE)),
+        (elfnote::ENTRY, word(NARROW_BASE + (1 << 20))),
+    ];
+    for (kind, desc) in said.into_iter().chain(pae.map(|pae| (elfnote::PAE_MODE, pae.to_vec()))) {
+        for word in [4, desc.len() as u32, kind] {
+            notes.extend_from_slice(&word.to_le_bytes());
+        }
+        notes.extend_from_slice(b"Xen\0");
+        notes.extend_from_slice(&desc);
+        notes.resize(notes.len().next_multiple_of(4), 0);
+    }
+    let len = notes.len() as u32;
+    // System V gABI, chapters 4 and 5: as above, for the 80386.
+    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0\x01\0\0\0".to_vec();
+    [NARROW_BASE, 52, 0, 0].iter().for_each(|word| file.extend_from_slice(&word.to_le_bytes()));
+    for half in [52_u16, 32, 2, 40, 0, 0] {
+        file.extend_from_slice(&half.to_le_bytes());
+    }
+    let (at, place) = (CODE as u32, 1 << 20);
+    for header in
+        [[1, at, NARROW_BASE + place, place, 4, 4096, 7, 4096], [4, 116, 0, 0, len, len, 4, 4]]
+    {
+        header.iter().for_each(|word: &u32| file.extend_from_slice(&word.to_le_bytes()));
+    }
+    file.extend_from_slice(&notes);
+    file.resize(CODE as usize, 0);
+    file.extend_from_slice(b"code");
+    file
+}
+
+#[test]
+fn a_kernel_of_32_bits_has_pae() {
+    for pae in [&b"yes\0"[..], b"bimodal\0", b"yes,bimodal\0"] {
+        let needs = Kernel::parse(narrow_kernel(Some(pae))).unwrap().needs;
+        assert_eq!((needs.width, needs.virt_base), (Width::Bits32, 0xc000_0000));
+        assert_eq!((needs.entry, needs.kernel_end), (0xc010_0000, (1 << 20) + 4096));
+    }
+    for pae in [None, Some(&b"no\0"[..])] {
+        let error = Kernel::parse(narrow_kernel(pae)).unwrap_err();
+        assert!(error.contains("without PAE"), "{error}");
+    }
+}
+
 #[test]
 fn a_kernel_says_what_it_needs() {
     let kernel = parse(&good_notes()).unwrap();
@@ -77,6 +127,7 @@ fn a_kernel_says_what_it_needs() {
     assert_eq!(
         kernel.needs,
         Needs {
+            width: Width::Bits64,
             virt_base: BASE,
             entry: BASE + (16 << 20) + 4,
             kernel_end: (16 << 20) + 9 + 8192,

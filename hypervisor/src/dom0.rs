@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use builder::Kernel;
 use builder::layout::Layout;
 use builder::tables;
+use builder::{Kernel, Width};
 use hypervisor::multiboot::Module;
 use hypervisor::options::Options;
+use hypervisor::paging::page::Use;
 use hypervisor::paging::{Outcome, Walk};
 use xen::abi::PAGE_SIZE;
 use xen::abi::Plain;
@@ -88,6 +89,7 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
         Ok(loaded) => loaded,
         Err(error) => panic!("domain 0's kernel: {error}"),
     };
+    assert!(loaded.needs.width == Width::Bits64, "domain 0's kernel has 32 bits");
     note!(Warning, "Dom0 kernel: {}, {} bytes", loaded.name, image.len());
     let ramdisk_length = ramdisk.map_or(0, |file| file.end - file.start);
     // The ramdisk's frames become domain 0's as they are: nothing is copied, nor there twice.
@@ -231,14 +233,14 @@ fn start_vcpu(memory: &Memory, layout: &Layout) {
     let mut walk = Walk::default();
     let rules = domain.rules();
     loop {
-        match rules.get_table(l4, 4, &mut walk) {
+        match rules.get_table(l4, Use::L4, &mut walk) {
             Ok(Outcome::Done) => break,
             Ok(Outcome::Again) => (),
             Err(error) => panic!("domain 0's first page tables are bad: {error:?}"),
         }
     }
     // Pinned, as a toolstack leaves a domain's first table.
-    rules.get_table(l4, 4, &mut walk).expect("it was checked just now");
+    rules.get_table(l4, Use::L4, &mut walk).expect("it was checked just now");
     if let Some(page) = frames::page(l4) {
         page.pin();
     }

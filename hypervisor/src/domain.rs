@@ -8,9 +8,11 @@ use hypervisor::grants::Table;
 use hypervisor::grants::maptrack::Maptrack;
 use hypervisor::paging::Rules;
 use hypervisor::paging::page::Owner;
+use hypervisor::paging::shape::Shape;
+use hypervisor::segments;
 use spin::Once;
-use xen::abi::errno::{EEXIST, EINVAL, ENOMEM, Errno};
-use xen::abi::{DOMID_FIRST_RESERVED, DomId};
+use xen::abi::errno::{EACCES, EEXIST, EINVAL, ENOMEM, Errno};
+use xen::abi::{DOMID_FIRST_RESERVED, DomId, x86_32};
 
 use crate::arch::memory::{self, OF_DOMAIN};
 use crate::events::Channels;
@@ -18,6 +20,7 @@ use crate::frames;
 use crate::granting::{GrantTable, Mappings, Shared};
 use crate::host::{self, Host};
 use crate::lock::Mutex;
+use crate::machine_to_physical;
 use crate::policy::Features;
 use crate::queues::Queues;
 use crate::teardown::Teardown;
@@ -85,6 +88,8 @@ pub struct Domain {
     pub max_frames: AtomicU64,
     /// How many more it was promised.
     pub claim: AtomicU64,
+    /// Its addresses have 32 bits.
+    is_narrow: AtomicBool,
     /// What it asked the hypervisor to do for it (VMASST_TYPE_*, xen.h).
     pub assists: AtomicU64,
     /// What it may see of the processor's features.
@@ -200,6 +205,7 @@ impl Domain {
             mappings: Mutex::new(Maptrack::new(spec.max_mappings)),
             max_frames: AtomicU64::new(0),
             claim: AtomicU64::new(0),
+            is_narrow: AtomicBool::new(false),
             assists: AtomicU64::new(0),
             features: Mutex::default(),
             pollers: AtomicU32::new(0),
@@ -248,7 +254,39 @@ impl Domain {
 
     /// The rules for its page tables; the caller holds the lock.
     pub fn rules(&self) -> Rules<'static, Host> {
-        Rules { machine: &Host, owner: self.owner, caching: self.is_privileged }
+        let caching = self.is_privileged;
+        Rules { machine: &Host, owner: self.owner, caching, shape: self.shape() }
+    }
+
+    /// How its page tables are put together.
+    #[inline]
+    pub fn shape(&self) -> Shape {
+        if self.is_narrow() { Shape::Pae } else { Shape::Wide }
+    }
+
+    /// Whether its addresses have 32 bits.
+    #[inline]
+    pub fn is_narrow(&self) -> bool {
+        self.is_narrow.load(Ordering::Relaxed)
+    }
+
+    /// Makes it a guest of 32 bits, which it remains. It has nothing yet.
+    pub fn make_narrow(&self) -> Result<(), Errno> {
+        machine_to_physical::prepare()?;
+        // No table is checked meanwhile, and without memory there was none before.
+        let _lock = self.tables.lock();
+        // What it is told of the page that it shares is 32 bits wide.
+        let is_low = self.shared_info < 1 << 20;
+        if self.is_privileged || self.frames() != 0 || !is_low {
+            return Err(EACCES);
+        }
+        self.is_narrow.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A selector as its vcpus may have it.
+    pub fn selector(&self, selector: u16) -> u16 {
+        segments::selector(selector, self.shape())
     }
 
     /// Gives a table of level 4 the hypervisor's slots.
@@ -354,6 +392,11 @@ impl Domain {
 
     /// The highest pfn that the domain says it uses.
     pub fn max_pfn(&self) -> u64 {
+        if self.is_narrow() {
+            let place = (self.shared_info << 12) + x86_32::MAX_PFN as u64;
+            let [pfn] = memory::halves(place);
+            return pfn.load(Ordering::Relaxed).into();
+        }
         let words = xen::abi::shared_info::MAX_PFN / 8;
         memory::word(self.shared_info, words).load(Ordering::Relaxed)
     }

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub use hypervisor::channels::{Channels, Kind, PORTS, VIRQS, is_global};
 use hypervisor::fifo::Raised;
 use xen::abi::errno::{EINVAL, ENOENT, Errno};
+use xen::abi::x86_32;
 
 use crate::arch::memory;
 use crate::domain::{self, Domain};
@@ -15,6 +16,9 @@ use crate::vcpu::Vcpu;
 /// Where a shared page has the pending bits and the masks, in words (`struct shared_info`).
 const PENDING: usize = 2048 / 8;
 const MASKS: usize = 2560 / 8;
+/// Where a guest of 32 bits has the masks. As bits in memory, they are the same; there are fewer.
+const NARROW_MASKS: usize = x86_32::MASKS / 8;
+const _: () = assert!(x86_32::PENDING == 8 * PENDING);
 
 impl Domain {
     fn pending(&self, word: usize) -> &'static AtomicU64 {
@@ -22,7 +26,8 @@ impl Domain {
     }
 
     fn masks(&self, word: usize) -> &'static AtomicU64 {
-        memory::word(self.shared_info, MASKS + word)
+        let first = if self.is_narrow() { NARROW_MASKS } else { MASKS };
+        memory::word(self.shared_info, first + word)
     }
 
     /// Forgets that a port was raised.
@@ -53,7 +58,7 @@ impl Domain {
             return false;
         }
         if self.masks(word).load(Ordering::SeqCst) & bit == 0 {
-            self.tell(word, vcpu);
+            self.tell(port, vcpu);
         }
         true
     }
@@ -77,11 +82,10 @@ impl Domain {
         }
     }
 
-    fn tell(&self, word: usize, vcpu: usize) {
+    fn tell(&self, port: u32, vcpu: usize) {
         let Some(vcpu) = self.vcpu(vcpu) else { return };
-        let info = vcpu.info();
-        info.selector().fetch_or(1 << word, Ordering::AcqRel);
-        if info.pending().swap(1, Ordering::SeqCst) == 0 {
+        vcpu.select(port);
+        if vcpu.info().pending().swap(1, Ordering::SeqCst) == 0 {
             crate::scheduler::notify(vcpu);
         }
     }
@@ -95,7 +99,7 @@ impl Domain {
         let (word, bit) = (port as usize / 64, 1 << (port % 64));
         let was_masked = self.masks(word).fetch_and(!bit, Ordering::AcqRel) & bit != 0;
         if was_masked && self.pending(word).load(Ordering::Acquire) & bit != 0 {
-            self.tell(word, vcpu);
+            self.tell(port, vcpu);
         }
     }
 

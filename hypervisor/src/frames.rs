@@ -13,6 +13,7 @@ use xen::abi::errno::{ENOMEM, Errno};
 use crate::arch::memory;
 use crate::host::{self, Host};
 use crate::lock::Mutex;
+use crate::machine_to_physical;
 
 /// What no frame's pfn is (INVALID_M2P_ENTRY, arch-x86/xen.h).
 pub const NO_PFN: u64 = !0;
@@ -112,7 +113,14 @@ pub fn page(mfn: u64) -> Option<&'static Page> {
 pub fn set_pfn(mfn: u64, pfn: u64) {
     if let Some(entry) = frames().machine_to_physical.get(mfn as usize) {
         entry.store(pfn, Ordering::Relaxed);
+        machine_to_physical::set(mfn, pfn);
     }
+}
+
+/// Where a frame is in its domain.
+pub fn pfn(mfn: u64) -> u64 {
+    let entry = frames().machine_to_physical.get(mfn as usize);
+    entry.map_or(NO_PFN, |entry| entry.load(Ordering::Relaxed))
 }
 
 /// How many frames are free.

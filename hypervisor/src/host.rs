@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hypervisor::paging::Machine;
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::epoch::{Epoch, Epochs, Flushes};
-use hypervisor::paging::page::{Owner, Page};
+use hypervisor::paging::page::{Owner, Page, Use};
 
 use crate::arch::processor::{self, Processor};
 use crate::arch::{cpu, memory, platform, shootdown};
-use crate::{domain, frames, interrupts};
+use crate::{domain, frames, interrupts, machine_to_physical};
 
 /// All frames and processors.
 pub struct Host;
@@ -81,7 +81,10 @@ impl Machine for Host {
         word.compare_exchange(expected.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    fn complete(&self, mfn: u64) {
+    fn complete(&self, mfn: u64, kind: Use) {
+        if kind == Use::LastL2 {
+            return machine_to_physical::complete(mfn);
+        }
         let owner = frames::page(mfn).and_then(Page::owner);
         if let Some(domain) = owner.and_then(domain::at) {
             domain.complete_table(mfn);

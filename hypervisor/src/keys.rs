@@ -72,7 +72,7 @@ fn show_vcpu(domain: &Domain, vcpu: &Vcpu) {
     let mask = mask.load(Ordering::Relaxed);
     let blocked = vcpu.blocked.load(Ordering::Relaxed);
     let online = vcpu.online.load(Ordering::Relaxed);
-    let selector = info.selector().load(Ordering::Relaxed);
+    let selector = vcpu.selected();
     log!(
         " d{}v{}: online {online}, blocked {blocked}, pending {pending}, mask {mask}, \
          words {selector:#x}",

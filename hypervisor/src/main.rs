@@ -18,6 +18,7 @@ mod interrupts;
 mod keys;
 mod lock;
 mod logging;
+mod machine_to_physical;
 mod pirqs;
 mod policy;
 mod ports;

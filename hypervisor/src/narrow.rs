@@ -74,6 +74,7 @@ fn narrow_registers(from: &UserRegs) -> x86_32::UserRegs {
 
 /// All of a vcpu. Kernel and programs have the same page tables; CR3 names a frame as it does with 64
 /// bits.
+#[inline(never)]
 pub fn wide_context(from: &x86_32::GuestContext) -> GuestContext {
     let mut ctrlreg = from.ctrlreg.map(u64::from);
     ctrlreg[1] = 0;
@@ -99,6 +100,7 @@ pub fn wide_context(from: &x86_32::GuestContext) -> GuestContext {
 }
 
 /// The same, back. The kernel is called in its flat code segment.
+#[inline(never)]
 pub fn narrow_context(from: &GuestContext) -> x86_32::GuestContext {
     let mut ctrlreg = from.ctrlreg.map(|value| value as u32);
     ctrlreg[3] = mfn_to_cr3(from.ctrlreg[3] >> 12);

@@ -6,6 +6,7 @@ use hypervisor::debug;
 use hypervisor::paging::Outcome;
 use hypervisor::paging::entry::is_guest_address;
 use xen::abi::errno::{EINVAL, ENODEV, EPERM, Errno};
+use xen::abi::x86_32;
 
 use crate::arch::cpu;
 use crate::arch::memory;
@@ -87,8 +88,21 @@ pub fn cpuid(guest: &Guest<'_>, leaf: u32, subleaf: u32) -> [u32; 4] {
 
 /// What a leaf says to a domain, apart from what its kernel turned on.
 pub fn of_domain(domain: &Domain, leaf: u32, subleaf: u32) -> [u32; 4] {
-    let visible = visible(domain.is_privileged, leaf, subleaf);
+    let mut visible = visible(domain.is_privileged, leaf, subleaf);
+    if domain.is_narrow() && leaf == 0x8000_0001 {
+        hide_long_mode(&mut visible);
+    }
     domain.features.lock().limited(leaf, subleaf, visible)
+}
+
+/// Long mode is nothing for guests of 32 bits, nor, but on AMD's processors, `syscall`.
+fn hide_long_mode([_, _, ecx, edx]: &mut [u32; 4]) {
+    const LAHF: u32 = 1 << 0;
+    const LONG_MODE: u32 = 1 << 29;
+    const SYSCALL: u32 = 1 << 11;
+    let is_amd = raw(0, 0)[1] == u32::from_le_bytes(*b"Auth");
+    *ecx &= !LAHF;
+    *edx &= !(LONG_MODE | if is_amd { 0 } else { SYSCALL });
 }
 
 /// What the processor says.
@@ -154,8 +168,9 @@ pub fn capabilities() -> [u32; 8] {
 /// What a model-specific register says; none if it isn't there.
 pub fn read_msr(guest: &Guest<'_>, number: u32) -> Option<u64> {
     match number {
-        FS_BASE | GS_BASE => Some(cpu::read_msr(number)),
-        KERNEL_GS_BASE => Some(cpu::read_msr(number)),
+        FS_BASE | GS_BASE | KERNEL_GS_BASE if !guest.is_narrow() => Some(cpu::read_msr(number)),
+        // Of what the processor has turned on, guests of 32 bits hear of no-execute only.
+        EFER if guest.is_narrow() => Some(cpu::read_msr(EFER) & 1 << 11),
         // Long mode and no-execute are on; the rest is the hypervisor's.
         EFER => Some(cpu::read_msr(EFER) & !(1 << 12)),
         PAT | TSC => Some(cpu::read_msr(number)),
@@ -170,7 +185,7 @@ pub fn read_msr(guest: &Guest<'_>, number: u32) -> Option<u64> {
 /// Writes one; false if that isn't allowed.
 pub fn write_msr(guest: &mut Guest<'_>, number: u32, value: u64) -> bool {
     match number {
-        FS_BASE | GS_BASE | KERNEL_GS_BASE => {
+        FS_BASE | GS_BASE | KERNEL_GS_BASE if !guest.is_narrow() => {
             let canonical = (value as i64) << 16 >> 16 == value as i64;
             if canonical {
                 cpu::write_msr(number, value);
@@ -178,7 +193,7 @@ pub fn write_msr(guest: &mut Guest<'_>, number: u32, value: u64) -> bool {
             canonical
         }
         PAT => value == cpu::read_msr(PAT),
-        EFER => value & !(1 << 12) == cpu::read_msr(EFER) & !(1 << 12),
+        EFER => read_msr(guest, EFER) == Some(value & !(1 << 12)),
         // Written by kernels that don't look whether it counts.
         0x179 | 0x17a | 0x400..0x408 | 0xc001_0015 | 0xc001_001f => true,
         MISC_ENABLE => guest.domain().is_privileged,
@@ -190,7 +205,8 @@ pub fn write_msr(guest: &mut Guest<'_>, number: u32, value: u64) -> bool {
 pub fn read_control(guest: &Guest<'_>, number: u8) -> Option<u64> {
     match number {
         0 => Some(guest.own.cr0),
-        2 => Some(guest.vcpu.info().fault_address().load(core::sync::atomic::Ordering::Relaxed)),
+        2 => Some(guest.vcpu.fault_address()),
+        3 if guest.is_narrow() => Some(x86_32::mfn_to_cr3(guest.own.top_table()).into()),
         3 => Some(guest.own.kernel_table << 12),
         4 => Some(guest.own.cr4),
         _ => None,
@@ -204,15 +220,18 @@ pub fn write_control(guest: &mut Guest<'_>, number: u8, value: u64) -> Option<Ou
             guest.own.cr0 = value;
             cpu::set_task_switched(value & TASK_SWITCHED != 0);
         }
-        2 => {
-            let place = guest.vcpu.info().fault_address();
-            place.store(value, core::sync::atomic::Ordering::Relaxed);
+        2 => guest.vcpu.set_fault_address(value),
+        3 => {
+            let mfn = match guest.is_narrow() {
+                true => x86_32::cr3_to_mfn(value as u32),
+                false => value >> 12,
+            };
+            match crate::hypercall::mmuext::new_base(guest, mfn) {
+                Ok(()) => (),
+                Err(None) => return Some(Outcome::Again),
+                Err(Some(_)) => return None,
+            }
         }
-        3 => match crate::hypercall::mmuext::new_base(guest, value >> 12) {
-            Ok(()) => (),
-            Err(None) => return Some(Outcome::Again),
-            Err(Some(_)) => return None,
-        },
         4 => {
             // What the guest may think it turns on: the processor has what it has.
             guest.own.cr4 = value;

@@ -75,9 +75,9 @@ fn step(domain: &Domain, teardown: &mut Teardown) -> Outcome {
         },
         Stage::Tables(from) => match find(domain, from, |page| page.unpin()) {
             Found::At(mfn) => {
-                let level = frames::page(mfn).and_then(|page| page.usage().0.level());
-                if let Some(level) = level {
-                    rules.put_table(mfn, level, &mut teardown.walk);
+                let kind = frames::page(mfn).map(|page| page.usage().0);
+                if let Some(kind) = kind.filter(|kind| kind.level().is_some()) {
+                    rules.put_table(mfn, kind, &mut teardown.walk);
                 }
                 Stage::Tables(mfn + 1)
             }
@@ -141,13 +141,16 @@ fn release_vcpu(domain: &Domain, vcpu: &Vcpu) -> Outcome {
     // SAFETY: the domain was stopped for good, and one goes on with its end at a time.
     let own = unsafe { vcpu.own() };
     own.walk.cancel();
-    for table in [&mut own.kernel_table, &mut own.user_table] {
+    for is_kernels in [true, false] {
         if rules.settle(&mut own.walk) == Outcome::Again {
             return Outcome::Again;
         }
-        match core::mem::take(table) {
-            0 => (),
-            mfn => rules.put_table(mfn, 4, &mut own.walk),
+        let table = match is_kernels {
+            true => own.set_top_table(0),
+            false => core::mem::take(&mut own.user_table),
+        };
+        if table != 0 {
+            rules.put_table(table, rules.shape.top(), &mut own.walk);
         }
     }
     if rules.settle(&mut own.walk) == Outcome::Again {

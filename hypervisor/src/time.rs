@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::lock::Mutex;
 use hypervisor::clock::SECOND;
 use hypervisor::paging::page::Owner;
+use xen::abi::x86_32;
 
 use crate::arch::{memory, processor, time};
 use crate::domain::{self, Domain};
@@ -14,8 +15,9 @@ use crate::vcpu::Vcpu;
 
 /// The first processor wakes at least so often, for what is typed at the serial line.
 const LONGEST: u64 = 50_000_000;
-/// Words of the wall clock in a shared page (`wc_version`, `wc_sec`, `wc_nsec`, `wc_sec_hi`).
-const WALL_CLOCK: usize = 3072 / 8;
+/// The wall clock in a shared page (`wc_version`, `wc_sec`, `wc_nsec`; `wc_sec_hi`).
+const WALL_CLOCK: u64 = 3072;
+const WALL_CLOCK_HIGH: u64 = 3084;
 
 /// Nanoseconds since 1970 at boot.
 static BOOT: AtomicU64 = AtomicU64::new(0);
@@ -44,14 +46,20 @@ pub fn show_wall_clock(domain: &Domain) {
     let boot = BOOT.load(Ordering::Relaxed);
     let offset = domain.time_offset.load(Ordering::Relaxed);
     let (seconds, nanoseconds) = ((boot / SECOND).wrapping_add_signed(offset), boot % SECOND);
-    let first = memory::word(domain.shared_info, WALL_CLOCK);
-    let second = memory::word(domain.shared_info, WALL_CLOCK + 1);
+    let page = domain.shared_info << 12;
+    let (place, high_place) = match domain.is_narrow() {
+        true => (x86_32::WALL_CLOCK as u64, x86_32::WALL_CLOCK_HIGH as u64),
+        false => (WALL_CLOCK, WALL_CLOCK_HIGH),
+    };
+    let [version, low, fraction] = memory::halves(page + place);
+    let [high] = memory::halves(page + high_place);
     // An odd version says that it is being changed.
-    let version = (first.load(Ordering::Relaxed) as u32).wrapping_add(1) | 1;
-    let first_half = |version: u32| u64::from(version) | (seconds & 0xffff_ffff) << 32;
-    first.store(first_half(version), Ordering::SeqCst);
-    second.store(nanoseconds | seconds >> 32 << 32, Ordering::SeqCst);
-    first.store(first_half(version.wrapping_add(1)), Ordering::SeqCst);
+    let odd = version.load(Ordering::Relaxed).wrapping_add(1) | 1;
+    version.store(odd, Ordering::SeqCst);
+    low.store(seconds as u32, Ordering::SeqCst);
+    fraction.store(nanoseconds as u32, Ordering::SeqCst);
+    high.store((seconds >> 32) as u32, Ordering::SeqCst);
+    version.store(odd.wrapping_add(1), Ordering::SeqCst);
 }
 
 /// Shows a vcpu the clock, as it is on the processor that it runs on.

@@ -1,6 +1,7 @@
 //! A virtual processor: what only the processor that runs it touches, and what anybody may.
 
 mod info;
+pub mod narrow;
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
@@ -19,6 +20,7 @@ use crate::domain::Domain;
 use crate::lock::Mutex;
 use crate::scheduler;
 pub use info::Info;
+use narrow::Narrow;
 
 /// CR0 as a guest sees it at first: protection, paging, the FPU ready to be used.
 const CR0: u64 = 0x8005_0033;
@@ -43,7 +45,8 @@ pub struct Own {
     vcpu: *const Vcpu,
     /// It runs with the kernel's page tables; else with the programs'.
     pub in_kernel: bool,
-    /// The kernel's table of level 4.
+    /// The table of level 4 that the processor uses: the kernel's, or of a guest of 32 bits the
+    /// hypervisor's.
     pub kernel_table: u64,
     /// The programs' table of level 4; 0 is none.
     pub user_table: u64,
@@ -85,9 +88,24 @@ pub struct Own {
     pub in_nmi: bool,
     /// What the processor had for it when it ran last.
     pub state: State,
+    /// Of a guest of 32 bits, when it has its first registers.
+    pub narrow: Option<Box<Narrow>>,
 }
 
 impl Own {
+    /// The kernel's top table; 0 is none yet.
+    pub fn top_table(&self) -> u64 {
+        self.narrow.as_ref().map_or(self.kernel_table, |narrow| narrow.table)
+    }
+
+    /// Names another of the kernel's top tables, which is counted; the old one.
+    pub fn set_top_table(&mut self, mfn: u64) -> u64 {
+        match &mut self.narrow {
+            Some(narrow) => narrow.set_table(mfn),
+            None => core::mem::replace(&mut self.kernel_table, mfn),
+        }
+    }
+
     /// Whose own this is.
     pub fn vcpu(&self) -> &Vcpu {
         // SAFETY: the vcpu owns this.
@@ -192,6 +210,7 @@ impl Vcpu {
             ldt_place: (0, 0),
             in_nmi: false,
             state: State::default(),
+            narrow: None,
         };
         let mut vcpu = Box::new(Self {
             number,
@@ -388,8 +407,10 @@ impl Vcpu {
         gates::set_stack(processor.number, own.frame.end());
         let window = self.domain().window(self.number);
         processor.descriptors.use_window(window);
+        processor.descriptors.set_flat(own.narrow.is_some());
         processor.descriptors.load_ldt(window + (16 << 12), own.ldt_place.1);
-        let good = own.state.load();
+        // Bases of segments are in descriptors, as long as these have all of them.
+        let good = own.state.load(own.narrow.is_none());
         cpu::set_task_switched(own.cr0 & TASK_SWITCHED != 0);
         if state::watches(&own.debug) {
             state::load_debug(&own.debug);

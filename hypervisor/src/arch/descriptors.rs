@@ -20,6 +20,18 @@ pub const GUEST_CODE: u16 = 0xe033;
 pub const GUEST_CODE_32: u16 = 0xe023;
 /// The data and stack segment of guests (FLAT_RING3_SS64).
 pub const GUEST_STACK: u16 = 0xe02b;
+/// Of guests of 32 bits, whose flat segments are others at the same places: their programs' code
+/// (FLAT_RING3_CS in arch-x86/xen-x86_32.h).
+pub const NARROW_PROGRAM_CODE: u16 = 0xe02b;
+/// Their programs' data and stack (FLAT_RING3_SS).
+pub const NARROW_PROGRAM_STACK: u16 = 0xe033;
+/// Where the flat segments begin, and what they are: nothing, 32-bit code, data, 64-bit code, all of
+/// ring 3; or code and data of ring 1, code and data of ring 3.
+const FLAT: u64 = 0xe018;
+const FLAT_WIDE: [u64; 4] =
+    [0, 0x00cf_fa00_0000_ffff, 0x00cf_f200_0000_ffff, 0x00af_fa00_0000_ffff];
+const FLAT_NARROW: [u64; 4] =
+    [0x00cf_ba00_0000_ffff, 0x00cf_b200_0000_ffff, 0x00cf_fa00_0000_ffff, 0x00cf_f200_0000_ffff];
 /// The task state segment takes two entries, behind those that guests use (FLAT_RING3_* in
 /// arch-x86/xen-x86_64.h: 0xe023, 0xe02b, 0xe033).
 const TSS: u16 = 0xe040;
@@ -99,10 +111,6 @@ impl Descriptors {
         let entries = [
             (CODE, 0x00af_9a00_0000_ffff),
             (DATA, 0x00cf_9200_0000_ffff),
-            // What every guest may use: 32-bit code, data, 64-bit code, all of ring 3.
-            (0xe020, 0x00cf_fa00_0000_ffff),
-            (0xe028, 0x00cf_f200_0000_ffff),
-            (0xe030, 0x00af_fa00_0000_ffff),
             (TSS, limit | low | 0x89 << 40),
             (TSS + 8, base >> 32),
             (NUMBER, 0x0040_9200_0000_0000 | number as u64),
@@ -111,6 +119,7 @@ impl Descriptors {
             // SAFETY: within the page; the processor reads it only after `lgdt` below.
             unsafe { table.add((u64::from(selector) - FIRST) as usize / 8).write_volatile(value) };
         }
+        self.set_flat(false);
         self.use_window(self.page() - FIRST);
         // SAFETY: the entries describe flat segments and the task as long mode wants them.
         unsafe {
@@ -131,6 +140,17 @@ impl Descriptors {
                 tss = in(reg) TSS,
                 scratch = out(reg) _,
             );
+        }
+    }
+
+    /// Gives the next vcpu the flat segments that it may use: those of 32 bits, or of 64.
+    pub fn set_flat(&self, is_narrow: bool) {
+        let table = core::ptr::from_ref(&self.page).cast_mut().cast::<u64>();
+        let first = (FLAT - FIRST) as usize / 8;
+        for (index, value) in (if is_narrow { FLAT_NARROW } else { FLAT_WIDE }).iter().enumerate() {
+            // SAFETY: within the page; the entries are this processor's, and no segment of the
+            // hypervisor's is among them.
+            unsafe { table.add(first + index).write_volatile(*value) };
         }
     }
 

@@ -9,6 +9,9 @@ use super::descriptors::CODE;
 use super::{cpu, entry};
 
 const VECTORS: usize = 256;
+/// By which kernels of 32 bits make hypercalls (`HYPERCALL_VECTOR` of Xen; kernels have it from the
+/// page for hypercalls).
+pub const NARROW_HYPERCALL: usize = 0x82;
 
 #[repr(C, align(16))]
 struct Idt([[u64; 2]; VECTORS]);
@@ -31,8 +34,12 @@ fn gate(vector: usize) -> [u64; 2] {
         8 => 4,
         _ => 0,
     };
-    // Guests may use int3 and into.
-    let ring = if matches!(vector, 3 | 4) { 3 } else { 0 };
+    // Guests may use int3 and into; kernels of 32 bits, in ring 1, make hypercalls.
+    let ring = match vector {
+        3 | 4 => 3,
+        NARROW_HYPERCALL => 1,
+        _ => 0,
+    };
     let low = handler & 0xffff | u64::from(CODE) << 16 | stack << 32 | 0x8e << 40 | ring << 45;
     [low | (handler >> 16 & 0xffff) << 48, handler >> 32]
 }

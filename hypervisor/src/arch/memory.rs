@@ -90,9 +90,14 @@ pub fn halves<const N: usize>(physical: u64) -> &'static [AtomicU32; N] {
 
 /// Makes a frame's bytes zero.
 pub fn clear(mfn: u64) {
+    fill(mfn, 0);
+}
+
+/// Makes all of a frame's bytes one value.
+pub fn fill(mfn: u64, value: u8) {
     debug_assert!(mfn < frames::end());
     // SAFETY: mapped for ever; whoever has the frame wants it so.
-    unsafe { core::ptr::write_bytes(direct(mfn << 12), 0, 4096) }
+    unsafe { core::ptr::write_bytes(direct(mfn << 12), value, 4096) }
 }
 
 /// Copies a frame's bytes to another.

@@ -198,10 +198,10 @@ impl State {
         self.fpu.save();
     }
 
-    /// Gives the processor what was saved, the FPU ready to be used. False if a selector can't be
-    /// loaded any more.
+    /// Gives the processor what was saved, the FPU ready to be used; the bases only if `has_bases`: else
+    /// the descriptors say. False if a selector can't be loaded any more.
     #[must_use]
-    pub fn load(&self) -> bool {
+    pub fn load(&self, has_bases: bool) -> bool {
         // XCR0 has all components: nobody ran here, or `save` was called.
         cpu::set_task_switched(false);
         self.fpu.load();
@@ -210,8 +210,10 @@ impl State {
             set_xcr0(self.xcr0);
         }
         let good = copy::load_selectors(self.selectors);
-        for (number, base) in [FS_BASE, GS_BASE, OTHER_GS_BASE].into_iter().zip(self.bases) {
-            cpu::write_msr(number, base);
+        if has_bases {
+            for (number, base) in [FS_BASE, GS_BASE, OTHER_GS_BASE].into_iter().zip(self.bases) {
+                cpu::write_msr(number, base);
+            }
         }
         good
     }

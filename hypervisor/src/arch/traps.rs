@@ -53,7 +53,7 @@ pub extern "C" fn exception(registers: &mut Registers) -> *mut Registers {
         cpu::halt();
     }
     let own = processor::this().running();
-    if registers.cs & 3 == 3 && matches!(registers.vector, 1 | 2) && !own.is_null() {
+    if registers.cs & 3 != 0 && matches!(registers.vector, 1 | 2) && !own.is_null() {
         // SAFETY: the vcpu runs on this processor, in ring 3 until just now, so that nobody else
         // uses what is its own.
         let place = unsafe { &mut (*own).frame.registers };

@@ -1,6 +1,6 @@
 //! Calling a guest's kernel: for an exception, a system call, events, a return that failed.
 //!
-//! The kernel finds on its stack, upwards: rcx, r11, an error code if there is one, rip, cs with
+//! The kernel of 64 bits finds on its stack, upwards: rcx, r11, an error code if there is one, rip, cs with
 //! the events' mask in its upper half, rflags, rsp, ss. Its own code segment is told from its
 //! programs' by privilege level 0 in the saved selector.
 
@@ -37,6 +37,9 @@ impl Guest<'_> {
     pub fn call<const N: usize>(&mut self, to: Callback, extra: [u64; N]) {
         if to.address == 0 {
             return self.crash("its kernel has not said where it wants to be called");
+        }
+        if self.is_narrow() {
+            return self.call_narrow(to, &extra);
         }
         let info = self.vcpu.info();
         let mask = u64::from(info.mask().load(Ordering::Relaxed));
@@ -93,8 +96,8 @@ impl Guest<'_> {
     /// Delivers a page fault.
     pub fn raise_page_fault(&mut self, address: u64, error: u32) {
         const USER: u32 = 4;
-        let from_user = if self.own.in_kernel { 0 } else { USER };
-        self.vcpu.info().fault_address().store(address, Ordering::Relaxed);
+        let from_user = if self.is_in_kernel() { 0 } else { USER };
+        self.vcpu.set_fault_address(address);
         self.raise(14, Some(error & !USER | from_user));
     }
 

@@ -48,7 +48,7 @@ pub fn privileged(guest: &mut Guest<'_>) -> bool {
     while let Some((first, rest)) = code.split_first() {
         match first {
             0x66 => size = 2,
-            0x40..=0x4f => rex = *first,
+            0x40..=0x4f if !guest.is_narrow() => rex = *first,
             0xf2 | 0xf3 => repeats = true,
             0xf0 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 => (),
             _ => break,
@@ -67,7 +67,7 @@ pub fn privileged(guest: &mut Guest<'_>) -> bool {
             guest.registers().rip += prefixes + used;
             return true;
         }
-        None if !guest.own.in_kernel => return false,
+        None if !guest.is_in_kernel() => return false,
         None => (),
     }
     match kernel(guest, code, rex) {
@@ -103,7 +103,7 @@ fn port(guest: &mut Guest<'_>, code: &[u8], size: u8) -> Option<u64> {
 /// Whether the privilege level for ports lets who runs use them. The kernel is in ring 1 as far as
 /// that is concerned, unless it asked to be in ring 0.
 fn may_use_ports(guest: &Guest<'_>) -> bool {
-    let ring = match (guest.own.in_kernel, guest.domain().assists(ARCHITECTURAL_IOPL)) {
+    let ring = match (guest.is_in_kernel(), guest.domain().assists(ARCHITECTURAL_IOPL)) {
         (true, true) => 0,
         (true, false) => 1,
         (false, _) => 3,
@@ -121,14 +121,15 @@ fn string(guest: &mut Guest<'_>, opcode: u8, size: u8, repeats: bool, length: u6
     let size = if opcode & 1 == 0 { 1 } else { size };
     let is_output = opcode & 2 != 0;
     let number = guest.registers().rdx as u16;
-    let count = if repeats { guest.registers().rcx } else { 1 };
+    let width = guest.width();
+    let count = if repeats { guest.registers().rcx & width } else { 1 };
     let step = match guest.registers().rflags & BACKWARDS {
         0 => u64::from(size),
         _ => u64::from(size).wrapping_neg(),
     };
     for _ in 0..count.min(MOST) {
         let registers = guest.registers();
-        let address = if is_output { registers.rsi } else { registers.rdi };
+        let address = if is_output { registers.rsi } else { registers.rdi } & width;
         let mut bytes = [0; 4];
         let part = &mut bytes[..usize::from(size)];
         let moved = if is_output {
@@ -150,12 +151,12 @@ fn string(guest: &mut Guest<'_>, opcode: u8, size: u8, repeats: bool, length: u6
         }
         let registers = guest.registers();
         let place = if is_output { &mut registers.rsi } else { &mut registers.rdi };
-        *place = place.wrapping_add(step);
+        *place = place.wrapping_add(step) & width;
         if repeats {
-            registers.rcx -= 1;
+            registers.rcx = (registers.rcx & width) - 1;
         }
     }
-    if !repeats || guest.registers().rcx == 0 {
+    if !repeats || guest.registers().rcx & width == 0 {
         guest.registers().rip += length;
     }
 }

@@ -3,5 +3,6 @@
 pub mod bounce;
 pub mod emulate;
 pub mod memory;
+mod narrow;
 pub mod traps;
 pub mod writes;

@@ -9,7 +9,7 @@ use super::writes::{self, code};
 use crate::arch::descriptors::{GUEST_CODE, GUEST_STACK};
 use crate::arch::entry::{Registers, SYSCALL};
 use crate::arch::processor::{self, CHOOSE};
-use crate::arch::{cpu, memory, state};
+use crate::arch::{cpu, gates, memory, state};
 use crate::vcpu::{Callback, Guest, TASK_SWITCHED};
 use crate::{hypercall, interrupts, scheduler};
 
@@ -19,6 +19,8 @@ const INVALID_OPCODE: u32 = 6;
 const NO_DEVICE: u32 = 7;
 const PROTECTION: u32 = 13;
 const PAGE_FAULT: u32 = 14;
+/// What devices never get, so that it is the kernel of 32 bits whose `int` it is.
+const NARROW_HYPERCALL: u32 = gates::NARROW_HYPERCALL as u32;
 /// Bytes of `syscall`.
 const SYSCALL_LENGTH: u64 = 2;
 
@@ -29,6 +31,7 @@ pub extern "C" fn trap(registers: *mut Registers) -> *mut Registers {
     let (vector, error) = (guest.registers().vector, guest.registers().error);
     match vector {
         PAGE_FAULT => page_fault(&mut guest, error),
+        NARROW_HYPERCALL if guest.is_narrow() => hypercall::narrow::dispatch(&mut guest),
         32.. => interrupts::take(vector as u8),
         PROTECTION => protection(&mut guest, error),
         INVALID_OPCODE => {
@@ -79,7 +82,13 @@ pub extern "C" fn syscall32(registers: *mut Registers) -> *mut Registers {
     // SAFETY: as above.
     let mut guest = unsafe { Guest::of(registers) };
     // Whether events are masked, the other way in says for both.
-    let to = Callback { masks_events: guest.own.syscall.masks_events, ..guest.own.syscall32 };
+    let to = match guest.is_narrow() {
+        true => {
+            guest.came_from_program();
+            guest.own.syscall32
+        }
+        false => Callback { masks_events: guest.own.syscall.masks_events, ..guest.own.syscall32 },
+    };
     system_call(&mut guest, to);
     leave(guest)
 }
@@ -89,6 +98,9 @@ pub extern "C" fn sysenter(registers: *mut Registers) -> *mut Registers {
     // SAFETY: as above.
     let mut guest = unsafe { Guest::of(registers) };
     let to = guest.own.sysenter;
+    if guest.is_narrow() {
+        guest.came_from_program();
+    }
     match to.address {
         0 => guest.raise_protection(0),
         _ => guest.call(to, []),
@@ -180,7 +192,7 @@ fn page_fault(guest: &mut Guest<'_>, error: u32) {
         // A selector beyond what the guest set: as if the entry were empty.
         return guest.raise_protection((address - window) as u32 & 0xfffc);
     }
-    let is_write = error & WRITE_TO_PRESENT == WRITE_TO_PRESENT && guest.own.in_kernel;
+    let is_write = error & WRITE_TO_PRESENT == WRITE_TO_PRESENT && guest.is_in_kernel();
     if is_write
         && !HYPERVISOR.contains(&address)
         && (writes::exchange(guest, address).is_some() || writes::emulate(guest, address))
@@ -201,7 +213,7 @@ fn protection(guest: &mut Guest<'_>, error: u32) {
             _ => (error >> 3) as u8,
         };
         let trap = guest.own.traps[usize::from(vector)];
-        let ring = if guest.own.in_kernel { 1 } else { 3 };
+        let ring = if guest.is_in_kernel() { 1 } else { 3 };
         if trap.address != 0 && trap.flags & 3 >= ring {
             guest.registers().rip += 2;
             return guest.raise(vector, None);

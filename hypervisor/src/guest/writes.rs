@@ -31,6 +31,9 @@ pub fn code(guest: &mut Guest<'_>) -> ([u8; MAX_LENGTH], usize) {
 #[inline]
 pub fn exchange(guest: &mut Guest<'_>, address: u64) -> Option<()> {
     const LENGTH: u64 = 3;
+    if guest.is_narrow() {
+        return None;
+    }
     let code: u64 = memory::read(guest.registers().rip).ok()?;
     let [prefix, operation, operands, ..] = code.to_le_bytes();
     // A prefix that says 8 bytes; the address is in a register alone.
@@ -42,7 +45,7 @@ pub fn exchange(guest: &mut Guest<'_>, address: u64) -> Option<()> {
     let domain = guest.domain();
     let _lock = domain.tables.lock();
     let (_, _, leaf) = tables::lookup(guest.own.kernel_table, address)?;
-    if !frames::page(leaf.mfn())?.is_table_of(1, domain.owner) {
+    if !frames::page(leaf.mfn())?.is_table_of(Use::L1, domain.owner) {
         return None;
     }
     let new = Entry(*guest.register(number));
@@ -68,7 +71,7 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
         return false;
     }
     let (bytes, length) = code(guest);
-    let Some(write) = Write::decode(&bytes[..length]) else { return false };
+    let Some(write) = Write::decode(&bytes[..length], !guest.is_narrow()) else { return false };
     let offset = address & 7;
     if offset + u64::from(write.size) > 8 {
         return false;
@@ -76,8 +79,12 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let source = match write.source {
         Source::Register(number) => *guest.register(number),
         Source::Immediate(value) => value,
+        Source::Pair => pair(guest.registers().rbx, guest.registers().rcx),
     };
-    let accumulator = guest.registers().rax;
+    let accumulator = match write.source {
+        Source::Pair => pair(guest.registers().rax, guest.registers().rdx),
+        _ => guest.registers().rax,
+    };
     let (shift, mask) = (8 * offset as u32, write.mask());
     let change = |old: Entry| {
         let part = write.apply(old.0 >> shift & mask, source, accumulator);
@@ -90,6 +97,10 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let old = old.0 >> shift & mask;
     match (write.operation, write.source) {
         (Operation::Exchange, Source::Register(number)) => guest.set_part(number, old, write.size),
+        (Operation::CompareExchange, Source::Pair) if accumulator != old => {
+            let registers = guest.registers();
+            (registers.rax, registers.rdx) = (old & 0xffff_ffff, old >> 32);
+        }
         (Operation::CompareExchange, _) if accumulator & mask != old => {
             guest.set_part(0, old, write.size);
         }
@@ -99,6 +110,11 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     registers.rflags = write.flags(registers.rflags, old, source, accumulator);
     registers.rip += u64::from(write.length);
     true
+}
+
+/// Two registers of 32 bits as one word.
+fn pair(low: u64, high: u64) -> u64 {
+    low & 0xffff_ffff | high << 32
 }
 
 impl Guest<'_> {

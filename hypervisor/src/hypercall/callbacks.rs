@@ -30,7 +30,7 @@ pub fn set_trap_table(guest: &mut Guest<'_>, list: u64) -> Answer {
         if !is_canonical(trap.address) {
             return Err(EINVAL.into());
         }
-        trap.cs |= 3;
+        trap.cs = guest.domain().selector(trap.cs);
         guest.own.traps[usize::from(trap.vector)] = trap;
     }
     Ok(0)
@@ -38,7 +38,7 @@ pub fn set_trap_table(guest: &mut Guest<'_>, list: u64) -> Answer {
 
 /// Sets the kernel's stack for traps from programs.
 pub fn stack_switch(guest: &mut Guest<'_>, ss: u64, sp: u64) -> Answer {
-    guest.own.kernel_ss = ss & 0xffff | 3;
+    guest.own.kernel_ss = guest.domain().selector(ss as u16).into();
     guest.own.kernel_sp = sp;
     Ok(0)
 }

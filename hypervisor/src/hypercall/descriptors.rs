@@ -29,7 +29,7 @@ fn get_descriptors(domain: &Domain, mfn: u64) -> Result<(), Errno> {
     let page = frames::page(mfn).ok_or(EINVAL)?;
     for index in 0..PER_PAGE {
         let word = machine::word(mfn, index);
-        let Some(good) = checked(word.load(Ordering::Relaxed)) else {
+        let Some(good) = checked(word.load(Ordering::Relaxed), rules.shape) else {
             let _ = page.put_use(Host.epochs(domain.owner));
             page.finish_release(Host.epochs(domain.owner));
             rules.put_reference(mfn);
@@ -130,8 +130,8 @@ pub fn map_ldt(vcpu: &Vcpu, own: &mut Own, place: (u64, u32)) -> Result<(), Errn
 
 /// Sets one descriptor, at a machine address.
 pub fn update(guest: &mut Guest<'_>, address: u64, descriptor: u64) -> Answer {
-    let good = checked(descriptor).filter(|_| address & 7 == 0).ok_or(EINVAL)?;
     let domain = guest.domain();
+    let good = checked(descriptor, domain.shape()).filter(|_| address & 7 == 0).ok_or(EINVAL)?;
     let (mfn, index) = (address >> 12, (address & 4095) as usize / 8);
     let page = frames::page(mfn).ok_or(EINVAL)?;
     let wanted = match page.usage() {

@@ -66,7 +66,7 @@ pub fn usual(guest: &mut Guest<'_>) -> Option<()> {
     for index in 0..count {
         let MmuUpdate { ptr, val } = memory::read(list + 16 * index).ok()?;
         let kept = kept_flags(ptr & KIND)?;
-        if !frames::page(ptr >> 12)?.is_table_of(1, domain.owner) {
+        if !frames::page(ptr >> 12)?.is_table_of(Use::L1, domain.owner) {
             return None;
         }
         let change = |old: Entry| Entry(val | old.0 & kept);
@@ -182,7 +182,7 @@ fn set_entry(
     let _lock = domain.tables.lock();
     let (kind, count) = page.usage();
     // Tables stay what they are while the lock is held: the usual case counts no reference.
-    if page.is_table_of(1, domain.owner) {
+    if page.is_table_of(Use::L1, domain.owner) {
         let change = |old: Entry| Entry(new.0 | old.0 & kept);
         return match rules.update_mapping(mfn, index, from, change) {
             Ok(_) => Ok(()),
@@ -191,11 +191,10 @@ fn set_entry(
         };
     }
     page.get(domain.owner).map_err(|_| EINVAL)?;
-    let outcome = match kind.level() {
-        Some(level @ 2..) if count > 0 && page.is_valid() && from == domain.owner => {
-            rules.update_table((mfn, level), index, new, &mut guest.own.walk)
-        }
-        _ => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
+    let is_table = kind != Use::L1 && kind.level().is_some() && count > 0 && page.is_valid();
+    let outcome = match is_table && from == domain.owner {
+        true => rules.update_table((mfn, kind), index, new, &mut guest.own.walk),
+        false => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
             crate::arch::memory::word(mfn, index)
                 .store(new.0, core::sync::atomic::Ordering::Relaxed);
             rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
@@ -224,7 +223,7 @@ pub fn update_va_mapping(
         let _lock = domain.tables.lock();
         let (table, index, _) = tables::lookup(guest.own.kernel_table, address).ok_or(EINVAL)?;
         let page = frames::page(table).ok_or(EINVAL)?;
-        if !page.is_table_of(1, domain.owner) {
+        if !page.is_table_of(Use::L1, domain.owner) {
             return Err(EINVAL.into());
         }
         domain.rules().update_mapping(table, index, from, |_| Entry(value)).map_err(errno)?;

@@ -83,7 +83,9 @@ pub fn operations(guest: &mut Guest<'_>, arguments: Arguments) -> Answer {
 fn one(guest: &mut Guest<'_>, owner: Owner, operation: MmuextOp) -> Result<(), Option<Errno>> {
     let (mfn, is_own) = (operation.arg1, owner == guest.domain().owner);
     match operation.cmd {
-        level @ op::PIN_L1_TABLE..=op::PIN_L4_TABLE => pin(guest, owner, mfn, level as u8 + 1),
+        command @ op::PIN_L1_TABLE..=op::PIN_L4_TABLE => {
+            pin(guest, owner, mfn, Use::table(command as u8 + 1))
+        }
         op::UNPIN_TABLE => unpin(guest, owner, mfn),
         op::CLEAR_PAGE => with_writable(owner, mfn, machine::clear),
         op::COPY_PAGE => copy(guest, owner, operation.arg2, mfn),
@@ -135,13 +137,13 @@ fn outcome(outcome: Result<Outcome, hypervisor::paging::Error>) -> Result<(), Op
 }
 
 /// Has a table checked, and kept so.
-fn pin(guest: &mut Guest<'_>, owner: Owner, mfn: u64, level: u8) -> Result<(), Option<Errno>> {
+fn pin(guest: &mut Guest<'_>, owner: Owner, mfn: u64, kind: Use) -> Result<(), Option<Errno>> {
     let domain = domain::at(owner).ok_or(EINVAL)?;
     let _lock = domain.tables.lock();
     let rules = domain.rules();
-    outcome(rules.get_table(mfn, level, &mut guest.own.walk))?;
+    outcome(rules.get_table(mfn, kind, &mut guest.own.walk))?;
     if !frames::page(mfn).ok_or(EINVAL)?.pin() {
-        rules.put_table(mfn, level, &mut guest.own.walk);
+        rules.put_table(mfn, kind, &mut guest.own.walk);
         return Err(Some(EINVAL));
     }
     Ok(())
@@ -159,29 +161,33 @@ fn unpin(guest: &mut Guest<'_>, owner: Owner, mfn: u64) -> Result<(), Option<Err
     if page.owner() != Some(owner) || !page.unpin() {
         return Err(Some(EINVAL));
     }
-    let level = page.usage().0.level().ok_or(EINVAL)?;
-    rules.put_table(mfn, level, &mut guest.own.walk);
+    let kind = page.usage().0;
+    kind.level().ok_or(EINVAL)?;
+    rules.put_table(mfn, kind, &mut guest.own.walk);
     Ok(())
 }
 
-/// Loads another of the kernel's tables of level 4.
+/// Loads another of the kernel's top tables.
 pub fn new_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     let domain = guest.domain();
     let _lock = domain.tables.lock();
     let rules = domain.rules();
-    if mfn == guest.own.kernel_table {
+    if mfn == guest.own.top_table() {
         host::flush_here(domain.owner);
         return Ok(());
     }
-    outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?;
-    machine::show_machine_to_physical(mfn, true);
-    let old = core::mem::replace(&mut guest.own.kernel_table, mfn);
+    let kind = rules.shape.top();
+    outcome(rules.get_table(mfn, kind, &mut guest.own.walk))?;
+    if kind == Use::L4 {
+        machine::show_machine_to_physical(mfn, true);
+    }
+    let old = guest.own.set_top_table(mfn);
     if guest.own.in_kernel {
-        processor::this().load(mfn << 12);
+        processor::this().load(guest.own.kernel_table << 12);
     }
     // What programs see is global: it outlives the tables.
     host::flush_here(domain.owner);
-    rules.put_table(old, 4, &mut guest.own.walk);
+    rules.put_table(old, kind, &mut guest.own.walk);
     Ok(())
 }
 
@@ -195,7 +201,7 @@ fn new_user_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     }
     match mfn {
         0 => outcome(Ok(rules.settle(&mut guest.own.walk)))?,
-        _ => outcome(rules.get_table(mfn, 4, &mut guest.own.walk))?,
+        _ => outcome(rules.get_table(mfn, Use::L4, &mut guest.own.walk))?,
     }
     // Programs have no business with the machine-to-physical table.
     if mfn != 0 && mfn != guest.own.kernel_table {
@@ -203,7 +209,7 @@ fn new_user_base(guest: &mut Guest<'_>, mfn: u64) -> Result<(), Option<Errno>> {
     }
     let old = core::mem::replace(&mut guest.own.user_table, mfn);
     if old != 0 {
-        rules.put_table(old, 4, &mut guest.own.walk);
+        rules.put_table(old, Use::L4, &mut guest.own.walk);
     }
     Ok(())
 }

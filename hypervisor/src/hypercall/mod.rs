@@ -12,6 +12,7 @@ mod memory;
 mod mmu;
 pub mod mmuext;
 mod multicall;
+pub mod narrow;
 mod physdev;
 mod platform;
 mod sched;
@@ -123,7 +124,7 @@ fn call(guest: &mut Guest<'_>, number: u64, arguments: Arguments) -> Answer {
         number::GET_DEBUGREG => callbacks::get_debug(guest, a as u32),
         number::UPDATE_DESCRIPTOR => descriptors::update(guest, a, b),
         number::MEMORY_OP => memory::operation(guest, a, b),
-        number::MULTICALL => multicall::multicall(guest, arguments),
+        number::MULTICALL => multicall::multicall::<multicall::Wide>(guest, arguments),
         number::UPDATE_VA_MAPPING => {
             mmu::update_va_mapping(guest, a, b, c, xen::abi::DOMID_SELF.into())
         }

@@ -3,12 +3,14 @@
 use core::sync::atomic::Ordering;
 
 use hypervisor::credit::Account;
+use hypervisor::narrow::halves;
 use hypervisor::paging::Outcome;
 use xen::abi::assist::RUNSTATE_UPDATE_FLAG;
 use xen::abi::errno::{EEXIST, EINVAL, ENOENT, ENOSYS, Errno};
 use xen::abi::plain_structs;
 use xen::abi::sched::SHUTDOWN_POWEROFF;
 use xen::abi::vcpu::{self as op, GuestContext, ONLINE};
+use xen::abi::x86_32;
 
 use super::domctl::set_context;
 use super::{Answer, Stop};
@@ -35,11 +37,11 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, number: u32, place: u64) -
         op::DOWN => down(guest, vcpu)?,
         op::IS_UP => return Ok(u64::from(vcpu.online.load(Ordering::Relaxed))),
         op::GET_RUNSTATE_INFO => {
-            memory::write(place, &runstate(scheduler::account(vcpu)))?;
+            write_runstate(guest, place, &runstate(scheduler::account(vcpu)))?;
         }
         op::REGISTER_RUNSTATE_MEMORY_AREA => {
             let area: u64 = memory::read(place)?;
-            memory::write(area, &runstate(scheduler::account(vcpu)))?;
+            write_runstate(guest, area, &runstate(scheduler::account(vcpu)))?;
             vcpu.runstate.store(area, Ordering::Relaxed);
         }
         op::SET_PERIODIC_TIMER => {
@@ -138,11 +140,28 @@ fn runstate(account: Account) -> Runstate {
     Runstate { state: state as u32, pad: 0, since, times }
 }
 
+/// Where in it is said since when.
+fn since_offset(is_narrow: bool) -> u64 {
+    match is_narrow {
+        true => core::mem::offset_of!(x86_32::Runstate, state_entry_time) as u64,
+        false => core::mem::offset_of!(Runstate, since) as u64,
+    }
+}
+
+/// Writes it as the guest reads it.
+fn write_runstate(guest: &Guest<'_>, area: u64, runstate: &Runstate) -> Result<(), Errno> {
+    if !guest.is_narrow() {
+        return memory::write(area, runstate);
+    }
+    let &Runstate { state, since, times, .. } = runstate;
+    let time = times.map(halves);
+    memory::write(area, &x86_32::Runstate { state, state_entry_time: halves(since), time })
+}
+
 impl Guest<'_> {
     /// Writes how long the vcpu ran and waited to where it wants it, if anywhere. It runs from now on
     /// and its kernel's page tables are in use.
     pub fn show_runstate(&mut self) {
-        const SINCE: u64 = core::mem::offset_of!(Runstate, since) as u64;
         const BEING_WRITTEN: u64 = 1 << 63;
         let area = self.vcpu.runstate.load(Ordering::Relaxed);
         if area == 0 {
@@ -153,13 +172,14 @@ impl Guest<'_> {
         account.times[account.state as usize] -= account.current;
         let state = runstate(account);
         // It may have taken its area away: nobody is told then.
+        let since_place = area + since_offset(self.is_narrow());
         let _ = match self.domain().assists(RUNSTATE_UPDATE_FLAG) {
-            false => memory::write(area, &state),
+            false => write_runstate(self, area, &state),
             true => {
                 let since = state.since | BEING_WRITTEN;
-                memory::write(area + SINCE, &since)
-                    .and_then(|()| memory::write(area, &Runstate { since, ..state }))
-                    .and_then(|()| memory::write(area + SINCE, &state.since))
+                memory::write(since_place, &since)
+                    .and_then(|()| write_runstate(self, area, &Runstate { since, ..state }))
+                    .and_then(|()| memory::write(since_place, &state.since))
             }
         };
     }
@@ -180,7 +200,7 @@ fn register_info(guest: &Guest<'_>, vcpu: &Vcpu, register: RegisterInfo) -> Resu
     domain.rules().get(register.mfn, domain.owner, Use::Writable).map_err(|_| EINVAL)?;
     vcpu.move_info((register.mfn << 12) + u64::from(register.offset));
     // What was raised before is heard in the new place, too.
-    vcpu.info().selector().store(!0, Ordering::Relaxed);
+    vcpu.select_all();
     vcpu.info().pending().store(1, Ordering::Release);
     Ok(())
 }

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use xen::abi::assist::PAE_EXTENDED_CR3;
 use xen::abi::errno::{EFAULT, EINVAL, ENOSYS, EPERM};
 use xen::abi::version::{self as op, CompileInfo};
+use xen::abi::x86_32;
 
 use super::Answer;
 use crate::guest::memory;
@@ -40,8 +41,11 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             },
         )?,
         op::COMPILE_INFO => return Err(EPERM.into()),
-        op::CAPABILITIES => memory::write(place, &text::<1024>("xen-3.0-x86_64 "))?,
+        op::CAPABILITIES => memory::write(place, &text::<1024>("xen-3.0-x86_64 xen-3.0-x86_32p "))?,
         op::CHANGESET => memory::write(place, &text::<64>(env!("CARGO_PKG_VERSION")))?,
+        op::PLATFORM_PARAMETERS if guest.is_narrow() => {
+            memory::write(place, &x86_32::HYPERVISOR_START)?
+        }
         op::PLATFORM_PARAMETERS => memory::write(place, &HYPERVISOR_START)?,
         op::GET_FEATURES => return features(guest, place),
         op::PAGESIZE => return Ok(4096),

@@ -75,7 +75,7 @@ macro_rules! plain_structs {
 }
 pub use crate::plain_structs;
 
-plain!(u8, u16, u32, u64, i32, i64);
+plain!(u8, u16, u32, u64, i16, i32, i64);
 
 // SAFETY: as its elements.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

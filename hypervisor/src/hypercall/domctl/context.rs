@@ -1,12 +1,14 @@
 //! A vcpu's registers, in and out.
 
+use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
+use hypervisor::narrow;
 use hypervisor::paging::entry::is_canonical;
 use hypervisor::paging::{Error, Outcome, Walk};
 use xen::abi::Plain;
 use xen::abi::domctl::VcpuContext;
-use xen::abi::errno::{EBUSY, EINVAL, ENODATA, ENOENT, Errno};
+use xen::abi::errno::{EBUSY, EINVAL, ENODATA, ENOENT, ENOMEM, Errno};
 use xen::abi::vcpu::{FAILSAFE_DISABLES_EVENTS, I387_VALID, SYSCALL_DISABLES_EVENTS};
 use xen::abi::vcpu::{GuestContext, IN_KERNEL, ONLINE, UserRegs};
 
@@ -16,6 +18,7 @@ use crate::domain::Domain;
 use crate::guest::memory;
 use crate::hypercall::{Answer, Stop, callbacks, descriptors, errno};
 use crate::policy;
+use crate::vcpu::narrow::Narrow;
 use crate::vcpu::{Callback, Guest, Own, TASK_SWITCHED, Vcpu};
 
 const IF: u64 = 1 << 9;
@@ -42,7 +45,10 @@ pub fn set(guest: &mut Guest<'_>, domain: &Domain, place: u64) -> Answer {
     if core::ptr::eq(domain, guest.domain()) || domain.is_dying.load(Ordering::SeqCst) {
         return Err(EINVAL.into());
     }
-    let context: GuestContext = memory::read(asked.ctxt)?;
+    let context = match domain.is_narrow() {
+        true => narrow::wide_context(&memory::read(asked.ctxt)?),
+        false => memory::read::<GuestContext>(asked.ctxt)?,
+    };
     match standing(domain, vcpu, || set_context(vcpu, &context, &mut guest.own.walk))? {
         Outcome::Done => Ok(0),
         Outcome::Again => Err(Stop::Again([place, 0, 0, 0, 0, 0])),
@@ -87,7 +93,7 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
             vcpu.domain().assists.store(assists, Ordering::Relaxed);
         }
     }
-    own.frame.registers = registers(&context.user_regs);
+    own.frame.registers = registers(vcpu.domain(), &context.user_regs);
     own.iopl = context.user_regs.rflags & IOPL;
     let callback = |address, mask| Callback { address, masks_events: context.flags & mask != 0 };
     own.event = callback(context.event_callback_eip, !0);
@@ -95,10 +101,10 @@ pub fn set_context(vcpu: &Vcpu, context: &GuestContext, walk: &mut Walk) -> Resu
     own.syscall = callback(context.syscall_callback_eip, SYSCALL_DISABLES_EVENTS);
     for trap in context.trap_ctxt {
         own.traps[usize::from(trap.vector)] = trap;
-        own.traps[usize::from(trap.vector)].cs |= 3;
+        own.traps[usize::from(trap.vector)].cs = vcpu.domain().selector(trap.cs);
     }
     own.cr0 = own.cr0 & !TASK_SWITCHED | context.ctrlreg[0] & TASK_SWITCHED;
-    own.kernel_ss = context.kernel_ss & 0xffff | 3;
+    own.kernel_ss = vcpu.domain().selector(context.kernel_ss as u16).into();
     own.kernel_sp = context.kernel_sp;
     own.in_kernel = context.flags & IN_KERNEL != 0 || own.user_table == 0;
     set_state(own, context);
@@ -135,7 +141,8 @@ fn set_state(own: &mut Own, context: &GuestContext) {
     }
 }
 
-/// Loads the two tables of level 4, one after the other.
+/// Loads the two top tables, one after the other. A vcpu of a guest of 32 bits, which has only one, gets
+/// what it needs of the hypervisor's memory.
 fn set_tables(
     vcpu: &Vcpu,
     own: &mut Own,
@@ -145,26 +152,33 @@ fn set_tables(
     let domain = vcpu.domain();
     let _lock = domain.tables.lock();
     let rules = domain.rules();
+    if domain.is_narrow() && own.narrow.is_none() {
+        let narrow = Box::new(Narrow::new(domain).ok_or(ENOMEM)?);
+        own.kernel_table = narrow.root();
+        own.narrow = Some(narrow);
+    }
     let (kernel, user) = (context.ctrlreg[3] >> 12, context.ctrlreg[1] >> 12);
-    for (mfn, table) in [(kernel, &mut own.kernel_table), (user, &mut own.user_table)] {
-        if mfn == *table {
+    for (mfn, is_kernels) in [(kernel, true), (user, false)] {
+        let table = if is_kernels { own.top_table() } else { own.user_table };
+        if mfn == table {
             continue;
         }
         // Another than that of a call before, which wasn't over.
-        if *table != 0 {
+        if table != 0 {
             return Err(EBUSY);
         }
-        match rules.get_table(mfn, 4, walk) {
-            Ok(Outcome::Done) => *table = mfn,
+        match rules.get_table(mfn, rules.shape.top(), walk) {
+            Ok(Outcome::Done) if is_kernels => drop(own.set_top_table(mfn)),
+            Ok(Outcome::Done) => own.user_table = mfn,
             Ok(Outcome::Again) | Err(Error::Busy) => return Ok(Outcome::Again),
             Err(error) => return Err(errno(error)),
         }
     }
-    if own.kernel_table == 0 { Err(EINVAL) } else { Ok(Outcome::Done) }
+    if own.top_table() == 0 { Err(EINVAL) } else { Ok(Outcome::Done) }
 }
 
 /// Registers as a vcpu may have them.
-fn registers(from: &UserRegs) -> Registers {
+fn registers(domain: &Domain, from: &UserRegs) -> Registers {
     Registers {
         r15: from.r15,
         r14: from.r14,
@@ -184,10 +198,10 @@ fn registers(from: &UserRegs) -> Registers {
         error: 0,
         vector: 0,
         rip: from.rip,
-        cs: u64::from(from.cs | 3),
+        cs: domain.selector(from.cs).into(),
         rflags: from.rflags & !(IOPL | NT | VM) | IF | 2,
         rsp: from.rsp,
-        ss: u64::from(from.ss | 3),
+        ss: domain.selector(from.ss).into(),
     }
 }
 
@@ -206,7 +220,10 @@ pub fn get(guest: &Guest<'_>, domain: &Domain, body: u64) -> Result<(), Errno> {
         let own = unsafe { vcpu.own() };
         Ok(context(vcpu, own))
     })?;
-    memory::write(asked.ctxt, &context)
+    match domain.is_narrow() {
+        true => memory::write(asked.ctxt, &narrow::narrow_context(&context)),
+        false => memory::write(asked.ctxt, &context),
+    }
 }
 
 fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {
@@ -238,7 +255,7 @@ fn context(vcpu: &Vcpu, own: &Own) -> GuestContext {
     (context.kernel_ss, context.kernel_sp) = (own.kernel_ss, own.kernel_sp);
     context.ctrlreg[0] = own.cr0;
     context.ctrlreg[1] = own.user_table << 12;
-    context.ctrlreg[3] = own.kernel_table << 12;
+    context.ctrlreg[3] = own.top_table() << 12;
     context.ctrlreg[4] = own.cr4;
     context.debugreg = own.debug;
     context.event_callback_eip = own.event.address;

@@ -8,13 +8,18 @@ use xen::abi::errno::{E2BIG, EINVAL, Errno};
 use crate::arch::memory as machine;
 use crate::domain::Domain;
 use crate::guest::memory;
+use crate::hypercall::narrow;
 use crate::{dom0, frames};
 
 /// Writes the code that makes each hypercall into a frame of the domain.
 pub fn hypercall_init(domain: &Domain, mfn: u64) -> Result<(), Errno> {
     let rules = domain.rules();
     rules.get(mfn, domain.owner, Use::Writable).map_err(|_| EINVAL)?;
-    machine::write(mfn << 12, &dom0::hypercall_page());
+    let page = match domain.is_narrow() {
+        true => narrow::hypercall_page(),
+        false => dom0::hypercall_page(),
+    };
+    machine::write(mfn << 12, &page);
     rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
     Ok(())
 }

@@ -22,12 +22,14 @@ pub fn operation(domain: &Domain, command: u32, body: u64) -> Result<(), Errno> 
             domain.time_offset.store(memory::read(body)?, Ordering::Relaxed);
             time::show_wall_clock(domain);
         }
-        // Kernels of 64 bits only.
-        domctl::SET_ADDRESS_SIZE => match memory::read::<u32>(body)? {
-            64 => (),
+        domctl::SET_ADDRESS_SIZE => match (memory::read::<u32>(body)?, domain.is_narrow()) {
+            (32, true) | (64, false) => (),
+            (32, false) => domain.make_narrow()?,
             _ => return Err(EINVAL),
         },
-        domctl::GET_ADDRESS_SIZE => memory::write(body, &64_u32)?,
+        domctl::GET_ADDRESS_SIZE => {
+            memory::write(body, if domain.is_narrow() { &32_u32 } else { &64 })?
+        }
         // All memory is near all processors.
         domctl::SET_NODE_AFFINITY => drop(memory::read::<Bitmap>(body)?),
         domctl::GET_NODE_AFFINITY => nodes(memory::read(body)?)?,

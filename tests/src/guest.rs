@@ -58,8 +58,15 @@ impl Dom0 {
     /// Makes a guest that needs little memory and says again what is typed at its console
     /// (`tests/kernels`), and lets it do something first.
     pub fn create_small(&mut self, name: &str, words: &str) -> Result<()> {
+        self.create_with("small", name, words)
+    }
+
+    /// Makes a guest with any of our kernels in dom0.
+    pub fn create_with(&mut self, kernel: &str, name: &str, words: &str) -> Result<()> {
         let file = format!("/tmp/{name}.small");
-        let text = "kernel = \"/usr/lib/escalus/small\"\nmemory = 24\non_crash = \"destroy\"\n";
+        let text = format!(
+            "kernel = \"/usr/lib/escalus/{kernel}\"\nmemory = 24\non_crash = \"destroy\"\n"
+        );
         self.ok(&format!(
             "printf 'name = \"{name}\"\nextra = \"{words}\"\n{text}' >{file} && xm create -q {file}"
         ))

@@ -12,8 +12,10 @@ use crate::programs::{self, Program};
 use crate::step::step;
 use crate::{disk, dom0, guest, host, hypervisor, project, stock};
 
-/// A guest's kernel for tests, in dom0.
+/// Guests' kernels for tests, in dom0; those of 32 bits.
 const SMALL: &str = "/usr/lib/escalus/small";
+const NARROW: [(&str, &str); 2] =
+    [("small", "/usr/lib/escalus/small32"), ("narrow", "/usr/lib/escalus/narrow")];
 
 /// What is under dom0.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -62,6 +64,9 @@ pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     let packages = packages::unpack()?;
     let mut programs = step("build our programs", programs::build)?;
     programs.push(Program { place: SMALL, file: hypervisor::build_kernel("small")? });
+    for (name, place) in NARROW {
+        programs.push(Program { place, file: hypervisor::build_narrow_kernel(name)? });
+    }
     let initramfs = step("assemble dom0", || -> Result<_> {
         let mut parts = vec![dom0::initramfs(&packages, &programs)?];
         if toolstack != Toolstack::Escalus {

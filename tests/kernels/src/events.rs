@@ -2,6 +2,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use xen::abi::sched;
+
+use crate::hypercall::{number, operation};
 use crate::memory::{self, MASK_BITS, PENDING_BITS};
 
 /// Whether a port was raised.
@@ -14,6 +17,14 @@ pub fn clear(port: u64) {
     let word = memory::shared_address(PENDING_BITS + port / 64 * 8) as *mut u64;
     // SAFETY: the hypervisor shares this word, and changes it atomically, too.
     unsafe { AtomicU64::from_ptr(word) }.fetch_and(!(1 << (port % 64)), Ordering::AcqRel);
+}
+
+/// Waits until a port is raised, or until a time in nanoseconds since boot; 0 is never
+/// (`struct sched_poll`).
+pub fn poll(port: u32, until: u64) {
+    let ports = [port];
+    let mut poll = [ports.as_ptr() as u64, ports.len() as u64, until];
+    operation(number::SCHED_OP, sched::POLL, &mut poll);
 }
 
 /// Forgets all that was raised.

@@ -2,7 +2,9 @@
 //! run on ours and on stock Xen.
 //!
 //! As domain 0, `checks` makes each hypercall with good and with bad arguments and prints a line for
-//! each answer, and `fuzz` throws random ones; `small` is a guest. What they are made of is here.
+//! each answer, and `fuzz` throws random ones; `small` is a guest, of 64 bits or of 32, and `narrow`
+//! checks what there is for guests of 32 bits. What they are made of is here; what is another thing
+//! with 32 bits has the same name in `narrow/`.
 
 #![no_std]
 
@@ -10,18 +12,31 @@
 extern crate std;
 
 pub mod random;
+#[cfg(feature = "image")]
+pub mod ring;
+
+#[cfg(all(feature = "image", target_pointer_width = "32"))]
+#[path = "narrow"]
+mod of_this_width {
+    pub mod events;
+    pub mod hypercall;
+    mod library;
+    pub mod memory;
+    pub mod start;
+    pub mod traps;
+}
+
+#[cfg(all(feature = "image", target_pointer_width = "64"))]
+#[path = ""]
+mod of_this_width {
+    pub mod answer;
+    pub mod events;
+    pub mod hypercall;
+    pub mod memory;
+    pub mod program;
+    pub mod start;
+    pub mod traps;
+}
 
 #[cfg(feature = "image")]
-pub mod answer;
-#[cfg(feature = "image")]
-pub mod events;
-#[cfg(feature = "image")]
-pub mod hypercall;
-#[cfg(feature = "image")]
-pub mod memory;
-#[cfg(feature = "image")]
-pub mod program;
-#[cfg(feature = "image")]
-pub mod start;
-#[cfg(feature = "image")]
-pub mod traps;
+pub use of_this_width::*;

@@ -4,12 +4,15 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use kernels::events;
-use kernels::hypercall::{call, number, place};
-use xen::abi::{evtchn, sched};
+use xen::abi::{console, evtchn};
+
+use crate::events;
+use crate::hypercall::{call, number, place};
+use crate::start::Shared;
 
 /// One direction; all addresses.
 pub struct Half {
+    /// Where the bytes are.
     pub bytes: u64,
     /// How many bytes there is room for, a power of two.
     pub size: u32,
@@ -55,12 +58,35 @@ impl Half {
 
 /// Both directions.
 pub struct Channel {
+    /// From the daemon.
     pub input: Half,
+    /// To the daemon.
     pub output: Half,
+    /// Says that a count has changed.
     pub port: u32,
 }
 
 impl Channel {
+    /// The console.
+    pub fn console(Shared { page, port }: Shared) -> Self {
+        let at = |offset: usize| page + offset as u64;
+        Self {
+            input: Half {
+                bytes: at(console::IN),
+                size: console::IN_SIZE as u32,
+                produced: at(console::IN_PROD),
+                consumed: at(console::IN_CONS),
+            },
+            output: Half {
+                bytes: at(console::OUT),
+                size: console::OUT_SIZE as u32,
+                produced: at(console::OUT_PROD),
+                consumed: at(console::OUT_CONS),
+            },
+            port,
+        }
+    }
+
     /// Says all of it, as room comes.
     pub fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -99,12 +125,10 @@ pub fn send(port: u32) {
     call(number::EVENT_CHANNEL_OP, &[evtchn::SEND, place(&mut [port])]);
 }
 
-/// Waits until a port is raised (`struct sched_poll`), and takes the event.
+/// Waits until a port is raised, and takes the event.
 pub fn wait_for(port: u32) {
-    let ports = [port];
-    let mut poll = [ports.as_ptr() as u64, ports.len() as u64, 0];
     while !events::is_pending(port.into()) {
-        call(number::SCHED_OP, &[sched::POLL, place(&mut poll)]);
+        events::poll(port, 0);
     }
     events::clear(port.into());
 }

@@ -81,6 +81,26 @@ unsafe extern "Rust" {
     safe fn main(line: &'static str);
 }
 
+/// A page that a daemon in domain 0 shares.
+pub struct Shared {
+    /// Its address.
+    pub page: u64,
+    /// The port that belongs to it.
+    pub port: u32,
+}
+
+/// The console's page.
+pub fn console() -> Shared {
+    let info = info();
+    Shared { page: memory::address(info.console_mfn), port: info.console_evtchn }
+}
+
+/// The store's page.
+pub fn store() -> Shared {
+    let info = info();
+    Shared { page: memory::address(info.store_mfn), port: info.store_evtchn }
+}
+
 static INFO: AtomicPtr<StartInfo> = AtomicPtr::new(ptr::null_mut());
 
 /// What the kernel was told at its start.

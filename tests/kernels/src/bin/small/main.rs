@@ -1,25 +1,24 @@
 //! A small guest: it needs little memory, and answers lines that are typed on its console.
 //!
 //! `read PATH` and `write PATH VALUE` are done in the store, `spin` keeps the processor busy for
-//! good and `call` the hypervisor, `pong` sends events back to domain 0 that come at a port that it
+//! good and, of 64 bits, `call` the hypervisor, `pong` sends events back to domain 0 that come at a port that it
 //! says, `halt` and `crash` end it, and any other line is said again. What is on the command line is
 //! done first.
 #![no_std]
 #![no_main]
 
+#[cfg(target_pointer_width = "64")]
 mod calls;
-mod ring;
 mod store;
 
 use core::fmt::Write;
 
 use kernels::hypercall::{number, operation, volatile};
+use kernels::ring::{self, Channel};
+use xen::abi::DOMID_SELF;
 use xen::abi::evtchn::{ALLOC_UNBOUND, AllocUnbound};
 use xen::abi::sched::{SHUTDOWN, SHUTDOWN_CRASH, SHUTDOWN_POWEROFF};
-use xen::abi::start_info::StartInfo;
-use xen::abi::{DOMID_SELF, console};
 
-use ring::{Channel, Half};
 use store::Store;
 
 /// Bytes of a line; what is longer is cut.
@@ -27,9 +26,8 @@ const LINE: usize = 256;
 
 #[unsafe(no_mangle)]
 fn main(line: &'static str) {
-    let info = kernels::start::info();
-    let mut console = console(info);
-    let mut store = Store::new(info);
+    let mut console = Channel::console(kernels::start::console());
+    let mut store = Store::new(kernels::start::store());
     console.write(b"small guest\r\n");
     let mut kept = [0; LINE];
     if !line.is_empty() {
@@ -38,26 +36,6 @@ fn main(line: &'static str) {
     loop {
         let line = read_line(&mut console, &mut kept);
         answer(&mut console, &mut store, line);
-    }
-}
-
-fn console(info: &StartInfo) -> Channel {
-    let page = kernels::memory::address(info.console_mfn);
-    let at = |offset: usize| page + offset as u64;
-    Channel {
-        input: Half {
-            bytes: at(console::IN),
-            size: console::IN_SIZE as u32,
-            produced: at(console::IN_PROD),
-            consumed: at(console::IN_CONS),
-        },
-        output: Half {
-            bytes: at(console::OUT),
-            size: console::OUT_SIZE as u32,
-            produced: at(console::OUT_PROD),
-            consumed: at(console::OUT_CONS),
-        },
-        port: info.console_evtchn,
     }
 }
 
@@ -84,6 +62,7 @@ fn answer(console: &mut Channel, store: &mut Store, line: &str) {
         "read" => store.read(path),
         "write" => store.write(path, value),
         "spin" => spin(),
+        #[cfg(target_pointer_width = "64")]
         "call" => calls::for_ever(),
         "pong" => pong(console),
         "halt" => end(SHUTDOWN_POWEROFF.into()),

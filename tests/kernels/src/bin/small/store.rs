@@ -1,9 +1,8 @@
 //! The store as a guest reaches it (io/xs_wire.h): one request at a time.
 
-use xen::abi::start_info::StartInfo;
+use kernels::ring::{Channel, Half};
+use kernels::start::Shared;
 use xen::abi::xs_wire;
-
-use crate::ring::{Channel, Half};
 
 const READ: u32 = 2;
 const WRITE: u32 = 11;
@@ -18,8 +17,7 @@ pub struct Store {
 
 impl Store {
     /// The one that the kernel was given.
-    pub fn new(info: &StartInfo) -> Self {
-        let page = kernels::memory::address(info.store_mfn);
+    pub fn new(Shared { page, port }: Shared) -> Self {
         let half = |bytes: usize, produced: usize, consumed: usize| Half {
             bytes: page + bytes as u64,
             size: xs_wire::RING_SIZE as u32,
@@ -29,7 +27,7 @@ impl Store {
         let channel = Channel {
             input: half(xs_wire::RSP, xs_wire::RSP_PROD, xs_wire::RSP_CONS),
             output: half(xs_wire::REQ, xs_wire::REQ_PROD, xs_wire::REQ_CONS),
-            port: info.store_evtchn,
+            port,
         };
         Self { channel, answer: [0; 256] }
     }

@@ -1,0 +1,69 @@
+//! Making hypercalls, by way of the page that the hypervisor filled.
+
+use core::arch::global_asm;
+
+use xen::abi::Plain;
+
+pub use xen::abi::hypercall as number;
+
+global_asm!(
+    r#"
+    .globl make_hypercall
+    // The number and five arguments, which begin at an address.
+make_hypercall:
+    push ebx
+    push esi
+    push edi
+    push ebp
+    mov eax, [esp + 20]
+    mov ebp, [esp + 24]
+    mov ebx, [ebp]
+    mov ecx, [ebp + 4]
+    mov edx, [ebp + 8]
+    mov esi, [ebp + 12]
+    mov edi, [ebp + 16]
+    shl eax, 5
+    lea eax, [eax + hypercall_page]
+    call eax
+    pop ebp
+    pop edi
+    pop esi
+    pop ebx
+    ret
+
+    .balign 4096
+    .globl hypercall_page
+hypercall_page: .skip 4096, 0xcc
+    "#
+);
+
+unsafe extern "C" {
+    fn make_hypercall(number: u32, arguments: *const [u32; 5]) -> i32;
+}
+
+/// Makes a hypercall with up to five arguments, of which the lower halves count.
+pub fn call(number: u64, arguments: &[u64]) -> i64 {
+    let mut words = [0; 5];
+    for (word, argument) in words.iter_mut().zip(arguments) {
+        *word = *argument as u32;
+    }
+    // SAFETY: what a hypercall may do to this kernel's own state is up to the caller, who is here
+    // to find out; it keeps all other registers. Memory that it writes to is read volatile.
+    unsafe { make_hypercall(number as u32, &words) }.into()
+}
+
+/// The address of an argument that a hypercall reads or writes.
+pub fn place<T: Plain>(argument: &mut T) -> u64 {
+    core::ptr::from_mut(argument) as u64
+}
+
+/// What is there now, whoever wrote it.
+pub fn volatile<T: Plain>(place: &mut T) -> T {
+    // SAFETY: a reference to plain data.
+    unsafe { core::ptr::from_mut(place).read_volatile() }
+}
+
+/// Makes a hypercall with a command and a structure.
+pub fn operation<T: Plain>(number: u64, command: u64, argument: &mut T) -> i64 {
+    call(number, &[command, place(argument)])
+}

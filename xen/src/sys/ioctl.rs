@@ -1,8 +1,17 @@
-//! The one place where ioctls are issued. Numbers as in Linux's xen/{privcmd,evtchn,gntdev}.h.
+//! The one place where ioctls are issued. Numbers as in Linux's
+//! xen/{privcmd,evtchn,gntdev,gntalloc}.h.
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::libc;
+
+/// Opens a device to read and write; an error names it.
+pub(crate) fn open(path: &str) -> io::Result<File> {
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+}
 
 /// `_IOC(_IOC_NONE, kind, number, size)`
 pub(crate) const fn request(kind: u8, number: u8, size: usize) -> u64 {

@@ -1,10 +1,15 @@
 //! Pages that somebody else may change at any moment: copied from and to, never borrowed.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::errno::Errno;
 use nix::libc;
 
+use super::{Error, Result};
 use crate::abi::Plain;
 
 /// What has to be undone after the pages are unmapped.
@@ -29,13 +34,37 @@ impl std::fmt::Debug for Mapping {
 }
 
 impl Mapping {
-    /// Takes over `len` mapped bytes at `start`; they are unmapped when this is dropped, and then
-    /// `undo` is called.
-    ///
-    /// # Safety
-    /// They must be readable, writable if [`Self::write`] is ever called, and nobody else's to unmap.
-    pub(crate) unsafe fn new(start: NonNull<u8>, len: usize, undo: Option<Undo>) -> Self {
-        Self { start, len, undo }
+    /// Maps `len` bytes of a device at `offset`, shared; nothing has to be undone later.
+    pub(crate) fn of(
+        device: BorrowedFd<'_>,
+        offset: u64,
+        len: usize,
+        writable: bool,
+        doing: impl Fn() -> String,
+    ) -> Result<Self> {
+        let protection =
+            if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        let (flags, device) = (libc::MAP_SHARED, device.as_raw_fd());
+        // SAFETY: a fresh mapping where nothing is.
+        let start = unsafe {
+            libc::mmap(std::ptr::null_mut(), len, protection, flags, device, offset as i64)
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Error::last(doing()));
+        }
+        let start = NonNull::new(start.cast()).expect("a mapping is never at address 0");
+        Ok(Self { start, len, undo: None })
+    }
+
+    /// Has `undo` called after the bytes are unmapped.
+    pub(crate) fn and_then_undo(mut self, undo: impl FnOnce() + Send + 'static) -> Self {
+        self.undo = Some(Box::new(undo));
+        self
+    }
+
+    /// Where the first byte is.
+    pub(crate) fn address(&self) -> u64 {
+        self.start.as_ptr() as u64
     }
 
     /// How many bytes are mapped.
@@ -80,6 +109,26 @@ impl Mapping {
         unsafe { std::ptr::write_bytes(to, 0, len) }
     }
 
+    /// Copies `len` bytes of a file in, from its offset `at` on. Panics if the range is not inside.
+    pub fn read_file(&self, offset: usize, len: usize, file: &File, at: u64) -> io::Result<()> {
+        let to = self.at(offset, len);
+        let mut done = 0;
+        while done < len {
+            let place = at + done as u64;
+            // SAFETY: the range is mapped; the kernel writes to it as any other domain may.
+            let count = unsafe {
+                libc::pread(file.as_raw_fd(), to.add(done).cast(), len - done, place as i64)
+            };
+            match count {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                1.. => done += count as usize,
+                _ if Errno::last() == Errno::EINTR => (),
+                _ => return Err(io::Error::last_os_error()),
+            }
+        }
+        Ok(())
+    }
+
     /// Copies a structure in. Panics if it doesn't fit.
     pub fn write_plain<T: Plain>(&self, offset: usize, value: &T) {
         let to = self.at(offset, size_of::<T>());
@@ -114,7 +163,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range is ours to unmap, by the contract of new().
+        // SAFETY: `of` mapped the range, and nobody else unmaps it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
         if let Some(undo) = self.undo.take() {
             undo();

@@ -1,16 +1,13 @@
 //! `/dev/xen/privcmd`: hypercalls and mappings of other domains' pages.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::ptr::NonNull;
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::libc;
 
 use super::buffer::Buffer;
-use super::ioctl::{ioctl, request};
+use super::ioctl::{ioctl, open, request};
 use super::{DomId, Error, Mapping, Result};
 use crate::abi::{PAGE_SIZE, Plain};
 
@@ -38,11 +35,6 @@ const MMAPBATCH_V2: u64 = request(b'P', 4, size_of::<MmapBatchV2>());
 pub struct Privcmd {
     calls: File,
     buffers: File,
-}
-
-fn open(path: &str) -> io::Result<File> {
-    let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);
-    opened.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 
 impl Privcmd {
@@ -78,31 +70,13 @@ impl Privcmd {
     pub fn map_foreign(&self, domid: DomId, frames: &[u64], writable: bool) -> Result<Mapping> {
         let doing = || format!("map {} frames of domain {domid}", frames.len());
         let len = frames.len() * PAGE_SIZE;
-        let protection =
-            if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        // SAFETY: a fresh mapping, filled in by the request below.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                protection,
-                libc::MAP_SHARED,
-                self.calls.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(Error::last(doing()));
-        }
-        let start = NonNull::new(start.cast()).expect("a mapping is never at address 0");
-        // SAFETY: just mapped, and nobody else knows of it.
-        let mapping = unsafe { Mapping::new(start, len, None) };
+        let mapping = Mapping::of(self.calls.as_fd(), 0, len, writable, doing)?;
         let mut errors = vec![0_i32; frames.len()];
         let mut batch = MmapBatchV2 {
             num: frames.len() as u32,
             dom: domid,
             pad: 0,
-            addr: start.as_ptr() as u64,
+            addr: mapping.address(),
             arr: frames.as_ptr() as u64,
             err: errors.as_mut_ptr() as u64,
         };

@@ -3,9 +3,9 @@
 use nix::errno::Errno;
 
 use super::{DomId, Error, Hypervisor, Result};
-use crate::abi::Plain;
 use crate::abi::domctl::{self, DomctlBody, SchedCredit, SchedulerOp};
 use crate::abi::sysctl::{self, GetCpuInfo, SysctlBody};
+use crate::abi::{Plain, hypercall, sched};
 
 /// A domain's share of the processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Hypervisor {
             domctl::SCHEDULER_NULL => "null",
             _ => "unknown",
         })
+    }
+
+    /// Lets other vcpus run, if any is ready.
+    pub fn yield_now(&self) -> Result<()> {
+        let args = [sched::YIELD, 0, 0, 0, 0];
+        self.privcmd.hypercall("let others run", hypercall::SCHED_OP, args).map(drop)
     }
 
     fn scheduler_number(&self) -> Result<u32> {

@@ -1,9 +1,9 @@
 //! A small guest: it needs little memory, and answers lines that are typed on its console.
 //!
-//! `read PATH` and `write PATH VALUE` are done in the store, `spin` keeps the processor busy for
-//! good and, of 64 bits, `call` the hypervisor, `pong` sends events back to domain 0 that come at a port that it
-//! says, `halt` and `crash` end it, and any other line is said again. What is on the command line is
-//! done first.
+//! `read PATH` and `write PATH VALUE` are done in the store; `spin` keeps the processor busy for good,
+//! and `call`, of 64 bits, the hypervisor; `turns` counts in the console's page how often it has given
+//! way; `pong` sends events back to domain 0 that come at a port that it says; `halt` and `crash` end
+//! it, and any other line is said again. What is on the command line is done first.
 #![no_std]
 #![no_main]
 
@@ -12,12 +12,13 @@ mod calls;
 mod store;
 
 use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use kernels::hypercall::{number, operation, volatile};
+use kernels::hypercall::{call, number, operation, volatile};
 use kernels::ring::{self, Channel};
-use xen::abi::DOMID_SELF;
 use xen::abi::evtchn::{ALLOC_UNBOUND, AllocUnbound};
-use xen::abi::sched::{SHUTDOWN, SHUTDOWN_CRASH, SHUTDOWN_POWEROFF};
+use xen::abi::sched::{SHUTDOWN, SHUTDOWN_CRASH, SHUTDOWN_POWEROFF, YIELD};
+use xen::abi::{DOMID_SELF, console};
 
 use store::Store;
 
@@ -64,6 +65,7 @@ fn answer(console: &mut Channel, store: &mut Store, line: &str) {
         "spin" => spin(),
         #[cfg(target_pointer_width = "64")]
         "call" => calls::for_ever(),
+        "turns" => turns(),
         "pong" => pong(console),
         "halt" => end(SHUTDOWN_POWEROFF.into()),
         "crash" => end(SHUTDOWN_CRASH.into()),
@@ -75,6 +77,16 @@ fn answer(console: &mut Channel, store: &mut Store, line: &str) {
 fn spin() -> ! {
     loop {
         core::hint::spin_loop();
+    }
+}
+
+fn turns() -> ! {
+    let page = kernels::start::console().page;
+    // SAFETY: an aligned word that the ring doesn't use, in a page that stays shared.
+    let turns = unsafe { AtomicU32::from_ptr((page + console::UNUSED as u64) as *mut u32) };
+    loop {
+        turns.fetch_add(1, Ordering::Relaxed);
+        call(number::SCHED_OP, &[YIELD]);
     }
 }
 

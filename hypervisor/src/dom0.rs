@@ -112,7 +112,7 @@ pub fn build(options: &Options, kernel: File, ramdisk: Option<File>, line: &str)
     let cleared = (0..layout.mapped.end).filter(|pfn| !is_kept(pfn));
     cleared.for_each(|pfn| memory::clear(memory.mfn(pfn)));
     for segment in loaded.segments() {
-        memory.write(segment.physical, segment.bytes);
+        memory.write(segment.physical, loaded.bytes(segment));
     }
     if let Some(file) = ramdisk.filter(|_| kept.is_empty()) {
         let bytes = memory::bytes(file.start, ramdisk_length);

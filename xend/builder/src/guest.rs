@@ -1,12 +1,13 @@
 //! A domain that the toolstack made gets its kernel, over hypercalls.
 
+use std::fs::File;
 use std::path::Path;
 
 use xen::abi::PAGE_SIZE;
 use xen::sys::{DomId, Hypervisor, Port};
 
 use crate::error::Error;
-use crate::image::{Kernel, Ramdisk};
+use crate::image::{Contents, Kernel};
 use crate::layout::Layout;
 use crate::memory::GuestMemory;
 use crate::width::Width;
@@ -40,27 +41,21 @@ pub struct Built {
 /// A kernel, read and checked, and its ramdisk.
 #[derive(Debug)]
 pub struct Guest {
-    kernel: Kernel<'static>,
-    ramdisk: Option<Ramdisk>,
+    kernel: Kernel<Contents>,
+    ramdisk: Option<Contents>,
 }
 
 impl Guest {
-    /// Reads the kernel and opens the ramdisk. A kernel that is packed goes through `unpack`, which
-    /// is [`crate::unpack`], which may take seconds, or knows what came of that before. Nothing is
-    /// asked of the hypervisor.
+    /// Opens the kernel and the ramdisk. A kernel that is packed goes through `unpack`, which gives a
+    /// file with what [`crate::unpack`] makes of it. Nothing is asked of the hypervisor.
     pub fn load(
         kernel: &Path,
         ramdisk: Option<&Path>,
-        unpack: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, String>,
+        unpack: impl FnOnce(File) -> Result<File, String>,
     ) -> Result<Self, Error> {
-        let kernel = Kernel::load(kernel, unpack)?;
-        let ramdisk = ramdisk.map(Ramdisk::open).transpose()?;
+        let kernel = Kernel::open(kernel, unpack)?;
+        let ramdisk = ramdisk.map(Contents::open).transpose()?;
         Ok(Self { kernel, ramdisk })
-    }
-
-    /// The kernel.
-    pub fn kernel(&self) -> &Kernel<'static> {
-        &self.kernel
     }
 
     /// Where everything goes in a domain of that many pages; fails if it is too small, or the
@@ -80,12 +75,12 @@ impl Guest {
         }
         let memory = GuestMemory::populate(hypervisor, spec.domid, spec.memory_pages)?;
         for segment in self.kernel.segments() {
-            memory.write(segment.physical, segment.bytes)?;
-            memory.zero(segment.physical + segment.bytes.len() as u64, segment.zeros)?;
+            let len = segment.image.end - segment.image.start;
+            memory.copy(segment.physical, self.kernel.contents(), segment.image.clone())?;
+            memory.zero(segment.physical + len, segment.zeros)?;
         }
         if let Some(ramdisk) = &self.ramdisk {
-            let read = |part: &mut [u8], at| ramdisk.read(part, at);
-            memory.copy(physical(layout.ramdisk.start), ramdisk.len(), read)?;
+            memory.copy(physical(layout.ramdisk.start), ramdisk, 0..ramdisk.len())?;
         }
         memory.write(physical(layout.p2m.start), &memory.p2m_bytes(layout.width))?;
         for (pfn, table) in tables::make(&layout, |pfn| memory.mfn(pfn)) {
@@ -118,6 +113,6 @@ impl Guest {
     }
 
     fn ramdisk_len(&self) -> u64 {
-        self.ramdisk.as_ref().map_or(0, Ramdisk::len)
+        self.ramdisk.as_ref().map_or(0, Contents::len)
     }
 }

@@ -7,6 +7,7 @@ use xen::abi::{PAGE_SHIFT, PAGE_SIZE};
 use xen::sys::{DomId, Hypervisor, Mapping};
 
 use crate::error::Error;
+use crate::image::Contents;
 use crate::width::Width;
 
 /// 2 MiB at a time, as long as the hypervisor has such pieces.
@@ -85,19 +86,17 @@ impl<'a> GuestMemory<'a> {
         })
     }
 
-    /// Writes `len` bytes that `read` gives piece by piece: it fills a buffer from an offset on.
+    /// Writes a part of a file at a physical address of the guest.
     pub(crate) fn copy(
         &self,
         physical: u64,
-        len: u64,
-        read: impl Fn(&mut [u8], u64) -> Result<(), Error>,
+        from: &Contents,
+        part: Range<u64>,
     ) -> Result<(), Error> {
-        let mut buffer = vec![0; len.min(WINDOW as u64) as usize];
-        self.windows(physical, len, |mapping, offset, range| {
-            let part = &mut buffer[..(range.end - range.start) as usize];
-            read(part, range.start)?;
-            mapping.write(offset, part);
-            Ok(())
+        self.windows(physical, part.end - part.start, |mapping, offset, range| {
+            let len = (range.end - range.start) as usize;
+            let read = mapping.read_file(offset, len, from.file(), part.start + range.start);
+            read.map_err(|error| from.failed(error))
         })
     }
 

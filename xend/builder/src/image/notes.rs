@@ -5,12 +5,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use elf::ElfBytes;
 use elf::abi::PT_NOTE;
 use elf::endian::LittleEndian;
+use elf::file::Class;
 use elf::note::{Note, NoteIterator};
+use elf::segment::SegmentTable;
 use xen::abi::{PAGE_SIZE, elfnote};
 
+use super::Source;
 use crate::layout::Needs;
 use crate::width::Width;
 
@@ -31,14 +33,16 @@ pub(crate) struct Notes {
 }
 
 /// Reads the notes of a kernel; fails if it says nothing of Xen.
-pub(crate) fn read(elf: &ElfBytes<'_, LittleEndian>) -> Result<Notes, String> {
+pub(crate) fn read(
+    source: &impl Source,
+    class: Class,
+    table: &SegmentTable<'_, LittleEndian>,
+) -> Result<Notes, String> {
     let mut notes = Notes::default();
-    let table = elf.segments().ok_or("no program headers")?;
     for header in table.iter().filter(|header| header.p_type == PT_NOTE) {
-        let bytes =
-            elf.segment_data(&header).map_err(|error| format!("damaged ELF notes: {error}"))?;
+        let bytes = source.part(header.p_offset, header.p_filesz)?;
         // The header's alignment is often wrong; the notes of kernels are always padded to 4.
-        for note in NoteIterator::new(elf.ehdr.endianness, elf.ehdr.class, 4, bytes) {
+        for note in NoteIterator::new(LittleEndian, class, 4, &bytes) {
             if let Note::Unknown(note) = note
                 && matches!(note.name_str(), Ok("Xen"))
             {

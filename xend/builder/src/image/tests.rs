@@ -65,9 +65,15 @@ fn good_notes() -> Vec<(u32, Vec<u8>)> {
     ]
 }
 
-fn parse(notes: &[(u32, Vec<u8>)]) -> Result<Kernel<'static>, String> {
+type InMemory = Kernel<Cow<'static, [u8]>>;
+
+fn parsed(file: Vec<u8>) -> Result<InMemory, String> {
+    Kernel::from_bytes(file).map_err(|error| error.to_string())
+}
+
+fn parse(notes: &[(u32, Vec<u8>)]) -> Result<InMemory, String> {
     let notes: Vec<(u32, &[u8])> = notes.iter().map(|(kind, desc)| (*kind, &desc[..])).collect();
-    Kernel::parse(kernel(&notes, b"some code"))
+    parsed(kernel(&notes, b"some code"))
 }
 
 /// A kernel of 32 bits: one page of code at 1 MiB, and its notes.
@@ -110,12 +116,12 @@ fn narrow_kernel(pae: Option<&[u8]>) -> Vec<u8> {
 #[test]
 fn a_kernel_of_32_bits_has_pae() {
     for pae in [&b"yes\0"[..], b"bimodal\0", b"yes,bimodal\0"] {
-        let needs = Kernel::parse(narrow_kernel(Some(pae))).unwrap().needs;
+        let needs = parsed(narrow_kernel(Some(pae))).unwrap().needs;
         assert_eq!((needs.width, needs.virt_base), (Width::Bits32, 0xc000_0000));
         assert_eq!((needs.entry, needs.kernel_end), (0xc010_0000, (1 << 20) + 4096));
     }
     for pae in [None, Some(&b"no\0"[..])] {
-        let error = Kernel::parse(narrow_kernel(pae)).unwrap_err();
+        let error = parsed(narrow_kernel(pae)).unwrap_err();
         assert!(error.contains("without PAE"), "{error}");
     }
 }
@@ -136,10 +142,10 @@ fn a_kernel_says_what_it_needs() {
             ramdisk_outside: true,
         }
     );
-    let segments: Vec<_> = kernel.segments().collect();
+    let segments = kernel.segments();
     assert_eq!(segments.len(), 1);
     assert_eq!(segments[0].physical, 16 << 20);
-    assert_eq!(segments[0].bytes, b"some code");
+    assert_eq!(kernel.bytes(&segments[0]), b"some code");
     assert_eq!(segments[0].zeros, 8192);
 }
 
@@ -176,14 +182,14 @@ fn notes_that_cannot_be_met_are_refused() {
 
 #[test]
 fn what_is_no_kernel_says_so() {
-    let error = Kernel::parse(b"#!/bin/sh\necho no kernel\n".to_vec()).unwrap_err();
+    let error = parsed(b"#!/bin/sh\necho no kernel\n".to_vec()).unwrap_err();
     assert!(error.contains("not a kernel"), "{error}");
 }
 
 #[test]
 fn an_ordinary_program_lacks_the_notes() {
     let program = std::fs::read("/proc/self/exe").unwrap();
-    let error = Kernel::parse(program).unwrap_err();
+    let error = parsed(program).unwrap_err();
     assert!(error.contains("Xen"), "{error}");
 }
 
@@ -192,13 +198,37 @@ fn what_cannot_be_read_is_named() {
     let folder = std::env::temp_dir();
     let missing = folder.join("no-such-kernel");
     for (path, reason) in [(&missing, "No such file"), (&folder, "not a file")] {
-        let kernel = Kernel::load(path, super::unpack).unwrap_err();
-        for error in [kernel, Ramdisk::open(path).unwrap_err()] {
+        let kernel = Kernel::open(path, Ok).unwrap_err();
+        for error in [kernel, Contents::open(path).unwrap_err()] {
             let text = error.to_string();
             assert!(text.starts_with(path.to_str().unwrap()), "{text}");
             assert!(text.contains(reason), "{text}");
         }
     }
+}
+
+#[test]
+fn a_file_is_read_where_memory_would_be() {
+    let notes = good_notes();
+    let notes: Vec<(u32, &[u8])> = notes.iter().map(|(kind, desc)| (*kind, &desc[..])).collect();
+    let whole = kernel(&notes, b"some code");
+    let path = std::env::temp_dir().join(format!("builder-kernel-{}", std::process::id()));
+    std::fs::write(&path, &whole).unwrap();
+    let in_file = Kernel::open(&path, |_| Err("it isn't packed".to_owned())).unwrap();
+    let in_memory = parsed(whole.clone()).unwrap();
+    assert_eq!(in_file.segments(), in_memory.segments());
+    assert_eq!(in_file.needs, in_memory.needs);
+    // One that isn't an image yet becomes one.
+    let packed = path.with_extension("packed");
+    std::fs::write(&packed, b"packed").unwrap();
+    let unpack = |_| std::fs::File::open(&path).map_err(|error| error.to_string());
+    assert_eq!(Kernel::open(&packed, unpack).unwrap().needs, in_memory.needs);
+    // What is loaded has to be there.
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let error = Kernel::open(&path, Ok).unwrap_err().to_string();
+    assert!(error.contains("cut off"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(&packed).unwrap();
 }
 
 proptest! {
@@ -213,7 +243,7 @@ proptest! {
         let magic = magics[kind];
         let len = magic.len().min(file.len());
         file[..len].copy_from_slice(&magic[..len]);
-        let _ = Kernel::parse(file);
+        let _ = parsed(file);
     }
 
     #[test]
@@ -226,9 +256,10 @@ proptest! {
         for (at, byte) in damage {
             file[at] = byte;
         }
-        let Ok(kernel) = Kernel::parse(file) else { return Ok(()) };
+        let Ok(kernel) = parsed(file) else { return Ok(()) };
         for segment in kernel.segments() {
-            let end = segment.physical + segment.bytes.len() as u64 + segment.zeros;
+            let len = kernel.bytes(segment).len() as u64;
+            let end = segment.physical + len + segment.zeros;
             prop_assert!(end <= kernel.needs.kernel_end);
         }
         // Whatever it asks for, it gets an answer.

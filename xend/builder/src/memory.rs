@@ -52,7 +52,10 @@ impl<'a> GuestMemory<'a> {
         if got < total {
             return Err(Error::NoMemory { wanted: total, got });
         }
-        let p2m = mfns.iter().flat_map(|mfn| mfn.to_le_bytes()).collect();
+        let mut p2m = vec![0; mfns.len() * 8];
+        for (entry, mfn) in p2m.chunks_exact_mut(8).zip(mfns) {
+            entry.copy_from_slice(&mfn.to_le_bytes());
+        }
         Ok(Self { hypervisor, domid, p2m })
     }
 

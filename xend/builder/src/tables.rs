@@ -13,6 +13,8 @@ pub type Table = [u8; PAGE_SIZE];
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
+/// A table of level 1 maps 2 to the power of this many bytes.
+const REACH: u32 = 21;
 /// PV kernels of 64 bits run in ring 3.
 const USER: u64 = 1 << 2;
 const ACCESSED: u64 = 1 << 5;
@@ -22,7 +24,8 @@ const BRANCH: u64 = PRESENT | WRITABLE | USER | ACCESSED | DIRTY;
 
 /// Makes all page tables: `(pfn, contents)`, each table once.
 pub fn make(layout: &Layout, mfn: impl Fn(u64) -> u64) -> Vec<(u64, Table)> {
-    let mut tables = Tables { mfn, layout, made: vec![(layout.tables.start, [0; PAGE_SIZE])] };
+    let made = vec![(layout.tables.start, [0; PAGE_SIZE])];
+    let mut tables = Tables { mfn, layout, made, last: None };
     let mut free = layout.tables.clone().skip(1);
     if let Some(address) = layout.width.always_there() {
         tables.table(address, 2, &mut free);
@@ -44,14 +47,19 @@ struct Tables<'a, F> {
     layout: &'a Layout,
     /// Few enough to be searched; neighbours are found at the end.
     made: Vec<(u64, Table)>,
+    /// The last table of level 1: what it maps, in its own size, and its place.
+    last: Option<(u64, usize)>,
 }
 
 impl<F: Fn(u64) -> u64> Tables<'_, F> {
     /// Maps one page; tables that are missing on the way are taken from `free`.
     fn map(&mut self, address: u64, pfn: u64, free: &mut impl Iterator<Item = u64>) {
-        let table = self.table(address, 1, free);
-        let width = self.layout.width;
-        let user = if width == Width::Bits64 { USER } else { 0 };
+        let table = match self.last {
+            Some((mapped, table)) if mapped == address >> REACH => table,
+            _ => self.table(address, 1, free),
+        };
+        self.last = Some((address >> REACH, table));
+        let user = if self.layout.width == Width::Bits64 { USER } else { 0 };
         // The hypervisor refuses tables that their owner could write to.
         let writable = if self.layout.is_table(pfn) { 0 } else { WRITABLE };
         let index = (address >> PAGE_SHIFT) as usize % 512;

@@ -1,5 +1,6 @@
 //! Copying between frames that are granted or the caller's own.
 
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use hypervisor::grants::{Access, Held, What};
@@ -32,9 +33,9 @@ pub fn copy(guest: &mut Guest<'_>, list: u64, count: u64) -> Answer {
         if index > 0 && interrupts::are_waiting() {
             return Err(Stop::Again([op::COPY, place, count - index, 0, 0, 0]));
         }
-        let mut copy: Copy = memory::read(place)?;
-        copy.status = copy_one(guest, &copy).err().unwrap_or(OKAY);
-        memory::write(place, &copy)?;
+        let copy: Copy = memory::read(place)?;
+        let status: Status = copy_one(guest, &copy).err().unwrap_or(OKAY);
+        memory::write(place + offset_of!(Copy, status) as u64, &status.to_le_bytes())?;
     }
     Ok(0)
 }

@@ -58,6 +58,11 @@ impl Guest {
         Ok(Self { kernel, ramdisk })
     }
 
+    /// How wide the kernel's addresses are.
+    pub fn width(&self) -> Width {
+        self.kernel.needs.width
+    }
+
     /// Where everything goes in a domain of that many pages; fails if it is too small, or the
     /// command line too long.
     pub fn layout(&self, memory_pages: u64, cmdline: &str) -> Result<Layout, Error> {

@@ -77,7 +77,7 @@ impl Hypervisor for Xen {
     fn load(&self, config: &GuestConfig) -> Result<Image> {
         let unpack = |packed| self.kernels.unpacked(packed, builder::unpack);
         let guest = Guest::load(&config.kernel, config.ramdisk.as_deref(), unpack)?;
-        if guest.kernel().needs.width == Width::Bits32 {
+        if guest.width() == Width::Bits32 {
             self.check_abi(&config.kernel, "xen-3.0-x86_32p")?;
         }
         guest.layout(pages(config), &config.cmdline())?;

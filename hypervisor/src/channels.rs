@@ -58,6 +58,11 @@ impl Channels {
         Self { ports: Vec::new(), limit: limit.min(PORTS) }
     }
 
+    /// Has no more ports than that from now on.
+    pub fn limit(&mut self, most: usize) {
+        self.limit = self.limit.min(most);
+    }
+
     /// No port can be made any more.
     pub fn seal(&mut self) {
         self.limit = 0;

@@ -29,6 +29,8 @@ use crate::watchdogs::Watchdogs;
 
 /// The most vcpus of a domain; more need no other structure, only larger windows.
 pub const MAX_VCPUS: usize = 32;
+/// Event channels of a guest of 32 bits: 32 words of as many bits.
+const NARROW_PORTS: usize = 32 * 32;
 /// More than what a vcpu takes of the hypervisor's own memory.
 const FRAMES_FOR_VCPU: u64 = 16;
 /// Bytes of a vcpu's window: 16 pages for the GDT, 16 for the LDT.
@@ -280,6 +282,8 @@ impl Domain {
         if self.is_privileged || self.frames() != 0 || !is_low {
             return Err(EACCES);
         }
+        // As many as it has bits for.
+        self.channels.lock().limit(NARROW_PORTS);
         self.is_narrow.store(true, Ordering::Relaxed);
         Ok(())
     }

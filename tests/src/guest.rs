@@ -58,19 +58,17 @@ impl Dom0 {
     /// Makes a guest that needs little memory and says again what is typed at its console
     /// (`tests/kernels`), and lets it do something first.
     pub fn create_small(&mut self, name: &str, words: &str) -> Result<()> {
-        self.create_with("small", name, words)
+        self.create_with("small", name, &format!("extra = \"{words}\""))
     }
 
-    /// Makes a guest with any of our kernels in dom0.
-    pub fn create_with(&mut self, kernel: &str, name: &str, words: &str) -> Result<()> {
+    /// Makes a guest with any of our kernels in dom0, and more in its configuration.
+    pub fn create_with(&mut self, kernel: &str, name: &str, more: &str) -> Result<()> {
         let file = format!("/tmp/{name}.small");
         let text = format!(
-            "kernel = \"/usr/lib/escalus/{kernel}\"\nmemory = 24\non_crash = \"destroy\"\n"
+            "name = \"{name}\"\nkernel = \"/usr/lib/escalus/{kernel}\"\nmemory = 24\n\
+             on_crash = \"destroy\"\n{more}"
         );
-        self.ok(&format!(
-            "printf 'name = \"{name}\"\nextra = \"{words}\"\n{text}' >{file} && xm create -q {file}"
-        ))
-        .map(drop)
+        self.ok(&format!("printf '%s\\n' '{text}' >{file} && xm create -q {file}")).map(drop)
     }
 
     /// Waits until such a guest has been heard at its console, asked for its name in the store.
@@ -98,6 +96,7 @@ impl Dom0 {
     }
 }
 
-fn console_log(guest: &str) -> String {
+/// What a guest has said on its console so far.
+pub fn console_log(guest: &str) -> String {
     format!("cat /var/log/xen/console/guest-{guest}.log")
 }

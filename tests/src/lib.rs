@@ -10,4 +10,5 @@ mod guest;
 mod runner;
 
 pub use dom0::{Boot, Dom0, Output};
+pub use guest::console_log;
 pub use runner::{AloneCase, Case, Outcome, run_alone, run_boots, run_group};

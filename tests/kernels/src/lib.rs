@@ -11,11 +11,13 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "kernel")]
+pub mod answer;
 pub mod random;
-#[cfg(feature = "image")]
+#[cfg(feature = "kernel")]
 pub mod ring;
 
-#[cfg(all(feature = "image", target_pointer_width = "32"))]
+#[cfg(all(feature = "kernel", target_pointer_width = "32"))]
 #[path = "narrow"]
 mod of_this_width {
     pub mod events;
@@ -26,10 +28,9 @@ mod of_this_width {
     pub mod traps;
 }
 
-#[cfg(all(feature = "image", target_pointer_width = "64"))]
+#[cfg(all(feature = "kernel", target_pointer_width = "64"))]
 #[path = ""]
 mod of_this_width {
-    pub mod answer;
     pub mod events;
     pub mod hypercall;
     pub mod memory;
@@ -38,5 +39,5 @@ mod of_this_width {
     pub mod traps;
 }
 
-#[cfg(feature = "image")]
+#[cfg(feature = "kernel")]
 pub use of_this_width::*;

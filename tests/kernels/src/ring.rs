@@ -95,6 +95,14 @@ impl Channel {
         send(self.port);
     }
 
+    /// Waits until the daemon has taken all that was said.
+    pub fn drain(&mut self) {
+        let count = |address| Half::count(address).load(Ordering::Acquire);
+        self.until(|Self { output, .. }| {
+            (count(output.consumed) == count(output.produced)).then_some(())
+        });
+    }
+
     /// The next byte that comes.
     pub fn read(&mut self) -> u8 {
         self.until(|channel| channel.input.take())

@@ -31,7 +31,10 @@ const SHARES: &[Case] = &[
 ];
 
 /// Debian's Xen is built without guests of 32 bits.
-const NARROW: &[Case] = &[("a_guest_of_32_bits_answers", narrow::a_guest_of_32_bits_answers)];
+const NARROW: &[Case] = &[
+    ("a_guest_of_32_bits_answers", narrow::a_guest_of_32_bits_answers),
+    ("what_32_bits_have_works", narrow::what_32_bits_have_works),
+];
 
 /// These talk to guests at their consoles for long.
 const GUESTS: &[Case] = &[

@@ -1,9 +1,9 @@
 //! Guests of 32 bits.
 
-use anyhow::ensure;
-use tests::{Dom0, Outcome};
+use anyhow::{Context, ensure};
+use tests::{Dom0, Outcome, Output, console_log};
 
-use crate::alone;
+use crate::{LONG, alone};
 
 /// One answers at its console, and the store knows it.
 pub fn a_guest_of_32_bits_answers(dom0: &mut Dom0) -> Outcome {
@@ -21,4 +21,19 @@ fn answers_and_goes(dom0: &mut Dom0) -> Outcome {
     dom0.create_with("small32", "narrow", "")?;
     dom0.small_answers("narrow")?;
     dom0.ok("xm destroy narrow").map(drop)
+}
+
+/// Hypercalls, tables, exceptions and programs do what they should (`tests/kernels/src/bin/narrow`).
+pub fn what_32_bits_have_works(dom0: &mut Dom0) -> Outcome {
+    let before = dom0.occupied()?;
+    dom0.create_with("narrow", "checks", "vcpus = 2")?;
+    let ends = |output: &Output| output.stdout.contains("narrow ends");
+    let said = dom0.wait_for(&console_log("checks"), LONG, ends)?.stdout.replace('\r', "");
+    let expected = include_str!("narrow.txt");
+    for (number, (line, wanted)) in (1..).zip(said.lines().zip(expected.lines())) {
+        ensure!(line == wanted, "line {number}: {line}\nexpected: {wanted}\nall of it:\n{said}");
+    }
+    ensure!(said.lines().count() == expected.lines().count(), "all of it:\n{said}");
+    let gone = |output: &Output| output.stdout == before;
+    dom0.wait_for(Dom0::OCCUPIED, LONG, gone).map(drop).context("it leaves something behind")
 }

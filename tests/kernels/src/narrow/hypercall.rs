@@ -6,6 +6,9 @@ use xen::abi::Plain;
 
 pub use xen::abi::hypercall as number;
 
+use super::start;
+use crate::ring::Channel;
+
 global_asm!(
     r#"
     .globl make_hypercall
@@ -31,14 +34,21 @@ make_hypercall:
     pop ebx
     ret
 
+    .globl make_return
+make_return:
+    mov esp, [esp + 4]
+    jmp hypercall_page + 32 * {iret}
+
     .balign 4096
     .globl hypercall_page
 hypercall_page: .skip 4096, 0xcc
-    "#
+    "#,
+    iret = const number::IRET,
 );
 
 unsafe extern "C" {
     fn make_hypercall(number: u32, arguments: *const [u32; 5]) -> i32;
+    fn make_return(frame: *const u32) -> !;
 }
 
 /// Makes a hypercall with up to five arguments, of which the lower halves count.
@@ -50,6 +60,17 @@ pub fn call(number: u64, arguments: &[u64]) -> i64 {
     // SAFETY: what a hypercall may do to this kernel's own state is up to the caller, who is here
     // to find out; it keeps all other registers. Memory that it writes to is read volatile.
     unsafe { make_hypercall(number as u32, &words) }.into()
+}
+
+/// Prints on the console.
+pub fn print(text: &str) {
+    Channel::console(start::console()).write(text.as_bytes());
+}
+
+/// Goes where a frame says, which begins with eip, as from a handler.
+pub fn iret(frame: &[u32]) -> ! {
+    // SAFETY: whatever is there, the kernel gets over it: it is called again, on a stack of its own.
+    unsafe { make_return(frame.as_ptr()) }
 }
 
 /// The address of an argument that a hypercall reads or writes.

@@ -36,6 +36,7 @@ static SHARED: Pages<1> = Pages(UnsafeCell::new([[0; PAGE_SIZE]]));
 
 /// Pages to play with.
 pub const SCRATCH: usize = 16;
+#[unsafe(link_section = ".bss.scratch")]
 static SCRATCH_PAGES: Pages<SCRATCH> = Pages(UnsafeCell::new([[0; PAGE_SIZE]; SCRATCH]));
 
 static FRAMES: AtomicU64 = AtomicU64::new(0);

@@ -1,7 +1,6 @@
 //! Where the hypervisor starts the kernel, and what it says of itself (elfnote.h).
 
 use core::arch::global_asm;
-use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -11,6 +10,7 @@ use xen::abi::x86_32::StartInfo;
 
 use super::hypercall::{number, operation};
 use super::{memory, traps};
+use crate::answer;
 use crate::ring::Channel;
 
 /// Bytes of the stack.
@@ -122,8 +122,9 @@ extern "C" fn start(place: *mut StartInfo) -> ! {
     end(SHUTDOWN_POWEROFF)
 }
 
-/// Ends the domain.
+/// Ends the domain, when all that was said has been heard.
 pub fn end(reason: u8) -> ! {
+    Channel::console(console()).drain();
     loop {
         operation(number::SCHED_OP, SHUTDOWN, &mut u32::from(reason));
     }
@@ -131,6 +132,9 @@ pub fn end(reason: u8) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let _ = writeln!(Channel::console(console()), "panic: {info}\r");
+    answer::line(format_args!("panic: {}", info.message()));
+    if let Some(place) = info.location() {
+        answer::line(format_args!("at {}:{}", place.file(), place.line()));
+    }
     end(SHUTDOWN_CRASH)
 }

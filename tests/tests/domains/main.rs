@@ -36,6 +36,8 @@ const NARROW: &[Case] = &[
     ("what_32_bits_have_works", narrow::what_32_bits_have_works),
 ];
 
+const NO_NARROW: &[Case] = &[("a_kernel_of_32_bits_is_refused", narrow::a_kernel_is_refused)];
+
 /// These talk to guests at their consoles for long.
 const GUESTS: &[Case] = &[
     ("memory_goes_to_and_fro", memory_goes_to_and_fro),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         (&two, SHARES),
         (&ours_in_full, GUESTS),
         (&stock, DOMAINS),
+        (&stock, NO_NARROW),
         (&stock, GUESTS),
     ];
     run_boots("domains", &boots)

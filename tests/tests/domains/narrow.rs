@@ -37,3 +37,15 @@ pub fn what_32_bits_have_works(dom0: &mut Dom0) -> Outcome {
     let gone = |output: &Output| output.stdout == before;
     dom0.wait_for(Dom0::OCCUPIED, LONG, gone).map(drop).context("it leaves something behind")
 }
+
+/// Stock Xen has no guests of 32 bits: xend says so before there is any domain.
+pub fn a_kernel_is_refused(dom0: &mut Dom0) -> Outcome {
+    let before = dom0.occupied()?;
+    let made = dom0.create_with("small32", "refused", "");
+    let reason = made.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    let wanted = "a 32-bit kernel (xen-3.0-x86_32p), which this hypervisor doesn't run";
+    ensure!(reason.contains(wanted), "it says: {reason}");
+    let after = dom0.occupied()?;
+    ensure!(after == before, "left behind:\n{after}\nbefore it was:\n{before}");
+    Ok(())
+}

@@ -57,13 +57,12 @@ fn main() -> ExitCode {
     let [ours_in_full, stock] = [&ours, &stock].map(|it| Boot { only_in_full: true, ..it.clone() });
     let model = Model { counts_instructions: true, ..Model::default() };
     let two = Boot { cpus: 2, model, ..ours.clone() };
-    let ours_alone = [DOMAINS, NARROW].concat();
+    let (ours_alone, stock_alone) = ([DOMAINS, NARROW].concat(), [DOMAINS, NO_NARROW].concat());
     let boots = [
         (&ours, &ours_alone[..]),
         (&two, SHARES),
         (&ours_in_full, GUESTS),
-        (&stock, DOMAINS),
-        (&stock, NO_NARROW),
+        (&stock, &stock_alone[..]),
         (&stock, GUESTS),
     ];
     run_boots("domains", &boots)

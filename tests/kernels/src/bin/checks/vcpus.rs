@@ -23,6 +23,8 @@ const PRESENT: u64 = 1 << 47;
 const ENTRY: u64 = 3;
 const SELECTOR: u64 = ENTRY << 3 | 3;
 
+type Change = fn(&mut GuestContext);
+
 global_asm!(
     r#"
     .globl second_entry, second_turns
@@ -122,7 +124,7 @@ fn refused(stack: u64) {
         answer(name, operation(vcpu::UP, vcpu, 0));
     }
     answer("up before it is initialised", operation(vcpu::UP, SECOND, 0));
-    let bad: &[(&str, fn(&mut GuestContext))] = &[
+    let bad: &[(&str, Change)] = &[
         ("no page table", |context| context.ctrlreg[3] = 0),
         ("data as a page table", |context| context.ctrlreg[3] = frame(scratch(0)) << 12),
         ("a page table that isn't there", |context| context.ctrlreg[3] = 1 << 50),

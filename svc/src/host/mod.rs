@@ -124,10 +124,11 @@ impl Host {
         for fmri in repo.instances()? {
             host.instances.insert(fmri, Instance::default());
         }
-        for (pg, props) in wanted {
-            // What the restarter says of an instance is said of nothing else.
-            let view = if *pg == "restarter" { View::Direct } else { View::Composed };
-            for (fmri, group) in repo.pg_of_all(pg, props, &view)? {
+        // What the restarter says of an instance is said of nothing else.
+        let view = |pg| if pg == "restarter" { &View::Direct } else { &View::Composed };
+        let questions: Vec<_> = wanted.iter().map(|(pg, props)| (*pg, *props, view(*pg))).collect();
+        for ((pg, _), groups) in wanted.iter().zip(repo.pgs_of_all(&questions)?) {
+            for (fmri, group) in groups {
                 let instance = host.instances.entry(fmri).or_default();
                 instance.groups.insert((*pg).to_owned(), group);
             }

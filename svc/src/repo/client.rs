@@ -229,11 +229,26 @@ impl Repo {
         props: &[&str],
         view: &View,
     ) -> Result<BTreeMap<Fmri, PropertyGroup>, RepoError> {
-        let props = props.iter().map(|prop| (*prop).to_owned()).collect();
-        match self.call(&Request::GroupOfAll { pg: pg.to_owned(), props, view: view.clone() })? {
+        self.pgs_of_all(&[(pg, props, view)])?.pop().ok_or(RepoError::Unexpected)
+    }
+
+    /// Answers several of the questions of [`Self::pg_of_all`]. All are asked at once: one answer is
+    /// read while the server looks for the next.
+    pub fn pgs_of_all(
+        &self,
+        questions: &[(&str, &[&str], &View)],
+    ) -> Result<Vec<BTreeMap<Fmri, PropertyGroup>>, RepoError> {
+        let request = |(pg, props, view): &(&str, &[&str], &View)| Request::GroupOfAll {
+            pg: (*pg).to_owned(),
+            props: props.iter().map(|prop| (*prop).to_owned()).collect(),
+            view: (*view).clone(),
+        };
+        let requests: Vec<_> = questions.iter().map(request).collect();
+        let groups = |response| match answer(response)? {
             Response::GroupOfAll(groups) => Ok(groups),
             _ => Err(RepoError::Unexpected),
-        }
+        };
+        self.exchange(&requests, Some(ANSWER))?.into_iter().map(groups).collect()
     }
 
     /// Makes `changes`, all or none of them; they are on disk when this returns. Returns the

@@ -62,7 +62,8 @@ fn root_disk(packages: &Packages) -> Result<PathBuf> {
     project::cached("guest.img", &tree.key()?, |path| disk::ext4(&tree, path, DISK_SIZE, "guest"))
 }
 
-fn bare(packages: &Packages) -> Result<Tree> {
+/// Busybox, and folders to mount on.
+pub fn bare(packages: &Packages) -> Result<Tree> {
     let mut tree = Tree::merged_usr();
     for folder in ["dev", "proc", "run", "sys", "var"] {
         tree.folder(folder, 0o755);

@@ -62,22 +62,27 @@ pub struct BootFiles {
 pub fn prepare(hypervisor: Hypervisor, toolstack: Toolstack) -> Result<Images> {
     host::install_missing(host::ALWAYS)?;
     let packages = packages::unpack()?;
+    let initramfs = initramfs(toolstack, &packages)?;
+    let disk =
+        step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?, &packages))?;
+    let boot = boot_files(hypervisor, &packages, initramfs)?;
+    Ok(Images { boot, disk })
+}
+
+/// dom0's initramfs, in parts.
+pub fn initramfs(toolstack: Toolstack, packages: &Packages) -> Result<Vec<PathBuf>> {
     let mut programs = step("build our programs", programs::build)?;
     programs.push(Program { place: SMALL, file: hypervisor::build_kernel("small")? });
     for (name, place) in NARROW {
         programs.push(Program { place, file: hypervisor::build_narrow_kernel(name)? });
     }
-    let initramfs = step("assemble dom0", || -> Result<_> {
-        let mut parts = vec![dom0::initramfs(&packages, &programs)?];
+    step("assemble dom0", || {
+        let mut parts = vec![dom0::initramfs(packages, &programs)?];
         if toolstack != Toolstack::Escalus {
-            parts.push(stock::initramfs(&packages, toolstack == Toolstack::Stock)?);
+            parts.push(stock::initramfs(packages, toolstack == Toolstack::Stock)?);
         }
         Ok(parts)
-    })?;
-    let disk =
-        step("make guests and data disk", || disk::data_disk(&guest::make(&packages)?, &packages))?;
-    let boot = boot_files(hypervisor, &packages, initramfs)?;
-    Ok(Images { boot, disk })
+    })
 }
 
 /// What a boot loader loads, with that initramfs.

@@ -1,44 +1,26 @@
 //! `cargo xtask bench hypervisor`: one kernel and one small program under our hypervisor, under
 //! stock Xen and on the bare emulator.
 //!
-//! The emulator counts instructions: a virtual nanosecond is half of one, so that two runs of the
-//! same bytes agree and the host's speed counts nothing.
+//! The emulator counts instructions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use super::counted::{self, Figures};
 use crate::images::{self, Hypervisor};
 use crate::packages::{self, Packages};
-use crate::qemu::tail;
 use crate::step::step;
 use crate::tree::{Node, Tree};
 use crate::{cpio, host, programs, project};
 
 /// The table that docs/ keeps.
 const TABLE: &str = "docs/bench-hypervisor.md";
-const PATIENCE: Duration = Duration::from_secs(1800);
 const MEMORY: &str = "2048";
-/// Instructions are counted two virtual nanoseconds each.
-const COUNTED: &[&str] = &[
-    "-icount",
-    "shift=1,sleep=off",
-    "-seed",
-    "1",
-    "-rtc",
-    "base=2026-01-01,clock=vm",
-    "-nic",
-    "none",
-    "-cpu",
-    "qemu64",
-];
-
 /// What `cargo xtask bench hypervisor` was asked for.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -86,8 +68,6 @@ const ROWS: &[(&str, &str)] = &[
     ("kept", "bytes of 2 GiB kept from domains"),
 ];
 
-type Figures = BTreeMap<String, f64>;
-
 /// Measures, and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |peer: &&Peer| {
@@ -131,7 +111,7 @@ fn prepare<'a>(peers: impl Iterator<Item = &'a Peer>) -> Result<Vec<(&'a Peer, T
 /// The program as the kernel's first process, and two modules that it loads.
 fn initramfs(packages: &Packages) -> Result<PathBuf> {
     let mut build = programs::cargo();
-    build.args(["build", "--quiet", "--release", "--package", "bench-dom0"]);
+    build.args(["build", "--quiet", "--release", "--package", "bench", "--bin", "bench-dom0"]);
     let programs = programs::build_static(build)?;
     let program = programs.first().context("cargo made no bench-dom0")?;
     let mut tree = Tree::default();
@@ -150,10 +130,7 @@ fn initramfs(packages: &Packages) -> Result<PathBuf> {
 
 /// Boots, and reads what the program says.
 fn measure(peer: &Peer, folder: &Path) -> Result<Figures> {
-    let mut command = Command::new("qemu-system-x86_64");
-    command.args(["-accel", "tcg", "-m", MEMORY, "-smp", "1", "-nodefaults"]).args(COUNTED);
-    command.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
-    command.args(["-serial", "file:console.log"]);
+    let mut command = counted::machine(MEMORY);
     if peer.hypervisor.is_some() {
         command.args(["-kernel", "hypervisor", "-append"]);
         command.arg(format!("console=com1 dom0_mem=1024M,max:1024M{}", peer.options));
@@ -162,35 +139,7 @@ fn measure(peer: &Peer, folder: &Path) -> Result<Figures> {
         command.args(["-kernel", "vmlinuz", "-append", "console=ttyS0 quiet"]);
         command.args(["-initrd", "dom0.cpio"]);
     }
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = command.spawn().context("cannot run qemu-system-x86_64")?;
-    let log = folder.join("console.log");
-    let end = Instant::now() + PATIENCE;
-    while child.try_wait()?.is_none() {
-        let is_over = read(&log).contains_key("end") || Instant::now() > end;
-        if is_over {
-            child.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let figures = read(&log);
-    if !figures.contains_key("end") {
-        bail!("{} did not get to its end; its console's last lines:\n{}", peer.name, tail(&log));
-    }
-    Ok(figures)
-}
-
-/// Lines like `bench fork 12345.6`, anywhere in a console's log.
-fn read(log: &Path) -> Figures {
-    parse(&String::from_utf8_lossy(&fs::read(log).unwrap_or_default()))
-}
-
-fn parse(text: &str) -> Figures {
-    let figure = |line: &str| {
-        let (name, value) = line.trim_end().strip_prefix("bench ")?.split_once(' ')?;
-        Some((name.to_owned(), value.parse().ok()?))
-    };
-    text.lines().filter_map(figure).collect()
+    counted::measure(peer.name, command, folder)
 }
 
 const HEAD: &str = "# Our hypervisor beside Xen 4.17\n\n\
@@ -241,12 +190,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_found_between_other_lines_and_become_a_table() {
-        let text = "(XEN) x\nbench boot 24000\r\nbench fork 10.5\nbench odd\n";
-        let ours = parse(text);
-        assert_eq!((ours["boot"], ours["fork"], ours.len()), (24000.0, 10.5, 2));
-        let xen = parse("bench boot 48000\n");
-        let bare = parse("bench boot 12000\n");
+    fn figures_become_rows_with_ratios() {
+        let ours = counted::parse("bench boot 24000\n");
+        let xen = counted::parse("bench boot 48000\n");
+        let bare = counted::parse("bench boot 12000\n");
         let all = BTreeMap::from([("escalus", ours), ("xen", xen), ("bare", bare)]);
         let row = "| 6000 | 24000 (4.00) | 12000 (2.00) | **0.50** | - | - |";
         assert!(table(&all).contains(row), "{}", table(&all));

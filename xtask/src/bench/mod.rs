@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: measurements, each with its peers in the same run.
 
 mod arrivals;
+mod counted;
+mod guests;
 mod hypervisor;
 mod peers;
 mod processes;
@@ -25,6 +27,8 @@ enum What {
     Svc(svc::Arguments),
     /// Hypervisors under one kernel, in counted instructions: ours, stock Xen, none
     Hypervisor(hypervisor::Arguments),
+    /// Guests by our toolstack on our hypervisor, and by xl on stock Xen, in counted instructions
+    Guests(guests::Arguments),
     /// virtd beside stock libvirtd with its test driver
     Virtd(virtd::Arguments),
 }
@@ -34,6 +38,7 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Svc(arguments) => svc::bench(arguments)?,
         What::Hypervisor(arguments) => hypervisor::bench(arguments)?,
+        What::Guests(arguments) => guests::bench(arguments)?,
         What::Virtd(arguments) => virtd::bench(arguments)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::Command;
 
+use anyhow::Result;
+use bench::{each, mount_kernels_own, second};
 use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::waitpid;
@@ -23,16 +25,7 @@ fn main() {
     if std::env::args().nth(1).as_deref() == Some("exit") {
         return;
     }
-    for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
-        let mounted = nix::mount::mount(
-            Some(kind),
-            place,
-            Some(kind),
-            nix::mount::MsFlags::empty(),
-            None::<&str>,
-        );
-        mounted.unwrap_or_else(|error| eprintln!("{place}: {error}"));
-    }
+    mount_kernels_own();
     println!("bench boot {start}");
     for (name, times, act) in ACTS {
         // The first round fills caches and page tables.
@@ -178,7 +171,7 @@ fn ping_pong(times: u64) -> u64 {
 }
 
 /// What only a hypervisor does.
-fn with_hypervisor() -> Result<(), Box<dyn std::error::Error>> {
+fn with_hypervisor() -> Result<()> {
     for module in ["xen-privcmd", "xen-evtchn"] {
         let file = File::open(format!("/{module}.ko"))?;
         // SAFETY: the kernel reads the file and a string.
@@ -189,17 +182,13 @@ fn with_hypervisor() -> Result<(), Box<dyn std::error::Error>> {
     }
     let hypervisor = Hypervisor::open()?;
     let device = File::open("/dev/xen/privcmd")?;
-    for round in 0..2 {
-        let with = each(CALLS, || drop(std::hint::black_box(hypervisor.version_number())));
-        let without = each(CALLS, || refused_ioctl(&device));
-        if round == 1 {
-            println!("bench hypercall {:.1}", with - without);
-        }
-    }
+    let with = second(CALLS, || Ok(hypervisor.version_number()?))?;
+    let without = second(CALLS, || Ok(refused_ioctl(&device)))?;
+    println!("bench hypercall {:.1}", with - without);
     let channels = Evtchn::open()?;
     let waiting = channels.bind_unbound(0)?;
     let port = channels.bind_interdomain(0, waiting)?;
-    let round_trip = || -> Result<(), Box<dyn std::error::Error>> {
+    let round_trip = || -> Result<()> {
         channels.notify(port)?;
         while let Some(raised) = channels.pending()? {
             channels.unmask(raised)?;
@@ -208,7 +197,7 @@ fn with_hypervisor() -> Result<(), Box<dyn std::error::Error>> {
     };
     // A new channel is raised once.
     round_trip()?;
-    let event = each(CALLS, || round_trip().expect("an event"));
+    let event = each(CALLS, round_trip)?;
     println!("bench event {event:.1}");
     let info = hypervisor.physinfo()?;
     let dom0 = hypervisor.domain_info(0)?.map_or(0, |dom0| dom0.tot_pages);
@@ -216,16 +205,10 @@ fn with_hypervisor() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-const CALLS: u64 = 5000;
-
-fn each(times: u64, mut act: impl FnMut()) -> f64 {
-    let before = now();
-    (0..times).for_each(|_| act());
-    (now() - before) as f64 / times as f64
-}
+const CALLS: u32 = 5000;
 
 /// A request that the driver refuses: what every hypercall of a program has around it.
-fn refused_ioctl(device: &File) {
+fn refused_ioctl(device: &File) -> i32 {
     // SAFETY: no driver has this request, so that nothing is read or written.
-    unsafe { nix::libc::ioctl(device.as_raw_fd(), 0x1234) };
+    unsafe { nix::libc::ioctl(device.as_raw_fd(), 0x1234) }
 }

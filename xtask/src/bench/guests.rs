@@ -199,7 +199,7 @@ in dom0's memory. What has no unit is instructions.\n\n\
 A first create takes longer than the next because the kernel is unpacked, which takes xend nearly as\n\
 many instructions as liblzma: the goal, a third of what xl takes, is missed. What came of it is kept by\n\
 digest. What follows until the guest's first process is mostly Debian's kernel itself, and of a MiB or a\n\
-page of disk or network Linux in dom0 and in the guest.\n\n\n";
+page of disk or network Linux in dom0 and in the guest.\n\n";
 
 fn table(all: &BTreeMap<&str, Figures>) -> String {
     let mut text =

@@ -384,6 +384,7 @@ fn notes_and_rings() {
         "offsetof(struct xencons_interface, out_prod)" => console::OUT_PROD,
         "sizeof(((struct xencons_interface *)0)->in)" => console::IN_SIZE,
         "sizeof(((struct xencons_interface *)0)->out)" => console::OUT_SIZE,
+        "sizeof(struct xencons_interface)" => console::UNUSED,
         "XenbusStateUnknown" => xenbus::State::Unknown as u32,
         "XenbusStateInitialising" => xenbus::State::Initialising as u32,
         "XenbusStateInitWait" => xenbus::State::InitWait as u32,

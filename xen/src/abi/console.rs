@@ -22,5 +22,5 @@ pub const IN_PROD: usize = 3076;
 pub const OUT_CONS: usize = 3080;
 /// Offset of the guest's producer index.
 pub const OUT_PROD: usize = 3084;
-/// Offset of what nobody uses of the page.
-pub const UNUSED: usize = 3584;
+/// Where the ring ends: nobody uses the rest of its page.
+pub const UNUSED: usize = 3088;

@@ -14,11 +14,17 @@ use crate::{clients, host, newer, packages, project};
 const UUID: &str = "e5ca1005-0000-4000-8000-000000000001";
 
 /// What guests boot, by its name in dom0's `/boot`: Debian's kernel of dom0's release and of a newer
-/// one, and a kernel that loads another one from the guest's disk.
-pub const KERNELS: [&str; 5] =
-    ["vmlinuz-guest", "initrd-guest", "vmlinuz-newer", "initrd-newer", "grub-x86_64-xen.bin"];
-/// The last of them, in its package.
-const GRUB: &str = "usr/lib/grub-xen/grub-x86_64-xen.bin";
+/// one, and kernels of 64 and of 32 bits that load another one from the guest's disk.
+pub const KERNELS: [&str; 6] = [
+    "vmlinuz-guest",
+    "initrd-guest",
+    "vmlinuz-newer",
+    "initrd-newer",
+    "grub-x86_64-xen.bin",
+    "grub-i386-xen.bin",
+];
+/// Where the package of the last two has them.
+const GRUB: &str = "usr/lib/grub-xen";
 
 /// The guests that have a configuration in `xtask/dom0/etc/xen`.
 const GUESTS: &[&str] = &["escalus", "rosaline"];
@@ -42,8 +48,9 @@ pub fn data_tree(guest: &Guest, packages: &Packages) -> Result<Tree> {
         tree.copy(&format!("lib/xen/images/{name}.img"), &guest.disk, 0o600);
     }
     let Guest { kernel, initramfs, newer_kernel, newer_initramfs, .. } = guest;
-    let grub = packages.file(packages::GRUB, GRUB)?;
-    let kernels = [kernel, initramfs, newer_kernel, newer_initramfs, &grub];
+    let grub = |name| packages.file(packages::GRUB, &format!("{GRUB}/{name}"));
+    let (grub, grub_32) = (grub(KERNELS[4])?, grub(KERNELS[5])?);
+    let kernels = [kernel, initramfs, newer_kernel, newer_initramfs, &grub, &grub_32];
     for (name, file) in KERNELS.into_iter().zip(kernels) {
         tree.copy(&format!("lib/xen/boot/{name}"), file, 0o644);
     }

@@ -26,14 +26,17 @@ const DOMAINS: &[Case] = &[
 /// On two processors.
 const SHARES: &[Case] = &[
     ("busy_guests_share_by_weight", shares::busy_guests_share_by_weight),
-    ("who_wakes_is_not_starved", shares::who_wakes_is_not_starved),
     ("a_cap_is_kept", shares::a_cap_is_kept),
 ];
+
+/// On one, where it counts how soon one is left that others want.
+const WAKING: &[Case] = &[("who_wakes_is_not_starved", shares::who_wakes_is_not_starved)];
 
 /// Debian's Xen is built without guests of 32 bits.
 const NARROW: &[Case] = &[
     ("a_guest_of_32_bits_answers", narrow::a_guest_of_32_bits_answers),
     ("what_32_bits_have_works", narrow::what_32_bits_have_works),
+    ("grub_of_32_bits_reads_its_disk", narrow::grub_of_32_bits_reads_its_disk),
 ];
 
 const NO_NARROW: &[Case] = &[("a_kernel_of_32_bits_is_refused", narrow::a_kernel_is_refused)];
@@ -56,11 +59,13 @@ fn main() -> ExitCode {
     let [ours, stock] = Boot::default().on_each();
     let [ours_in_full, stock] = [&ours, &stock].map(|it| Boot { only_in_full: true, ..it.clone() });
     let model = Model { counts_instructions: true, ..Model::default() };
-    let two = Boot { cpus: 2, model, ..ours.clone() };
+    let one = Boot { model, ..ours.clone() };
+    let two = Boot { cpus: 2, ..one.clone() };
     let (ours_alone, stock_alone) = ([DOMAINS, NARROW].concat(), [DOMAINS, NO_NARROW].concat());
     let boots = [
         (&ours, &ours_alone[..]),
         (&two, SHARES),
+        (&one, WAKING),
         (&ours_in_full, GUESTS),
         (&stock, &stock_alone[..]),
         (&stock, GUESTS),

@@ -38,6 +38,19 @@ pub fn what_32_bits_have_works(dom0: &mut Dom0) -> Outcome {
     dom0.wait_for(Dom0::OCCUPIED, LONG, gone).map(drop).context("it leaves something behind")
 }
 
+/// GRUB, built for Xen and 32 bits, reads a file on its disk, says what is in it, and ends.
+pub fn grub_of_32_bits_reads_its_disk(dom0: &mut Dom0) -> Outcome {
+    let before = dom0.occupied()?;
+    dom0.ok("mount -o loop /var/lib/xen/images/escalus.img /mnt && mkdir -p /mnt/boot/grub && \
+         printf 'cat /srv/www/index.html\nhalt\n' >/mnt/boot/grub/grub.cfg && umount /mnt && \
+         sed 's|^name.*|name = \"grub\"|; s|^kernel.*|kernel = \"/boot/grub-i386-xen.bin\"|; \
+         /^ramdisk/d; /^root/d; /^extra/d' /etc/xen/escalus >/tmp/grub && xm create -q /tmp/grub")?;
+    let says = |output: &Output| output.stdout.contains("Good morrow from a guest.");
+    dom0.wait_for(&console_log("grub"), LONG, says)?;
+    let gone = |output: &Output| output.stdout == before;
+    dom0.wait_for(Dom0::OCCUPIED, LONG, gone).map(drop)
+}
+
 /// Stock Xen has no guests of 32 bits: xend says so before there is any domain.
 pub fn a_kernel_is_refused(dom0: &mut Dom0) -> Outcome {
     let before = dom0.occupied()?;

@@ -1,4 +1,4 @@
-//! Who gets how much of two processors, when more want them than there are.
+//! Who gets how much of processors, and how soon, when more want them than there are.
 
 use std::time::Duration;
 
@@ -37,13 +37,18 @@ fn used(dom0: &mut Dom0, command: &str) -> Result<Vec<f64>> {
     ids.lines().map(used).collect::<Option<_>>().with_context(|| output.to_string())
 }
 
-/// All want more than there is, and none wants less than its share: weights alone decide.
-pub fn busy_guests_share_by_weight(dom0: &mut Dom0) -> Outcome {
+fn make_busy(dom0: &mut Dom0) -> Outcome {
     alone(dom0)?;
     for ((name, weight), doing) in BUSY.into_iter().zip(DOING.into_iter().cycle()) {
         dom0.create_small(name, doing)?;
         dom0.ok(&format!("xm sched-credit -d {name} -w {weight}"))?;
     }
+    Ok(())
+}
+
+/// All want more than there is, and none wants less than its share: weights alone decide.
+pub fn busy_guests_share_by_weight(dom0: &mut Dom0) -> Outcome {
+    make_busy(dom0)?;
     let used = used(dom0, &format!("sleep {}", WHILE.as_secs()))?;
     let total: f64 = used.iter().sum();
     let weights: u32 = BUSY.iter().map(|(_, weight)| weight).sum();
@@ -58,8 +63,9 @@ pub fn busy_guests_share_by_weight(dom0: &mut Dom0) -> Outcome {
 }
 
 /// Sleepers are not behind those that never sleep: each round takes two wake-ups, domain 0's and
-/// the guest's. Behind two or three turns of 10 ms a round would cost both processors 40 ms.
+/// the guest's. Behind a turn of 10 ms each, a round would cost 20 ms.
 pub fn who_wakes_is_not_starved(dom0: &mut Dom0) -> Outcome {
+    make_busy(dom0)?;
     dom0.create_small("sleeper", "pong")?;
     let log = "cat /var/log/xen/console/guest-sleeper.log";
     let said = dom0.wait_for(log, LONG, |output| output.stdout.contains("answer: "))?;
@@ -68,9 +74,9 @@ pub fn who_wakes_is_not_starved(dom0: &mut Dom0) -> Outcome {
     let id = dom0.ok("xm domid sleeper")?;
     let command = format!("/usr/lib/escalus/probe rounds {} {port} {ROUNDS}", id.trim_end());
     let used: f64 = used(dom0, &command)?.iter().sum();
-    let most = f64::from(ROUNDS) * 0.020;
+    let most = f64::from(ROUNDS) * 0.005;
     ensure!(used < most, "others ran for {used} s during {ROUNDS} rounds");
-    dom0.ok("xm destroy sleeper").map(drop)
+    Ok(())
 }
 
 /// A cap holds though there is time left, which the others get.
@@ -81,8 +87,5 @@ pub fn a_cap_is_kept(dom0: &mut Dom0) -> Outcome {
     // Together they have two processors all the time.
     let allowed = used.iter().sum::<f64>() / 2.0 * f64::from(CAP) / 100.0;
     ensure!((used[5] / allowed - 1.0).abs() < OFF, "{capped} had {} s of {allowed}", used[5]);
-    for (name, _) in BUSY {
-        dom0.ok(&format!("xm destroy {name}"))?;
-    }
     Ok(())
 }

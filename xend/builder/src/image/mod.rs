@@ -91,7 +91,7 @@ impl<S: Source> Kernel<S> {
         }
         let table = source.part(header.e_phoff, size * u64::from(header.e_phnum))?;
         let table = SegmentTable::new(header.endianness, header.class, &table);
-        let notes = notes::read(&source, header.class, &table)?;
+        let notes = notes::read(&source, &table)?;
         let segments = segments(&source, &table, &notes)?;
         let end = segments.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let name = notes.name();

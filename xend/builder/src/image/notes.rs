@@ -7,14 +7,15 @@ use alloc::vec::Vec;
 
 use elf::abi::PT_NOTE;
 use elf::endian::LittleEndian;
-use elf::file::Class;
-use elf::note::{Note, NoteIterator};
 use elf::segment::SegmentTable;
 use xen::abi::{PAGE_SIZE, elfnote};
 
-use super::Source;
+use super::source::{Source, range};
 use crate::layout::Needs;
 use crate::width::Width;
+
+/// No kernel has more notes, in bytes.
+const MOST: u64 = 1 << 20;
 
 /// What the notes say.
 #[derive(Debug, Default)]
@@ -35,19 +36,21 @@ pub(crate) struct Notes {
 /// Reads the notes of a kernel; fails if it says nothing of Xen.
 pub(crate) fn read(
     source: &impl Source,
-    class: Class,
     table: &SegmentTable<'_, LittleEndian>,
 ) -> Result<Notes, String> {
     let mut notes = Notes::default();
     for header in table.iter().filter(|header| header.p_type == PT_NOTE) {
-        let bytes = source.part(header.p_offset, header.p_filesz)?;
-        // The header's alignment is often wrong; the notes of kernels are always padded to 4.
-        for note in NoteIterator::new(LittleEndian, class, 4, &bytes) {
-            if let Note::Unknown(note) = note
-                && matches!(note.name_str(), Ok("Xen"))
-            {
-                notes.take(note.n_type as u32, note.desc);
+        if header.p_filesz > MOST {
+            return Err(format!("damaged ELF file: notes of {} bytes", header.p_filesz));
+        }
+        let range = range(header.p_offset, header.p_filesz)?;
+        source.check(range.clone())?;
+        let mut at = range.start;
+        while let Some((note, next)) = next(source, at, range.end) {
+            if note.name == b"Xen\0" {
+                notes.take(note.kind, &note.desc);
             }
+            at = next;
         }
     }
     match &notes.xen_version {
@@ -57,6 +60,33 @@ pub(crate) fn read(
         }
         Some(_) => Ok(notes),
     }
+}
+
+struct Note {
+    kind: u32,
+    name: Vec<u8>,
+    desc: Vec<u8>,
+}
+
+/// The note that begins at an offset before `end`, and where the next one does; `None` if there is no
+/// other. The notes of kernels are always padded to 4 bytes, whatever their header says of that. The last
+/// one may go on behind `end`: GRUB's headers say less than there is, and Xen's builders take it.
+fn next(source: &impl Source, at: u64, end: u64) -> Option<(Note, u64)> {
+    const HEADER: u64 = 12;
+    if at.checked_add(HEADER)? > end {
+        return None;
+    }
+    let header = source.part(at, HEADER).ok()?;
+    let word = |index: usize| number(&header[4 * index..][..4]);
+    let (name_len, desc_len) = (word(0)?, word(1)?);
+    let name = at + HEADER;
+    let desc = name + name_len.next_multiple_of(4);
+    let note = Note {
+        kind: word(2)? as u32,
+        name: source.part(name, name_len).ok()?.into_owned(),
+        desc: source.part(desc, desc_len).ok()?.into_owned(),
+    };
+    Some((note, desc + desc_len.next_multiple_of(4)))
 }
 
 fn number(desc: &[u8]) -> Option<u64> {

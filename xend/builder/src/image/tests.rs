@@ -160,6 +160,25 @@ fn an_older_kernel_gets_its_list_in_the_mapping_and_a_hypercall_page() {
 }
 
 #[test]
+fn the_last_note_may_be_longer_than_the_headers_say() {
+    // The size in the second program header, of the notes.
+    const SIZE: usize = 64 + 56 + 32;
+    let notes = good_notes();
+    let notes: Vec<(u32, &[u8])> = notes.iter().map(|(kind, desc)| (*kind, &desc[..])).collect();
+    let mut file = kernel(&notes, b"some code");
+    let size = u64::from_le_bytes(file[SIZE..SIZE + 8].try_into().unwrap());
+    let needs = parsed(file.clone()).unwrap().needs;
+    file[SIZE..SIZE + 8].copy_from_slice(&(size - 8).to_le_bytes());
+    assert_eq!(parsed(file.clone()).unwrap().needs, needs);
+    // One that isn't even begun there is none, and too many are refused.
+    let last = notes[notes.len() - 1].1.len().next_multiple_of(4) as u64;
+    file[SIZE..SIZE + 8].copy_from_slice(&(size - last - 8).to_le_bytes());
+    assert!(parsed(file.clone()).is_ok());
+    file[SIZE..SIZE + 8].copy_from_slice(&(2_u64 << 20).to_le_bytes());
+    assert!(parsed(file).unwrap_err().contains("notes of 2097152 bytes"));
+}
+
+#[test]
 fn notes_that_cannot_be_met_are_refused() {
     let bad: [(u32, &[u8], &str); 8] = [
         (elfnote::XEN_VERSION, b"xen-2.0\0", "xen-2.0"),

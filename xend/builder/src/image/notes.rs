@@ -70,7 +70,7 @@ struct Note {
 
 /// The note that begins at an offset before `end`, and where the next one does; `None` if there is no
 /// other. The notes of kernels are always padded to 4 bytes, whatever their header says of that. The last
-/// one may go on behind `end`: GRUB's headers say less than there is, and Xen's builders take it.
+/// one may have less than it says, as GRUB's of 32 bits: the file ends there, and Xen's builders take it.
 fn next(source: &impl Source, at: u64, end: u64) -> Option<(Note, u64)> {
     const HEADER: u64 = 12;
     if at.checked_add(HEADER)? > end {
@@ -84,7 +84,7 @@ fn next(source: &impl Source, at: u64, end: u64) -> Option<(Note, u64)> {
     let note = Note {
         kind: word(2)? as u32,
         name: source.part(name, name_len).ok()?.into_owned(),
-        desc: source.part(desc, desc_len).ok()?.into_owned(),
+        desc: source.part(desc, desc_len.min(end.checked_sub(desc)?)).ok()?.into_owned(),
     };
     Some((note, desc + desc_len.next_multiple_of(4)))
 }

@@ -160,7 +160,7 @@ fn an_older_kernel_gets_its_list_in_the_mapping_and_a_hypercall_page() {
 }
 
 #[test]
-fn the_last_note_may_be_longer_than_the_headers_say() {
+fn the_last_note_may_be_cut_off() {
     // The size in the second program header, of the notes.
     const SIZE: usize = 64 + 56 + 32;
     let notes = good_notes();
@@ -170,7 +170,7 @@ fn the_last_note_may_be_longer_than_the_headers_say() {
     let needs = parsed(file.clone()).unwrap().needs;
     file[SIZE..SIZE + 8].copy_from_slice(&(size - 8).to_le_bytes());
     assert_eq!(parsed(file.clone()).unwrap().needs, needs);
-    // One that isn't even begun there is none, and too many are refused.
+    // Of one that isn't even begun nothing is known, and too many are refused.
     let last = notes[notes.len() - 1].1.len().next_multiple_of(4) as u64;
     file[SIZE..SIZE + 8].copy_from_slice(&(size - last - 8).to_le_bytes());
     assert!(parsed(file.clone()).is_ok());

@@ -74,7 +74,7 @@ pub fn who_wakes_is_not_starved(dom0: &mut Dom0) -> Outcome {
     let id = dom0.ok("xm domid sleeper")?;
     let command = format!("/usr/lib/escalus/probe rounds {} {port} {ROUNDS}", id.trim_end());
     let used: f64 = used(dom0, &command)?.iter().sum();
-    let most = f64::from(ROUNDS) * 0.005;
+    let most = f64::from(ROUNDS) * 0.010;
     ensure!(used < most, "others ran for {used} s during {ROUNDS} rounds");
     Ok(())
 }

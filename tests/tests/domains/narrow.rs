@@ -25,6 +25,8 @@ fn answers_and_goes(dom0: &mut Dom0) -> Outcome {
 
 /// Hypercalls, tables, exceptions and programs do what they should (`tests/kernels/src/bin/narrow`).
 pub fn what_32_bits_have_works(dom0: &mut Dom0) -> Outcome {
+    alone(dom0)?;
+    answers_and_goes(dom0)?;
     let before = dom0.occupied()?;
     dom0.create_with("narrow", "checks", "vcpus = 2")?;
     let ends = |output: &Output| output.stdout.contains("narrow ends");

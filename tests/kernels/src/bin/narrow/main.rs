@@ -8,6 +8,7 @@ mod calls;
 mod events;
 mod grants;
 mod pointers;
+mod random;
 mod segments;
 mod tables;
 mod traps;
@@ -25,5 +26,6 @@ fn main(_: &'static str) {
     segments::all();
     traps::all();
     pointers::all();
+    random::all();
     line(format_args!("narrow ends"));
 }

@@ -80,6 +80,11 @@ impl Boot {
         [Hypervisor::Escalus, Hypervisor::Xen].map(|hypervisor| Self { hypervisor, ..self.clone() })
     }
 
+    /// The same with a toolstack, always or in full runs only.
+    pub fn under(&self, toolstack: Toolstack, only_in_full: bool) -> Self {
+        Self { toolstack, only_in_full, ..self.clone() }
+    }
+
     /// What is under the guests, for reports: the hypervisor, and whose toolstack if not ours.
     pub fn name(&self) -> &'static str {
         match (self.hypervisor, self.toolstack) {

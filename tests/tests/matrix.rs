@@ -30,13 +30,11 @@ const LONG: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     let [ours, stock] = Boot::default().on_each();
-    let under =
-        |boot: &Boot, toolstack, only_in_full| Boot { toolstack, only_in_full, ..boot.clone() };
     let rows = [
-        under(&ours, Toolstack::Escalus, false),
-        under(&ours, Toolstack::Stock, false),
-        under(&stock, Toolstack::Escalus, true),
-        under(&stock, Toolstack::Stock, true),
+        ours.under(Toolstack::Escalus, false),
+        ours.under(Toolstack::Stock, false),
+        stock.under(Toolstack::Escalus, true),
+        stock.under(Toolstack::Stock, true),
     ];
     let rows: Vec<_> = rows.iter().map(|row| (row, CASES)).collect();
     run_boots("matrix", &rows)

@@ -28,13 +28,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let [ours, stock] = Boot::default().on_each();
-    let under =
-        |boot: &Boot, toolstack, only_in_full| Boot { toolstack, only_in_full, ..boot.clone() };
     let boots = [
-        under(&ours, Toolstack::Stock, false),
-        under(&stock, Toolstack::Xl, false),
-        under(&ours, Toolstack::Xl, true),
-        under(&stock, Toolstack::Stock, true),
+        ours.under(Toolstack::Stock, false),
+        stock.under(Toolstack::Xl, false),
+        ours.under(Toolstack::Xl, true),
+        stock.under(Toolstack::Stock, true),
     ];
     let ours_alone = [CASES, NARROW].concat();
     let cases = |boot: &Boot| match boot.hypervisor {

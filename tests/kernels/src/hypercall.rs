@@ -2,8 +2,9 @@
 
 use core::arch::asm;
 
-use xen::abi::{Plain, console, sched};
+use xen::abi::{console, sched};
 
+pub use crate::arguments::{operation, place, volatile};
 pub use xen::abi::hypercall as number;
 
 /// Makes a hypercall with up to five arguments.
@@ -26,22 +27,6 @@ pub fn call(number: u64, arguments: &[u64]) -> i64 {
         );
     }
     answer
-}
-
-/// The address of an argument that a hypercall reads or writes.
-pub fn place<T: Plain>(argument: &mut T) -> u64 {
-    core::ptr::from_mut(argument) as u64
-}
-
-/// What is there now, whoever wrote it.
-pub fn volatile<T: Plain>(place: &mut T) -> T {
-    // SAFETY: a reference to plain data.
-    unsafe { core::ptr::from_mut(place).read_volatile() }
-}
-
-/// Makes a hypercall with a command and a structure.
-pub fn operation<T: Plain>(number: u64, command: u64, argument: &mut T) -> i64 {
-    call(number, &[command, place(argument)])
 }
 
 /// Prints on the hypervisor's console.

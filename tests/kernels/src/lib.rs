@@ -13,29 +13,35 @@ extern crate std;
 
 #[cfg(feature = "kernel")]
 pub mod answer;
+#[cfg(feature = "kernel")]
+mod arguments;
+#[cfg(feature = "kernel")]
+pub mod flag;
 pub mod random;
 #[cfg(feature = "kernel")]
 pub mod ring;
+#[cfg(feature = "kernel")]
+pub mod start;
 
 #[cfg(all(feature = "kernel", target_pointer_width = "32"))]
 #[path = "narrow"]
 mod of_this_width {
+    pub(crate) mod entry;
     pub mod events;
     pub mod hypercall;
     mod library;
     pub mod memory;
-    pub mod start;
     pub mod traps;
 }
 
 #[cfg(all(feature = "kernel", target_pointer_width = "64"))]
 #[path = ""]
 mod of_this_width {
+    pub(crate) mod entry;
     pub mod events;
     pub mod hypercall;
     pub mod memory;
     pub mod program;
-    pub mod start;
     pub mod traps;
 }
 

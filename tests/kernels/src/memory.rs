@@ -8,25 +8,12 @@ use xen::abi::start_info::StartInfo;
 
 use crate::hypercall::{call, number};
 
+pub use crate::flag;
+
 /// Where the kernel's memory is mapped from its first page on.
 pub const VIRT_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Each frame's pfn (arch-x86/xen-x86_64.h).
 const MACHINE_TO_PHYSICAL: u64 = 0xffff_8000_0000_0000;
-
-/// Flags of a page table's entries (AMD64 Architecture Programmer's Manual, volume 2).
-#[allow(missing_docs)]
-pub mod flag {
-    pub const PRESENT: u64 = 1;
-    pub const WRITABLE: u64 = 2;
-    pub const USER: u64 = 4;
-    pub const ACCESSED: u64 = 1 << 5;
-    pub const DIRTY: u64 = 1 << 6;
-    pub const LARGE: u64 = 1 << 7;
-    pub const NO_EXECUTE: u64 = 1 << 63;
-    pub const READ_ONLY: u64 = PRESENT | USER | ACCESSED;
-    pub const DATA: u64 = READ_ONLY | WRITABLE | DIRTY;
-    pub const TABLE: u64 = DATA;
-}
 
 /// Offsets in the shared page that are the first vcpu's (xen.h).
 pub const PENDING: u64 = 0;
@@ -122,7 +109,8 @@ pub fn own(frame: u64) {
 }
 
 /// Where a frame of the kernel's first memory is mapped.
-pub fn address(frame: u64) -> u64 {
+pub fn address(frame: impl Into<u64>) -> u64 {
+    let frame: u64 = frame.into();
     VIRT_BASE + (read(MACHINE_TO_PHYSICAL + 8 * frame) << 12)
 }
 

@@ -9,8 +9,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
+use crate::images::BootFiles;
+use crate::project;
 use crate::qemu::tail;
 
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -29,11 +32,48 @@ const COUNTED: &[&str] = &[
 
 /// Names and values.
 pub type Figures = BTreeMap<String, f64>;
+/// What each of those measured has printed.
+pub type All = BTreeMap<&'static str, Figures>;
 
-/// The emulator with one processor, `memory` MiB, and nothing to boot from yet.
-pub fn machine(memory: &str) -> Command {
+/// What a bench of this kind was asked for.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only these columns: bare, xen, xen-plain, escalus, escalus-plain, where there are such
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Write the table to its page in docs/, too
+    #[arg(long)]
+    write: bool,
+}
+
+impl Arguments {
+    /// Whether a column is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Prints a table, and writes it to its page if it is to be kept and has all columns.
+    pub fn show(&self, page: &str, head: &str, table: &str, is_whole: bool) -> Result<()> {
+        println!("{table}");
+        if self.write {
+            ensure!(is_whole, "a table without some of its columns isn't kept");
+            fs::write(project::root().join(page), format!("{head}{table}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A folder with what a machine boots from. Hold the build folder's lock.
+pub fn folder(files: &BootFiles) -> Result<TempDir> {
+    let folder = tempfile::tempdir_in(project::build())?;
+    files.put_into(folder.path())?;
+    Ok(folder)
+}
+
+/// The emulator with one processor, 2 GiB, and nothing to boot from yet.
+pub fn machine() -> Command {
     let mut command = Command::new("qemu-system-x86_64");
-    command.args(["-accel", "tcg", "-m", memory, "-smp", "1", "-nodefaults"]).args(COUNTED);
+    command.args(["-accel", "tcg", "-m", "2048", "-smp", "1", "-nodefaults"]).args(COUNTED);
     command.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
     command.args(["-serial", "file:console.log"]);
     command

@@ -3,15 +3,14 @@
 //!
 //! All that is read or written is in dom0's memory: nothing that is measured waits for the host.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 
-use super::counted::{self, Figures};
+use super::counted::{self, All, Arguments, Figures};
 use crate::images::{self, Hypervisor, Toolstack};
 use crate::modules::Kernel;
 use crate::packages::{self, Packages};
@@ -21,20 +20,8 @@ use crate::{cpio, guest, host, modules, programs, project};
 
 /// The table that docs/ keeps.
 const TABLE: &str = "docs/bench-guests.md";
-const MEMORY: &str = "2048";
 /// In the guest, loaded by `bench-guest`.
 const MODULES: &[&str] = &["xen-blkfront", "xen-evtchn", "xen-gntalloc", "xen-netfront"];
-
-/// What `cargo xtask bench guests` was asked for.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// Only these: xen, escalus
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-    /// Write the table to docs/bench-guests.md, too
-    #[arg(long)]
-    write: bool,
-}
 
 /// Who makes the guest, on what.
 struct Peer {
@@ -98,21 +85,12 @@ const ROWS: &[(&str, &str, Unit)] = &[
 
 /// Measures, and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<()> {
-    let wanted = |peer: &&Peer| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| only == peer.name)
-    };
-    let machines = prepare(PEERS.iter().filter(wanted))?;
-    let mut all = BTreeMap::new();
+    let machines = prepare(PEERS.iter().filter(|peer| arguments.wants(peer.name)))?;
+    let mut all = All::new();
     for (peer, folder) in &machines {
         all.insert(peer.name, step(peer.name, || measure(peer, folder.path()))?);
     }
-    let table = table(&all);
-    println!("{table}");
-    if arguments.write {
-        ensure!(all.len() == PEERS.len(), "a table with one of the columns isn't kept");
-        fs::write(project::root().join(TABLE), format!("{HEAD}{table}"))?;
-    }
-    Ok(())
+    arguments.show(TABLE, HEAD, &table(&all), all.len() == PEERS.len())
 }
 
 /// A folder for each, with what it boots from.
@@ -126,10 +104,8 @@ fn prepare<'a>(peers: impl Iterator<Item = &'a Peer>) -> Result<Vec<(&'a Peer, T
     let machine = |peer: &'a Peer| -> Result<_> {
         let mut initramfs = images::initramfs(peer.toolstack, &packages)?;
         initramfs.push(part_of_dom0(peer, &packages, &host, &guest)?);
-        let folder = tempfile::tempdir_in(project::build())?;
         let files = images::boot_files(peer.hypervisor, &packages, initramfs)?;
-        files.put_into(folder.path())?;
-        Ok((peer, folder))
+        Ok((peer, counted::folder(&files)?))
     };
     peers.map(machine).collect()
 }
@@ -182,7 +158,7 @@ fn unpacked(kernel: &Path) -> Result<PathBuf> {
 
 /// Boots, and reads what the program in dom0 says.
 fn measure(peer: &Peer, folder: &Path) -> Result<Figures> {
-    let mut command = counted::machine(MEMORY);
+    let mut command = counted::machine();
     command.args(["-kernel", "hypervisor", "-append", "console=com1 dom0_mem=1280M,max:1280M"]);
     command.args(["-initrd", "vmlinuz console=hvc0 quiet var=memory,dom0.cpio"]);
     // Without it dom0 has no random numbers for minutes, and xl waits for them.
@@ -201,7 +177,7 @@ many instructions as liblzma: the goal, a third of what xl takes, is missed. Wha
 digest. What follows until the guest's first process is mostly Debian's kernel itself, and of a MiB or a\n\
 page of disk or network Linux in dom0 and in the guest.\n\n";
 
-fn table(all: &BTreeMap<&str, Figures>) -> String {
+fn table(all: &All) -> String {
     let mut text =
         String::from("| | xl on Xen | Escalus | Escalus / Xen |\n| --- | --- | --- | --- |\n");
     for (name, what, unit) in ROWS {
@@ -228,7 +204,7 @@ mod tests {
     fn figures_become_rows_in_their_unit() {
         let ours = counted::parse("bench getppid 500\nbench create-first 1500000000\n");
         let xen = counted::parse("bench getppid 1000\n");
-        let table = table(&BTreeMap::from([("escalus", ours), ("xen", xen)]));
+        let table = table(&All::from([("escalus", ours), ("xen", xen)]));
         assert!(table.contains("| getppid in dom0 | 500 | 250 | **0.50** |"), "{table}");
         assert!(table.contains("seen before | - | 1.50 s | - |"), "{table}");
     }

@@ -3,15 +3,14 @@
 //!
 //! The emulator counts instructions.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::counted::{self, Figures};
+use super::counted::{self, All, Arguments, Figures};
 use crate::images::{self, Hypervisor};
 use crate::packages::{self, Packages};
 use crate::step::step;
@@ -20,17 +19,6 @@ use crate::{cpio, host, programs, project};
 
 /// The table that docs/ keeps.
 const TABLE: &str = "docs/bench-hypervisor.md";
-const MEMORY: &str = "2048";
-/// What `cargo xtask bench hypervisor` was asked for.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// Only these: bare, xen, xen-plain, escalus, escalus-plain
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-    /// Write the table to docs/bench-hypervisor.md, too
-    #[arg(long)]
-    write: bool,
-}
 
 /// What is under the kernel, and how it is told to be.
 struct Peer {
@@ -70,11 +58,8 @@ const ROWS: &[(&str, &str)] = &[
 
 /// Measures, and prints a table.
 pub fn bench(arguments: &Arguments) -> Result<()> {
-    let wanted = |peer: &&Peer| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| only == peer.name)
-    };
-    let machines = prepare(PEERS.iter().filter(wanted))?;
-    let mut all = BTreeMap::new();
+    let machines = prepare(PEERS.iter().filter(|peer| arguments.wants(peer.name)))?;
+    let mut all = All::new();
     for (peer, folder) in &machines {
         let mut figures = step(peer.name, || measure(peer, folder.path()))?;
         if peer.hypervisor.is_some() {
@@ -83,13 +68,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         }
         all.insert(peer.name, figures);
     }
-    let table = table(&all);
-    println!("{table}");
-    if arguments.write {
-        ensure!(all.len() == PEERS.len(), "a table with some of the columns isn't kept");
-        fs::write(project::root().join(TABLE), format!("{HEAD}{table}"))?;
-    }
-    Ok(())
+    arguments.show(TABLE, HEAD, &table(&all), all.len() == PEERS.len())
 }
 
 /// A folder for each, with what it boots from.
@@ -100,10 +79,8 @@ fn prepare<'a>(peers: impl Iterator<Item = &'a Peer>) -> Result<Vec<(&'a Peer, T
     let initramfs = initramfs(&packages)?;
     let machine = |peer: &'a Peer| -> Result<_> {
         let hypervisor = peer.hypervisor.unwrap_or(Hypervisor::Xen);
-        let folder = tempfile::tempdir_in(project::build())?;
         let files = images::boot_files(hypervisor, &packages, vec![initramfs.clone()])?;
-        files.put_into(folder.path())?;
-        Ok((peer, folder))
+        Ok((peer, counted::folder(&files)?))
     };
     peers.map(machine).collect()
 }
@@ -130,7 +107,7 @@ fn initramfs(packages: &Packages) -> Result<PathBuf> {
 
 /// Boots, and reads what the program says.
 fn measure(peer: &Peer, folder: &Path) -> Result<Figures> {
-    let mut command = counted::machine(MEMORY);
+    let mut command = counted::machine();
     if peer.hypervisor.is_some() {
         command.args(["-kernel", "hypervisor", "-append"]);
         command.arg(format!("console=com1 dom0_mem=1024M,max:1024M{}", peer.options));
@@ -153,7 +130,7 @@ entry code goes on to call anything. Xen has thunks for indirect branches and re
 behind checks, too; ours has none. The second compares with the options `spec-ctrl=no xpti=no` on\n\
 both; Xen's thunks are compiled in, and stay.\n\n";
 
-fn table(all: &BTreeMap<&str, Figures>) -> String {
+fn table(all: &All) -> String {
     let mut text = String::from(
         "| | kernel alone | Xen | Escalus | Escalus / Xen | Xen, plain | Escalus / Xen, plain |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -194,7 +171,7 @@ mod tests {
         let ours = counted::parse("bench boot 24000\n");
         let xen = counted::parse("bench boot 48000\n");
         let bare = counted::parse("bench boot 12000\n");
-        let all = BTreeMap::from([("escalus", ours), ("xen", xen), ("bare", bare)]);
+        let all = All::from([("escalus", ours), ("xen", xen), ("bare", bare)]);
         let row = "| 6000 | 24000 (4.00) | 12000 (2.00) | **0.50** | - | - |";
         assert!(table(&all).contains(row), "{}", table(&all));
     }

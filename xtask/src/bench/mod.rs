@@ -26,9 +26,9 @@ enum What {
     /// Supervisors of many services: ours, s6, runit, supervisord, systemd
     Svc(svc::Arguments),
     /// Hypervisors under one kernel, in counted instructions: ours, stock Xen, none
-    Hypervisor(hypervisor::Arguments),
+    Hypervisor(counted::Arguments),
     /// Guests by our toolstack on our hypervisor, and by xl on stock Xen, in counted instructions
-    Guests(guests::Arguments),
+    Guests(counted::Arguments),
     /// virtd beside stock libvirtd with its test driver
     Virtd(virtd::Arguments),
 }

@@ -2,12 +2,11 @@
 
 use core::arch::global_asm;
 
-use xen::abi::Plain;
-
+pub use crate::arguments::{operation, place, volatile};
 pub use xen::abi::hypercall as number;
 
-use super::start;
 use crate::ring::Channel;
+use crate::start;
 
 global_asm!(
     r#"
@@ -71,20 +70,4 @@ pub fn print(text: &str) {
 pub fn iret(frame: &[u32]) -> ! {
     // SAFETY: whatever is there, the kernel gets over it: it is called again, on a stack of its own.
     unsafe { make_return(frame.as_ptr()) }
-}
-
-/// The address of an argument that a hypercall reads or writes.
-pub fn place<T: Plain>(argument: &mut T) -> u64 {
-    core::ptr::from_mut(argument) as u64
-}
-
-/// What is there now, whoever wrote it.
-pub fn volatile<T: Plain>(place: &mut T) -> T {
-    // SAFETY: a reference to plain data.
-    unsafe { core::ptr::from_mut(place).read_volatile() }
-}
-
-/// Makes a hypercall with a command and a structure.
-pub fn operation<T: Plain>(number: u64, command: u64, argument: &mut T) -> i64 {
-    call(number, &[command, place(argument)])
 }

@@ -8,23 +8,10 @@ use xen::abi::x86_32::{HYPERVISOR_START, MmuextOp, StartInfo};
 use xen::abi::{DOMID_SELF, PAGE_SIZE};
 
 use super::hypercall::{call, number};
+pub use crate::flag;
 
 /// Where the kernel's memory is mapped from its first page on.
 pub const VIRT_BASE: u64 = 0xc000_0000;
-
-/// Flags of a page table's entries (AMD64 Architecture Programmer's Manual, volume 2). What has no
-/// USER is the kernel's alone.
-#[allow(missing_docs)]
-pub mod flag {
-    pub const PRESENT: u64 = 1;
-    pub const WRITABLE: u64 = 2;
-    pub const USER: u64 = 4;
-    pub const ACCESSED: u64 = 1 << 5;
-    pub const DIRTY: u64 = 1 << 6;
-    pub const READ_ONLY: u64 = PRESENT | ACCESSED;
-    pub const DATA: u64 = READ_ONLY | WRITABLE | DIRTY;
-    pub const TABLE: u64 = DATA | USER;
-}
 
 #[repr(C, align(4096))]
 struct Pages<const N: usize>(UnsafeCell<[[u8; PAGE_SIZE]; N]>);
@@ -79,7 +66,8 @@ pub fn frame(address: u64) -> u64 {
 }
 
 /// Where a frame of the kernel's first memory is mapped, by the machine-to-physical table.
-pub fn address(frame: u64) -> u64 {
+pub fn address(frame: impl Into<u64>) -> u64 {
+    let frame: u64 = frame.into();
     VIRT_BASE + (u64::from(read(u64::from(HYPERVISOR_START) + 4 * frame)) << 12)
 }
 

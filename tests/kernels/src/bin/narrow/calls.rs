@@ -98,7 +98,7 @@ fn reservations() {
     let [new, _] = volatile(&mut frames);
     answer("map", map_frame(page, new.into(), kernels::memory::flag::DATA));
     line(format_args!("it is empty: {}", read(page) == 0));
-    line(format_args!("its pfn: {}", address(new.into()) == page));
+    line(format_args!("its pfn: {}", address(new) == page));
     // It is at that place in the list, too.
     let entry = u64::from(start::info().mfn_list) + ((page - VIRT_BASE) >> 12) * 4;
     kernels::memory::write(entry, new);

@@ -29,9 +29,9 @@ pub fn selector(selector: u16, shape: Shape) -> u16 {
 ///
 /// Code and data are for ring 3, where the guest's kernel is, too. A kernel of 32 bits is in ring 1,
 /// and may map pages that ring 3 can't use, so that none of its code may be of 64 bits: that would
-/// reach the hypervisor's addresses. A call gate is kept, but no ring
-/// that guests have may use it; its own ring moves to the selector that it leads to. Entries that
-/// are not present may be anything. Xen's `check_descriptor` decides the same.
+/// reach the hypervisor's addresses. A call gate is kept, but no ring that guests have may use it; its
+/// own ring moves to the selector that it leads to. Entries that are not present may be anything.
+/// Xen's `check_descriptor` decides the same.
 pub fn checked(descriptor: u64, shape: Shape) -> Option<u64> {
     if descriptor & PRESENT == 0 {
         return Some(descriptor);

@@ -1,8 +1,8 @@
 //! Calling a guest's kernel: for an exception, a system call, events, a return that failed.
 //!
-//! The kernel of 64 bits finds on its stack, upwards: rcx, r11, an error code if there is one, rip, cs with
-//! the events' mask in its upper half, rflags, rsp, ss. Its own code segment is told from its
-//! programs' by privilege level 0 in the saved selector.
+//! The kernel of 64 bits (of 32: [`super::narrow`]) finds on its stack, upwards: rcx, r11, an error code
+//! if there is one, rip, cs with the events' mask in its upper half, rflags, rsp, ss. Its own code
+//! segment is told from its programs' by privilege level 0 in the saved selector.
 
 use core::sync::atomic::Ordering;
 

@@ -6,7 +6,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use hypervisor::bitmap::Bitmap;
 use hypervisor::memory_map::{Kind, MemoryMap, Region};
 use hypervisor::paging::Machine;
+use hypervisor::paging::counts::{Count, Counts};
 use hypervisor::paging::page::{Owner, Page};
+use hypervisor::paging::word::Word;
 use spin::Once;
 use xen::abi::errno::{ENOMEM, Errno};
 
@@ -27,7 +29,8 @@ static FRAMES: Once<Frames> = Once::new();
 static FREE: Once<Mutex<Bitmap<'static>>> = Once::new();
 static END: AtomicU64 = AtomicU64::new(0);
 /// The frames' words.
-static PAGES: AtomicPtr<Page> = AtomicPtr::new(core::ptr::null_mut());
+static WORDS: AtomicPtr<Word> = AtomicPtr::new(core::ptr::null_mut());
+static COUNTS: Once<Counts> = Once::new();
 
 /// Memory for a table of `count` values, taken from the map.
 fn table<T>(
@@ -55,7 +58,9 @@ fn table<T>(
 pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
     let end = map.top() >> 12;
     let words = table(&mut map, Bitmap::words_for(end), 4096, || 0_u64);
-    let pages = table(&mut map, end as usize, 4096, Page::free);
+    assert!(end <= 1 << 32, "frames' numbers have 32 bits");
+    let words_of_frames = table(&mut map, end as usize, 4096, Word::free);
+    let counts = table(&mut map, Counts::entries_for(end), 4096, Count::default);
     let align = if end >= 512 * 512 { 2 << 20 } else { 4096 };
     let physical = table(&mut map, end as usize, align, || AtomicU64::new(NO_PFN));
     let machine_to_physical = memory::physical(physical.as_ptr() as u64) >> 12;
@@ -64,7 +69,8 @@ pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
         (region.start.div_ceil(4096)..region.end >> 12).for_each(|mfn| free.give(mfn));
     }
     FREE.call_once(|| Mutex::new(free));
-    PAGES.store(pages.as_mut_ptr(), Ordering::Relaxed);
+    WORDS.store(words_of_frames.as_mut_ptr(), Ordering::Relaxed);
+    COUNTS.call_once(|| Counts::new(counts));
     END.store(end, Ordering::Relaxed);
     FRAMES.call_once(|| Frames { machine_to_physical: physical, map: firmware });
     let frames = (end * 8).div_ceil(4096);
@@ -102,11 +108,16 @@ pub fn is_all_memory(mfn: u64) -> bool {
     frames().map.ram().any(|region| region.start <= start && end <= region.end)
 }
 
-/// A frame's word.
+/// A frame; there are none beyond memory.
 #[inline]
-pub fn page(mfn: u64) -> Option<&'static Page> {
-    // SAFETY: there are as many words as frames, for ever; before, `END` is 0.
-    (mfn < end()).then(|| unsafe { &*PAGES.load(Ordering::Relaxed).add(mfn as usize) })
+pub fn page(mfn: u64) -> Option<Page<'static>> {
+    if mfn >= end() {
+        return None;
+    }
+    // SAFETY: there are as many words as frames, for ever; before, `END` is 0. Counts came first.
+    let (word, counts) =
+        unsafe { (&*WORDS.load(Ordering::Relaxed).add(mfn as usize), COUNTS.get_unchecked()) };
+    Some(Page::new(word, mfn as u32, counts))
 }
 
 /// Says where a frame is in its domain.

@@ -44,7 +44,7 @@ pub fn set_privileged(owner: Owner, is_privileged: bool) {
 }
 
 impl Machine for Host {
-    fn page(&self, mfn: u64) -> Option<&Page> {
+    fn page(&self, mfn: u64) -> Option<Page<'_>> {
         frames::page(mfn)
     }
 

@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use hypervisor::paging::page::Page;
 use hypervisor::paging::{Outcome, Walk};
 
 use crate::domain::{self, Domain};
@@ -115,11 +116,7 @@ enum Found {
 }
 
 /// The next of a domain's frames of which something is so.
-fn find(
-    domain: &Domain,
-    from: u64,
-    is_wanted: impl Fn(&hypervisor::paging::page::Page) -> bool,
-) -> Found {
+fn find(domain: &Domain, from: u64, is_wanted: impl Fn(Page<'_>) -> bool) -> Found {
     /// Frames that are looked at in one go.
     const SOME: u64 = 4096;
     let to = frames::end().min(from + SOME);

@@ -1,7 +1,7 @@
 //! A kernel's write to one of its page tables, as if it could write there.
 
 use hypervisor::paging::entry::Entry;
-use hypervisor::paging::page::Use;
+use hypervisor::paging::page::{Page, Use};
 use hypervisor::writes::{Operation, Source, Write};
 
 use super::memory;
@@ -64,7 +64,7 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let _lock = domain.tables.lock();
     let Some((_, _, leaf)) = tables::lookup(guest.own.kernel_table, address) else { return false };
     let mfn = leaf.mfn();
-    let is_table = |page: &hypervisor::paging::page::Page| {
+    let is_table = |page: Page<'_>| {
         page.owner() == Some(domain.owner) && page.usage().0 == Use::L1 && page.is_valid()
     };
     if !frames::page(mfn).is_some_and(is_table) {

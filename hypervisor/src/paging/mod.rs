@@ -1,6 +1,7 @@
 //! Page tables of PV guests: they are written by the guest and used by the processor, so that every
 //! entry is checked and everything that entries refer to is counted.
 
+pub mod counts;
 pub mod entry;
 pub mod epoch;
 pub mod page;
@@ -8,7 +9,10 @@ mod rules;
 pub mod shape;
 mod update;
 mod walk;
+pub mod word;
 
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! One machine frame's word: who owns it, what it may be used as, and how often it is used.
+//! One machine frame: who owns it, what it may be used as, and how often it is used.
 //!
-//! Eight bytes a frame are all that is kept. A frame has a general count, which keeps it from being
-//! freed, and a type with a count of its own, which keeps it from being used in two ways at once:
-//! a page table can't be written to by its owner as long as it is one. Every change is one
-//! compare-and-swap, so that another domain's mapping needs no lock of the owner.
+//! A frame has a general count, which keeps it from being freed, and a type with a count of its own,
+//! which keeps it from being used in two ways at once: a page table can't be written to by its owner
+//! as long as it is one. Every change is one of the frame's word, so that another domain's mapping
+//! needs no lock of the owner.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::counts::{Counts, Full};
 use super::epoch::{Epochs, Stale};
+use super::word::{ALLOCATED, FOREIGN_WRITER, PINNED, SHARED, State, VALID, Word};
 
 /// Which domain owns a frame: its place in the table of domains, not its number.
 pub type Owner = u8;
@@ -58,8 +59,9 @@ impl Use {
         }
     }
 
-    fn from_bits(bits: u64) -> Self {
-        match bits {
+    /// From its number, the lowest three bits.
+    pub fn from_bits(bits: u32) -> Self {
+        match bits & 7 {
             1 => Self::Writable,
             2 => Self::L1,
             3 => Self::L2,
@@ -72,48 +74,6 @@ impl Use {
     }
 }
 
-/// A run of bits of the word.
-struct Bits {
-    shift: u32,
-    width: u32,
-}
-
-impl Bits {
-    const fn mask(&self) -> u64 {
-        ((1 << self.width) - 1) << self.shift
-    }
-
-    const fn most(&self) -> u64 {
-        self.mask() >> self.shift
-    }
-
-    const fn get(&self, word: u64) -> u64 {
-        (word & self.mask()) >> self.shift
-    }
-
-    const fn set(&self, word: u64, value: u64) -> u64 {
-        word & !self.mask() | value << self.shift & self.mask()
-    }
-}
-
-const REFERENCES: Bits = Bits { shift: 0, width: 25 };
-const USES: Bits = Bits { shift: 25, width: 18 };
-/// Another domain mapped it since it was allocated.
-const FOREIGN: u64 = 1 << 43;
-/// Another domain may write to it, or remembers that it could.
-const FOREIGN_WRITER: u64 = 1 << 44;
-const USE: Bits = Bits { shift: 45, width: 3 };
-/// The contents were checked and the frame may be used as its type says.
-const VALID: u64 = 1 << 48;
-/// The owner asked for the type to stay when nothing else uses it.
-const PINNED: u64 = 1 << 49;
-/// The frame is the hypervisor's, shared with a domain: it is never freed.
-const SHARED: u64 = 1 << 50;
-/// The domain holds the frame: one reference is the allocation's own.
-const ALLOCATED: u64 = 1 << 51;
-const EPOCH: Bits = Bits { shift: 52, width: 4 };
-const OWNER: Bits = Bits { shift: 56, width: 8 };
-
 /// Why a frame can't be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -125,6 +85,12 @@ pub enum Refused {
     TooOften,
     /// Its contents are being checked by somebody else just now.
     Busy,
+}
+
+impl From<Full> for Refused {
+    fn from(_: Full) -> Self {
+        Self::TooOften
+    }
 }
 
 /// What is left to do after a use was counted.
@@ -147,162 +113,169 @@ pub enum Dropped {
     Last,
 }
 
-/// One reference and one use.
-const BOTH: u64 = 1 << REFERENCES.shift | 1 << USES.shift;
-
-/// Whether it is used so, and may be. Data that is not used any more is still data.
-fn is_as(word: u64, used: Use) -> bool {
-    word & (USE.mask() | VALID) == USE.set(VALID, used as u64)
-}
-
 /// Who may remember the use that ended last.
-fn remembered(word: u64, epochs: Epochs) -> Stale {
-    let mark = EPOCH.get(word);
-    match word & FOREIGN_WRITER != 0 {
+fn remembered(state: &State, epochs: Epochs) -> Stale {
+    let mark = state.mark.into();
+    match state.has(FOREIGN_WRITER) {
         true if epochs.all.remembers(mark) => Stale::Anybody,
         false if epochs.owner.remembers(mark) => Stale::Owner,
         _ => Stale::Nobody,
     }
 }
 
-/// The word of a frame whose last use ends now.
-fn marked(word: u64, epochs: Epochs) -> u64 {
-    let foreign = word & FOREIGN_WRITER != 0;
-    EPOCH.set(word, if foreign { epochs.all } else { epochs.owner }.mark())
+/// Marks a frame whose last use ends now.
+fn end_use(state: &mut State, epochs: Epochs) {
+    let epoch = if state.has(FOREIGN_WRITER) { epochs.all } else { epochs.owner };
+    state.uses = 0;
+    state.mark = epoch.mark() as u8;
 }
 
-/// A frame's word.
-#[derive(Default)]
-#[repr(transparent)]
-pub struct Page(AtomicU64);
+/// One more.
+fn more(count: u32) -> Result<u32, Refused> {
+    count.checked_add(1).ok_or(Refused::TooOften)
+}
 
-impl Page {
-    /// A frame that nobody owns.
-    pub const fn free() -> Self {
-        Self(AtomicU64::new(0))
+/// A frame.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    word: &'a Word,
+    /// Its number in [`Counts`].
+    number: u32,
+    counts: &'a Counts,
+}
+
+impl<'a> Page<'a> {
+    /// The frame of that word.
+    #[inline]
+    pub fn new(word: &'a Word, number: u32, counts: &'a Counts) -> Self {
+        Self { word, number, counts }
     }
 
-    fn update(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, &mut change)
+    #[inline]
+    fn update<T>(
+        self,
+        change: impl FnOnce(&mut State) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        self.word.update(self.number, self.counts, change)
     }
 
-    fn word(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+    /// A change that needs no count.
+    fn change<T>(self, change: impl FnOnce(&mut State) -> T) -> T {
+        self.update(|state| Ok(change(state))).expect("smaller counts can be kept")
+    }
+
+    fn state(self) -> State {
+        self.word.read(self.number, self.counts)
     }
 
     /// Gives the frame, which is free, to a domain; one reference is the allocation's.
-    pub fn allocate(&self, owner: Owner) {
-        let word = OWNER.set(REFERENCES.set(ALLOCATED, 1), owner.into());
-        self.0.store(word, Ordering::Release);
+    pub fn allocate(self, owner: Owner) {
+        self.change(|state| *state = State::new(owner, ALLOCATED));
     }
 
     /// Makes the hypervisor's own frame one that a domain may map. It is data for good: the
     /// hypervisor writes to it, so that it must never become a table.
-    pub fn share(&self, owner: Owner) {
-        let data = USES.set(USE.set(SHARED | VALID, Use::Writable as u64), 1);
-        let word = OWNER.set(REFERENCES.set(data, 1), owner.into());
-        self.0.store(word, Ordering::Release);
+    pub fn share(self, owner: Owner) {
+        self.change(|state| {
+            *state = State::new(owner, SHARED | VALID);
+            state.set_kind(Use::Writable);
+            state.uses = 1;
+        });
     }
 
     /// Takes the hypervisor's own use of a shared frame back; true if nobody refers to it any more.
     #[must_use]
-    pub fn unshare(&self, epochs: Epochs) -> bool {
+    pub fn unshare(self, epochs: Epochs) -> bool {
         let _ = self.put_use(epochs);
         self.put()
     }
 
-    /// Another domain maps it: what its processors remember outlives the mapping, too.
-    pub fn mark_foreign(&self, is_writer: bool) {
-        let bits = FOREIGN | if is_writer { FOREIGN_WRITER } else { 0 };
-        self.0.fetch_or(bits, Ordering::AcqRel);
+    /// Another domain may write to it: what its processors remember outlives the mapping, too.
+    pub fn mark_foreign_writer(self) {
+        self.change(|state| state.set(FOREIGN_WRITER));
     }
 
     /// Who owns it, or did when it was last freed.
-    pub fn last_owner(&self) -> Owner {
-        OWNER.get(self.word()) as Owner
+    pub fn last_owner(self) -> Owner {
+        self.word.head().owner()
     }
 
     /// Who owns it, if anybody does.
-    pub fn owner(&self) -> Option<Owner> {
-        let word = self.word();
-        (REFERENCES.get(word) != 0).then(|| OWNER.get(word) as Owner)
+    #[inline]
+    pub fn owner(self) -> Option<Owner> {
+        self.word.is_referred_to().then(|| self.last_owner())
     }
 
     /// Whether it is the hypervisor's, shared with its owner.
-    pub fn is_shared(&self) -> bool {
-        self.word() & SHARED != 0
+    pub fn is_shared(self) -> bool {
+        self.word.head().has(SHARED)
     }
 
     /// Whether its owner still has it allocated.
-    pub fn is_allocated(&self) -> bool {
-        self.word() & ALLOCATED != 0
+    pub fn is_allocated(self) -> bool {
+        self.word.head().has(ALLOCATED)
     }
 
     /// What it is used as, and how often.
-    pub fn usage(&self) -> (Use, u64) {
-        let word = self.word();
-        (Use::from_bits(USE.get(word)), USES.get(word))
+    pub fn usage(self) -> (Use, u32) {
+        let state = self.state();
+        (state.kind(), state.uses)
     }
 
     /// Whether it is that domain's table of that kind, checked and in use.
     #[inline]
-    pub fn is_table_of(&self, kind: Use, owner: Owner) -> bool {
-        let word = self.word();
-        let wanted = OWNER.set(USE.set(VALID, kind as u64), owner.into());
-        word & (OWNER.mask() | USE.mask() | VALID) == wanted && USES.get(word) > 0
+    pub fn is_table_of(self, kind: Use, owner: Owner) -> bool {
+        // A table is in use as long as it is valid.
+        self.word.head().is_as_of(kind, owner)
     }
 
     /// How many references there are.
-    pub fn references(&self) -> u64 {
-        REFERENCES.get(self.word())
+    pub fn references(self) -> u32 {
+        self.state().references
     }
 
     /// Whether its contents were checked.
-    pub fn is_valid(&self) -> bool {
-        self.word() & VALID != 0
+    pub fn is_valid(self) -> bool {
+        self.word.head().has(VALID)
     }
 
     /// Counts a reference, if it is that domain's.
-    pub fn get(&self, owner: Owner) -> Result<(), Refused> {
-        let mut refused = Refused::NotOwned;
-        let counted = self.update(|word| {
-            let count = REFERENCES.get(word);
-            if count == 0 || OWNER.get(word) != u64::from(owner) {
-                refused = Refused::NotOwned;
-                return None;
+    pub fn get(self, owner: Owner) -> Result<(), Refused> {
+        self.update(|state| {
+            if state.references == 0 || state.owner() != owner {
+                return Err(Refused::NotOwned);
             }
-            if count == REFERENCES.most() {
-                refused = Refused::TooOften;
-                return None;
-            }
-            Some(word + (1 << REFERENCES.shift))
-        });
-        counted.map(|_| ()).map_err(|_| refused)
+            state.references = more(state.references)?;
+            Ok(())
+        })
     }
 
     /// Drops a reference; true if it was the last and the frame is free now.
     #[must_use]
-    pub fn put(&self) -> bool {
-        let before = self.0.fetch_sub(1 << REFERENCES.shift, Ordering::AcqRel);
-        debug_assert!(REFERENCES.get(before) != 0);
-        REFERENCES.get(before) == 1
+    pub fn put(self) -> bool {
+        self.change(|state| {
+            debug_assert!(state.references != 0);
+            state.references -= 1;
+            state.references == 0
+        })
     }
 
     /// Takes the allocation's own reference back, once; true if the caller has to [`Page::put`] it.
     #[must_use]
-    pub fn deallocate(&self) -> bool {
-        self.0.fetch_and(!ALLOCATED, Ordering::AcqRel) & ALLOCATED != 0
+    pub fn deallocate(self) -> bool {
+        self.change(|state| state.unset(ALLOCATED))
     }
 
     /// Counts a reference and one more use at once; false if it is not just counting: [`Page::get`] and
     /// [`Page::get_use`] do what is to be done then.
     #[inline]
-    pub fn count(&self, owner: Owner, wanted: Use) -> bool {
-        let counted = self.update(|word| {
-            let (references, uses) = (REFERENCES.get(word), USES.get(word));
-            let fits = references != 0 && references != REFERENCES.most() && uses != USES.most();
-            (fits && OWNER.get(word) == u64::from(owner) && is_as(word, wanted))
-                .then(|| word + BOTH)
+    pub fn count(self, owner: Owner, wanted: Use) -> bool {
+        let counted = self.update(|state| {
+            if state.references == 0 || !state.is_as_of(wanted, owner) {
+                return Err(Refused::NotOwned);
+            }
+            (state.references, state.uses) = (more(state.references)?, more(state.uses)?);
+            Ok(())
         });
         counted.is_ok()
     }
@@ -310,91 +283,101 @@ impl Page {
     /// Drops a reference and a use at once; false if it is not just counting: they are the last, and
     /// others have to hear of it.
     #[inline]
-    pub fn uncount(&self, used: Use, epochs: impl Fn(Owner) -> Epochs) -> bool {
-        let counted = self.update(|word| {
-            let (references, uses) = (REFERENCES.get(word), USES.get(word));
-            if references < 2 || uses == 0 || !is_as(word, used) {
-                return None;
+    pub fn uncount(self, used: Use, epochs: impl FnOnce(Owner) -> Epochs) -> bool {
+        let counted = self.update(|state| {
+            let is_last = state.uses == 1;
+            if state.references < 2 || state.uses == 0 || !state.is_as(used) {
+                return Err(Refused::OtherUse);
             }
-            let left = word - BOTH;
-            match uses {
-                1 if used != Use::Writable => None,
-                1 => Some(marked(left, epochs(OWNER.get(word) as Owner))),
-                _ => Some(left),
+            if is_last && used != Use::Writable {
+                return Err(Refused::OtherUse);
             }
+            state.references -= 1;
+            state.uses -= 1;
+            if is_last {
+                end_use(state, epochs(state.owner()));
+            }
+            Ok(())
         });
         counted.is_ok()
     }
 
     /// Counts a use. What processors remember of a use that ended in an earlier epoch is forgotten.
-    pub fn get_use(&self, wanted: Use, epochs: Epochs) -> Result<Got, Refused> {
-        let mut outcome = Err(Refused::OtherUse);
+    pub fn get_use(self, wanted: Use, epochs: Epochs) -> Result<Got, Refused> {
         let unchecked = !matches!(wanted, Use::None | Use::Writable);
-        let _ = self.update(|word| {
-            let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
-            if count == 0 {
-                let changes = now != Use::None && now != wanted;
-                let stale = if changes { remembered(word, epochs) } else { Stale::Nobody };
-                outcome = Ok(Got { unchecked, stale });
-                let kept = if changes { word & !FOREIGN_WRITER } else { word };
-                let word = USES.set(USE.set(kept, wanted as u64), 1) & !VALID;
-                return Some(if unchecked { word } else { word | VALID });
+        self.update(|state| {
+            let now = state.kind();
+            if state.uses > 0 {
+                if now != wanted {
+                    return Err(Refused::OtherUse);
+                }
+                if !state.has(VALID) {
+                    return Err(Refused::Busy);
+                }
+                state.uses = more(state.uses)?;
+                return Ok(Got { unchecked: false, stale: Stale::Nobody });
             }
-            outcome = match () {
-                () if now != wanted => Err(Refused::OtherUse),
-                () if word & VALID == 0 => Err(Refused::Busy),
-                () if count == USES.most() => Err(Refused::TooOften),
-                () => Ok(Got { unchecked: false, stale: Stale::Nobody }),
+            let mut stale = Stale::Nobody;
+            if now != Use::None && now != wanted {
+                stale = remembered(state, epochs);
+                state.unset(FOREIGN_WRITER);
+            }
+            state.set_kind(wanted);
+            state.uses = 1;
+            match unchecked {
+                true => state.unset(VALID),
+                false => state.set(VALID),
             };
-            outcome.is_ok().then_some(word + (1 << USES.shift))
-        });
-        outcome
+            Ok(Got { unchecked, stale })
+        })
     }
 
     /// The contents were found good.
-    pub fn set_valid(&self) {
-        self.0.fetch_or(VALID, Ordering::AcqRel);
+    pub fn set_valid(self) {
+        self.change(|state| state.set(VALID));
     }
 
     /// Drops a use.
-    pub fn put_use(&self, epochs: Epochs) -> Dropped {
-        let mut dropped = Dropped::Done;
-        let _ = self.update(|word| {
-            let (now, count) = (Use::from_bits(USE.get(word)), USES.get(word));
-            debug_assert!(count != 0);
-            if count == 1 && !matches!(now, Use::None | Use::Writable) {
-                dropped = Dropped::Last;
-                return Some(word & !VALID);
+    pub fn put_use(self, epochs: Epochs) -> Dropped {
+        self.change(|state| {
+            debug_assert!(state.uses != 0);
+            match (state.uses, state.kind()) {
+                (1, Use::None | Use::Writable) => end_use(state, epochs),
+                (1, _) => {
+                    state.unset(VALID);
+                    return Dropped::Last;
+                }
+                _ => state.uses -= 1,
             }
-            dropped = Dropped::Done;
-            let word = word - (1 << USES.shift);
-            Some(if count == 1 { marked(word, epochs) } else { word })
-        });
-        dropped
+            Dropped::Done
+        })
     }
 
     /// The last use has been undone: the frame may become anything.
-    pub fn finish_release(&self, epochs: Epochs) {
-        let _ = self.update(|word| Some(marked(USES.set(word, 0), epochs) & !VALID));
+    pub fn finish_release(self, epochs: Epochs) {
+        self.change(|state| {
+            end_use(state, epochs);
+            state.unset(VALID);
+        });
     }
 
     /// Marks the type as wanted by the owner; false if it was already.
-    pub fn pin(&self) -> bool {
-        self.0.fetch_or(PINNED, Ordering::AcqRel) & PINNED == 0
+    pub fn pin(self) -> bool {
+        self.change(|state| state.set(PINNED))
     }
 
     /// Takes the mark away; false if there was none.
-    pub fn unpin(&self) -> bool {
-        self.0.fetch_and(!PINNED, Ordering::AcqRel) & PINNED != 0
+    pub fn unpin(self) -> bool {
+        self.change(|state| state.unset(PINNED))
     }
 
     /// Whether the owner marked the type as wanted.
-    pub fn is_pinned(&self) -> bool {
-        self.word() & PINNED != 0
+    pub fn is_pinned(self) -> bool {
+        self.word.head().has(PINNED)
     }
 }
 
-impl fmt::Debug for Page {
+impl fmt::Debug for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, uses) = self.usage();
         let (owner, references, valid) = (self.owner(), self.references(), self.is_valid());

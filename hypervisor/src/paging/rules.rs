@@ -29,8 +29,8 @@ impl From<Refused> for Error {
 
 /// Frames and processors, as the rules need them.
 pub trait Machine {
-    /// A frame's word; frames beyond memory have none.
-    fn page(&self, mfn: u64) -> Option<&Page>;
+    /// A frame; there are none beyond memory.
+    fn page(&self, mfn: u64) -> Option<Page<'_>>;
     /// Reads an entry of a table.
     fn read(&self, mfn: u64, index: usize) -> Entry;
     /// The first entry from `index` on that is not zero, or `end`. Most tables are mostly empty.
@@ -117,8 +117,8 @@ impl<M: Machine> Rules<'_, M> {
         };
         match held {
             Ok(()) => {
-                if from != self.owner {
-                    page.mark_foreign(writable);
+                if from != self.owner && writable {
+                    page.mark_foreign_writer();
                 }
                 Ok(self.shape.adjusted(entry, Use::L1))
             }

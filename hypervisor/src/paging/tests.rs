@@ -7,10 +7,13 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::counts::{Count, Counts, MANY};
 use super::entry::Entry;
 use super::epoch::{Epochs, Flushes};
-use super::page::{Owner, Page, Use};
+use super::memory::Frames;
+use super::page::{Owner, Page, Refused, Use};
 use super::shape::Shape;
+use super::word::Word;
 use super::{Error, Machine, Outcome, Rules, Walk};
 
 const FRAMES: u64 = 24;
@@ -25,7 +28,7 @@ const PLACES: [usize; 6] = [0, 1, 2, 3, 260, 430];
 const HYPERVISORS: Entry = Entry(Entry::PRESENT | Entry::LARGE);
 
 struct Model {
-    pages: Vec<Page>,
+    frames: Frames,
     entries: RefCell<Vec<[u64; 512]>>,
     flushes: [Flushes; 5],
     all_flushes: Flushes,
@@ -41,9 +44,9 @@ struct Model {
 
 impl Model {
     fn new(yields: bool, shape: Shape) -> Self {
-        let pages: Vec<Page> = (0..FRAMES).map(|_| Page::free()).collect();
+        let frames = Frames::new(FRAMES);
         // The last frame is somebody else's, the one before nobody's.
-        for (mfn, page) in pages.iter().enumerate() {
+        for (mfn, page) in frames.all().into_iter().enumerate() {
             match FRAMES - mfn as u64 {
                 1 => page.allocate(OTHER),
                 2 => (),
@@ -52,7 +55,7 @@ impl Model {
         }
         let entries = RefCell::new(vec![[0; 512]; FRAMES as usize]);
         Self {
-            pages,
+            frames,
             entries,
             flushes: [const { Flushes::new() }; 5],
             all_flushes: Flushes::new(),
@@ -62,6 +65,10 @@ impl Model {
             yields,
             shape,
         }
+    }
+
+    fn at(&self, mfn: u64) -> Page<'_> {
+        self.frames.page(mfn).expect("a frame")
     }
 
     fn rules(&self) -> Rules<'_, Self> {
@@ -76,14 +83,14 @@ impl Model {
     /// table.
     fn remember(&self) -> Result<(), TestCaseError> {
         let is_table = |mfn: u64| {
-            let (kind, count) = self.pages[mfn as usize].usage();
+            let (kind, count) = self.at(mfn).usage();
             kind.level().is_some() && count > 0
         };
         let mut remembered = self.remembered.borrow_mut();
         for &(who, mfn) in remembered.iter() {
             prop_assert!(!is_table(mfn), "domain {} may write to table {}", who, mfn);
         }
-        for (mfn, page) in (0..).zip(&self.pages) {
+        for (mfn, page) in (0..).zip(self.frames.all()) {
             if page.usage().0 == Use::L1 && page.is_valid() {
                 let entries = self.table(mfn).map(Entry).into_iter();
                 let owner = page.owner().expect("a table is somebody's");
@@ -96,7 +103,7 @@ impl Model {
 
     /// What kind of table a frame is that was checked and is in use.
     fn kind(&self, mfn: u64) -> Option<Use> {
-        let page = &self.pages[mfn as usize];
+        let page = self.at(mfn);
         let (kind, count) = page.usage();
         let is_table = kind.level().is_some() && page.is_valid() && mfn != OTHERS_TABLE;
         (is_table && count > 0).then_some(kind)
@@ -123,10 +130,10 @@ impl Model {
 
     /// What every count has to be, from what can be seen.
     fn check(&self, pinned: &[(u64, Use)]) -> Result<(), TestCaseError> {
-        let mut references = [0_u64; FRAMES as usize];
-        let mut uses = [0_u64; FRAMES as usize];
-        for (mfn, page) in self.pages.iter().enumerate() {
-            references[mfn] += u64::from(page.is_allocated());
+        let mut references = [0_u32; FRAMES as usize];
+        let mut uses = [0_u32; FRAMES as usize];
+        for (mfn, page) in self.frames.all().into_iter().enumerate() {
+            references[mfn] += u32::from(page.is_allocated());
             let (kind, count) = page.usage();
             if kind.level().is_none() || count == 0 {
                 continue;
@@ -142,7 +149,7 @@ impl Model {
                 let is_users = self.shape == Shape::Wide || kind == Use::L3;
                 prop_assert!(!is_users || entry.has(Entry::USER));
                 references[below] += 1;
-                let (below_kind, _) = self.pages[below].usage();
+                let (below_kind, _) = self.at(below as u64).usage();
                 if kind != Use::L1 {
                     prop_assert_eq!(below_kind, self.shape.below(kind, index));
                     uses[below] += 1;
@@ -150,16 +157,16 @@ impl Model {
                     prop_assert_eq!(below_kind, Use::Writable, "a writable mapping of a table");
                     uses[below] += 1;
                 }
-                prop_assert_eq!(self.pages[below].owner(), Some(GUEST));
+                prop_assert_eq!(self.at(below as u64).owner(), Some(GUEST));
             }
         }
-        let last = self.pages.iter().filter(|page| page.usage().0 == Use::LastL2);
+        let last = self.frames.all().into_iter().filter(|page| page.usage().0 == Use::LastL2);
         prop_assert!(self.shape == Shape::Pae || last.count() == 0);
         for &(mfn, _) in pinned {
             references[mfn as usize] += 1;
             uses[mfn as usize] += 1;
         }
-        for (mfn, page) in self.pages.iter().enumerate() {
+        for (mfn, page) in self.frames.all().into_iter().enumerate() {
             prop_assert_eq!(page.references(), references[mfn], "frame {}: {:?}", mfn, page);
             prop_assert_eq!(page.usage().1, uses[mfn], "frame {}: {:?}", mfn, page);
         }
@@ -169,8 +176,8 @@ impl Model {
 }
 
 impl Machine for Model {
-    fn page(&self, mfn: u64) -> Option<&Page> {
-        self.pages.get(mfn as usize)
+    fn page(&self, mfn: u64) -> Option<Page<'_>> {
+        self.frames.page(mfn)
     }
     fn read(&self, mfn: u64, index: usize) -> Entry {
         Entry(self.entries.borrow()[mfn as usize][index])
@@ -345,8 +352,8 @@ fn run(model: &Model, acts: Vec<Act>) -> Result<(), TestCaseError> {
         while rules.settle(&mut walk) == Outcome::Again {}
     }
     model.check(&[])?;
-    let held = |page: &&Page| page.usage().1 != 0 || page.references() > 1;
-    prop_assert_eq!(model.pages.iter().find(held).map(Page::usage), None);
+    let held = |page: &Page| page.usage().1 != 0 || page.references() > 1;
+    prop_assert_eq!(model.frames.all().into_iter().find(held).map(Page::usage), None);
     Ok(())
 }
 
@@ -399,7 +406,7 @@ proptest! {
         while rules.settle(&mut walk) == Outcome::Again {}
         // A check that was over at once holds what it should.
         let pinned = [(mfn, shape.top())];
-        let is_table = model.pages[mfn as usize].is_valid();
+        let is_table = model.at(mfn).is_valid();
         model.check(if is_table { &pinned } else { &[] })?;
     }
 }
@@ -433,12 +440,13 @@ fn a_table_that_maps_itself_may_not_write_to_itself() {
     model.write(0, 0, Entry::new(0, Entry::PRESENT));
     assert_eq!(model.rules().get_table(0, Use::L1, &mut walk), Ok(Outcome::Done));
     model.rules().put_table(0, Use::L1, &mut walk);
-    assert_eq!(model.pages[0].references(), 1);
+    assert_eq!(model.at(0).references(), 1);
 }
 
 #[test]
 fn two_domains_and_two_threads_never_share_a_table_for_writing() {
-    let page = Page::free();
+    let frames = Frames::new(1);
+    let page = frames.page(0).expect("a frame");
     page.allocate(GUEST);
     let as_table = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -475,7 +483,7 @@ fn a_table_of_32_bits_needs_its_last_and_keeps_it() {
     assert_eq!(rules.get_table(0, Use::L3, &mut walk), Err(Error::Invalid));
     model.write(0, 3, Entry::new(2, Entry::PRESENT));
     assert_eq!(rules.get_table(0, Use::L3, &mut walk), Ok(Outcome::Done));
-    assert_eq!(model.pages[2].usage(), (Use::LastL2, 1));
+    assert_eq!(model.at(2).usage(), (Use::LastL2, 1));
     let mut update = |table, index, new| rules.update_table(table, index, new, &mut walk);
     let other = Entry::new(5, Entry::PRESENT);
     for index in [3, 4, 511] {
@@ -488,4 +496,29 @@ fn a_table_of_32_bits_needs_its_last_and_keeps_it() {
     assert_eq!(update((0, Use::L3), 1, Entry(other.0 | Entry::NO_EXECUTE)), Err(Error::Invalid));
     let mut walk = Walk::default();
     assert_eq!(rules.get_table(6, Use::L4, &mut walk), Err(Error::Invalid));
+}
+
+#[test]
+fn a_count_that_cannot_be_kept_changes_nothing() {
+    let words = [const { Word::free() }; 2];
+    let entries = std::boxed::Box::leak(std::boxed::Box::new([Count::default(); 1]));
+    let counts = Counts::new(entries);
+    let [first, second] = [0, 1].map(|frame| Page::new(&words[frame], frame as u32, &counts));
+    for page in [first, second] {
+        page.allocate(GUEST);
+        for _ in page.references()..MANY - 1 {
+            assert_eq!(page.get(GUEST), Ok(()));
+        }
+    }
+    (0..4).for_each(|_| assert_eq!(first.get(GUEST), Ok(())));
+    assert!(first.get_use(Use::Writable, Epochs::default()).is_ok());
+    assert_eq!((first.references(), first.usage()), (MANY + 3, (Use::Writable, 1)));
+    for _ in 0..3 {
+        assert_eq!(second.get(GUEST), Err(Refused::TooOften));
+        assert_eq!((second.references(), second.owner()), (MANY - 1, Some(GUEST)));
+    }
+    // There is room again when the first is used less.
+    (0..4).for_each(|_| assert!(!first.put()));
+    assert_eq!(second.get(GUEST), Ok(()));
+    assert_eq!((first.references(), first.usage()), (MANY - 1, (Use::Writable, 1)));
 }

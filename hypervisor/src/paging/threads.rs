@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::entry::Entry;
 use super::epoch::{Epochs, Flushes};
+use super::memory::Frames;
 use super::page::{Owner, Page, Use};
 use super::shape::Shape;
 use super::{Machine, Outcome, Rules, Walk};
@@ -19,7 +20,7 @@ const USED: u64 = 3;
 const ACTS: usize = 30_000;
 
 struct Memory {
-    pages: Vec<Page>,
+    frames: Frames,
     entries: Vec<[AtomicU64; 512]>,
     flushes: Flushes,
     /// Of the domain's tables.
@@ -29,8 +30,8 @@ struct Memory {
 }
 
 impl Machine for Memory {
-    fn page(&self, mfn: u64) -> Option<&Page> {
-        self.pages.get(mfn as usize)
+    fn page(&self, mfn: u64) -> Option<Page<'_>> {
+        self.frames.page(mfn)
     }
     fn read(&self, mfn: u64, index: usize) -> Entry {
         Entry(self.entries[mfn as usize][index].load(Ordering::Relaxed))
@@ -65,11 +66,15 @@ impl Machine for Memory {
 
 impl Memory {
     fn new() -> Self {
-        let pages: Vec<Page> = (0..FRAMES).map(|_| Page::free()).collect();
-        pages.iter().for_each(|page| page.allocate(GUEST));
+        let frames = Frames::new(FRAMES);
+        frames.all().iter().for_each(|page| page.allocate(GUEST));
         let entries = (0..FRAMES).map(|_| [const { AtomicU64::new(0) }; 512]).collect();
         let (lock, steps) = (Mutex::new(()), AtomicU64::new(0));
-        Self { pages, entries, flushes: Flushes::new(), lock, steps }
+        Self { frames, entries, flushes: Flushes::new(), lock, steps }
+    }
+
+    fn at(&self, mfn: u64) -> Page<'_> {
+        self.frames.page(mfn).expect("a frame")
     }
 
     fn rules(&self, owner: Owner) -> Rules<'_, Self> {
@@ -116,7 +121,7 @@ fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, Use)> {
                 // Data is written to without a lock, as by a mapping.
                 if rules.get(mfn, GUEST, Use::Writable).is_ok() {
                     memory.write(mfn, index, new);
-                    let is_data = memory.pages[mfn as usize].usage().0 == Use::Writable;
+                    let is_data = memory.at(mfn).usage().0 == Use::Writable;
                     assert!(is_data, "frame {mfn} became something else while it was written to");
                     rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
                 }
@@ -144,7 +149,7 @@ fn vcpu(memory: &Memory, seed: u64) -> Vec<(u64, Use)> {
             }
             _ => {
                 memory.call(times, || {
-                    let page = &memory.pages[mfn as usize];
+                    let page = memory.at(mfn);
                     match page.usage() {
                         (_, 0) => Outcome::Done,
                         (Use::L1, _) if page.is_valid() => {
@@ -174,7 +179,7 @@ fn mapper(memory: &Memory) {
         let mfn = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         if let Ok(held) = rules.hold(Entry::new(mfn % FRAMES, flags), GUEST) {
             if held.is_writable() {
-                let kind = memory.pages[held.mfn() as usize].usage().0;
+                let kind = memory.at(held.mfn()).usage().0;
                 assert_eq!(kind, Use::Writable, "frame {} was to be written to", held.mfn());
             }
             rules.release(held);
@@ -204,5 +209,6 @@ fn what_many_do_at_once_is_counted_as_one_by_one() {
     }
     memory.settle(&mut walk);
     let is_free = |page: &Page| (page.references(), page.usage().1) == (1, 0);
-    assert!(memory.pages.iter().all(is_free), "{:#?}", memory.pages);
+    let pages = memory.frames.all();
+    assert!(pages.iter().all(is_free), "{pages:#?}");
 }

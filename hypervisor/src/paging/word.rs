@@ -1,0 +1,216 @@
+//! What is kept of a frame: six bytes, which are read and changed as one under a lock that is one of
+//! their bits. Six, because this and the machine-to-physical table are nearly all the memory that the
+//! hypervisor keeps.
+//!
+//! ```text
+//! head        owner 15..8, use 7..5, marks 4..1, lock 0
+//! uses        less than 16: none, and the mark of the last one's end; else 15 more than there are
+//! references  another mark 15, how many there are 14..0; MANY: they are in the table of large counts
+//! ```
+
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use super::counts::{Counts, Full, MANY};
+use super::page::{Owner, Use};
+
+const LOCK: u16 = 1 << 0;
+/// The contents were checked and the frame may be used as its use says.
+pub const VALID: u32 = 1 << 1;
+/// The owner asked for the use to stay when nothing else uses it so.
+pub const PINNED: u32 = 1 << 2;
+/// The frame is the hypervisor's, shared with a domain: it is never freed.
+pub const SHARED: u32 = 1 << 3;
+/// The domain holds the frame: one reference is the allocation's own.
+pub const ALLOCATED: u32 = 1 << 4;
+const USE: u32 = 5;
+const OWNER: u32 = 8;
+/// Another domain may write to it, or remembers that it could.
+pub const FOREIGN_WRITER: u32 = 1 << 16;
+
+/// The bit of `references` that is [`FOREIGN_WRITER`].
+const FOREIGN_WRITER_THERE: u16 = 1 << 15;
+/// Marks of the end of the last use.
+const MARKS: u16 = 16;
+
+/// A frame's six bytes.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Word {
+    head: AtomicU16,
+    uses: AtomicU16,
+    references: AtomicU16,
+}
+
+const _: () = assert!(size_of::<Word>() == 6);
+
+/// What the bytes say.
+#[derive(Debug, Clone, Copy)]
+pub struct State {
+    /// Marks, use and owner.
+    bits: u32,
+    /// How many references there are.
+    pub references: u32,
+    /// How often it is used as what it is.
+    pub uses: u32,
+    /// If it isn't: when that ended, in four bits.
+    pub mark: u8,
+}
+
+impl State {
+    /// A frame of that domain that has these marks and one reference, and is not used.
+    pub fn new(owner: Owner, marks: u32) -> Self {
+        Self { bits: u32::from(owner) << OWNER | marks, references: 1, uses: 0, mark: 0 }
+    }
+
+    /// Who owns it, or did when it was last freed.
+    pub fn owner(&self) -> Owner {
+        (self.bits >> OWNER) as Owner
+    }
+
+    /// What it is or was last used as.
+    pub fn kind(&self) -> Use {
+        Use::from_bits(self.bits >> USE)
+    }
+
+    /// Sets what it is used as.
+    pub fn set_kind(&mut self, kind: Use) {
+        self.bits = self.bits & !(7 << USE) | (kind as u32) << USE;
+    }
+
+    /// Whether all of these marks are set.
+    pub fn has(&self, marks: u32) -> bool {
+        self.bits & marks == marks
+    }
+
+    /// Sets marks; false if they were set.
+    pub fn set(&mut self, marks: u32) -> bool {
+        let had = self.has(marks);
+        self.bits |= marks;
+        !had
+    }
+
+    /// Takes marks away; false if they were not set.
+    pub fn unset(&mut self, marks: u32) -> bool {
+        let had = self.has(marks);
+        self.bits &= !marks;
+        had
+    }
+
+    /// Whether it is used as that, and may be. Data that is not used any more is still data.
+    pub fn is_as(&self, used: Use) -> bool {
+        self.bits & (7 << USE | VALID) == (used as u32) << USE | VALID
+    }
+
+    /// As [`Self::is_as`], by that domain.
+    pub fn is_as_of(&self, used: Use, owner: Owner) -> bool {
+        self.bits & (0xff << OWNER | 7 << USE | VALID)
+            == u32::from(owner) << OWNER | (used as u32) << USE | VALID
+    }
+}
+
+impl Word {
+    /// A frame that nobody owns.
+    pub const fn free() -> Self {
+        let [head, uses, references] = [const { AtomicU16::new(0) }; 3];
+        Self { head, uses, references }
+    }
+
+    /// Waits for whoever changes it just now, which never takes long.
+    #[inline]
+    fn lock(&self) {
+        while self.head.fetch_or(LOCK, Ordering::Acquire) & LOCK != 0 {
+            while self.head.load(Ordering::Relaxed) & LOCK != 0 {
+                spin_loop();
+            }
+        }
+    }
+
+    #[inline]
+    fn load(&self, frame: u32, counts: &Counts) -> State {
+        let head = self.head.load(Ordering::Relaxed) & !LOCK;
+        let uses = self.uses.load(Ordering::Relaxed);
+        let there = self.references.load(Ordering::Relaxed);
+        let foreign_writer = u32::from(there & FOREIGN_WRITER_THERE) << 1;
+        let mut state = State {
+            bits: u32::from(head) | foreign_writer,
+            references: u32::from(there & !FOREIGN_WRITER_THERE),
+            uses: u32::from(uses.saturating_sub(MARKS - 1)),
+            mark: (uses % MARKS) as u8,
+        };
+        if state.references == MANY {
+            (state.references, state.uses) = counts.get(frame);
+        }
+        state
+    }
+
+    /// Changes it, if `change` succeeds and its counts can be kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`; [`Full`] if a count became too large for the word and there is no room for
+    /// another large one.
+    #[inline]
+    pub fn update<T, E: From<Full>>(
+        &self,
+        frame: u32,
+        counts: &Counts,
+        change: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.lock();
+        let before = self.load(frame, counts);
+        let mut after = before;
+        let done = change(&mut after).and_then(|done| {
+            self.store(&before, &after, frame, counts)?;
+            Ok(done)
+        });
+        let head = if done.is_ok() { after.bits } else { before.bits };
+        self.head.store(head as u16, Ordering::Release);
+        done
+    }
+
+    /// All but the head.
+    #[inline]
+    fn store(
+        &self,
+        before: &State,
+        after: &State,
+        frame: u32,
+        counts: &Counts,
+    ) -> Result<(), Full> {
+        let is_many = |state: &State| state.references.max(state.uses) >= MANY;
+        let (mut references, mut uses) = (after.references as u16, after.uses as u16);
+        if is_many(before) || is_many(after) {
+            counts.set(frame, after.references, after.uses)?;
+            if is_many(after) {
+                (references, uses) = (MANY as u16, uses.min(1));
+            }
+        }
+        let uses = if uses == 0 { after.mark.into() } else { uses + MARKS - 1 };
+        self.uses.store(uses, Ordering::Relaxed);
+        let foreign_writer = (after.bits >> 1) as u16 & FOREIGN_WRITER_THERE;
+        self.references.store(references | foreign_writer, Ordering::Release);
+        Ok(())
+    }
+
+    /// What it says.
+    pub fn read(&self, frame: u32, counts: &Counts) -> State {
+        self.lock();
+        let state = self.load(frame, counts);
+        self.head.store(state.bits as u16, Ordering::Release);
+        state
+    }
+
+    /// Marks, use and owner, of which [`FOREIGN_WRITER`] is none here; they may change at any moment.
+    #[inline]
+    pub fn head(&self) -> State {
+        let bits = u32::from(self.head.load(Ordering::Acquire) & !LOCK);
+        State { bits, references: 0, uses: 0, mark: 0 }
+    }
+
+    /// Whether anybody refers to it; that may change at any moment.
+    #[inline]
+    pub fn is_referred_to(&self) -> bool {
+        self.references.load(Ordering::Acquire) & !FOREIGN_WRITER_THERE != 0
+    }
+}

@@ -1,5 +1,6 @@
 //! What happens from the first line of Rust to domain 0.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use hypervisor::memory_map::{Kind, Region};
@@ -10,6 +11,7 @@ use spin::Once;
 use crate::arch::memory::BootMemory;
 use crate::arch::{self, memory, vga};
 use crate::dom0::{self, File};
+use crate::domain::Domain;
 use crate::{frames, logging, note, print, scheduler, shutdown, time};
 
 /// The longest command line that is kept.
@@ -43,6 +45,21 @@ pub fn command_line() -> &'static str {
 
 /// The loader's `eax` and `ebx`.
 pub extern "C" fn start(magic: u32, info: u32) -> ! {
+    let domain = build(magic, info);
+    memory::give_transient();
+    note!(Warning, "{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
+    // The screen is domain 0's from now on.
+    vga::set(false);
+    time::show_wall_clock(&domain);
+    scheduler::go_on(&domain);
+    scheduler::run()
+}
+
+/// All that is done but once, up to a domain 0 that can run.
+#[inline(never)]
+// SAFETY: a section of instructions, mapped as such until this has returned (`link.ld`).
+#[unsafe(link_section = ".text.init")]
+fn build(magic: u32, info: u32) -> Arc<Domain> {
     let info = BootInfo::read(magic, info.into(), &BootMemory);
     let cmdline = info.as_ref().map(|info| info.cmdline).unwrap_or_default();
     let options = Options::parse(cmdline, |_| {});
@@ -79,12 +96,7 @@ pub extern "C" fn start(magic: u32, info: u32) -> ! {
         frames.filter(is_nobodys).for_each(frames::give);
     }
     low_frames(&info).for_each(frames::give);
-    note!(Warning, "{} MiB for domain 0, {} KiB free", domain.frames() >> 8, frames::free() * 4);
-    // The screen is domain 0's from now on.
-    vga::set(false);
-    time::show_wall_clock(&domain);
-    scheduler::go_on(&domain);
-    scheduler::run()
+    domain
 }
 
 /// Frames below the image that were not taken over. The one at 0 stays firmware's.

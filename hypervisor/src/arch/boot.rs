@@ -130,6 +130,8 @@ boot_l4: .skip 4096
 boot_l3: .skip 4096
 boot_l3_text: .skip 4096
 boot_l2: .skip 4096 * 4
+    .global boot_tables_end
+boot_tables_end:
     .text
     "#,
     base = const TEXT_BASE,
@@ -142,6 +144,11 @@ boot_l2: .skip 4096 * 4
 
 unsafe extern "C" {
     static boot_area: u8;
+    static boot_l4: u8;
+    static boot_tables_end: u8;
+    static __init_end: u8;
+    static __load_end: u8;
+    static __bss: u8;
     static __end: u8;
     static __boot_end: u8;
     static __text_end: u8;
@@ -166,6 +173,17 @@ pub fn is_code(address: u64) -> bool {
 /// The first processor's area.
 pub fn area() -> *mut u8 {
     (&raw const boot_area).cast_mut()
+}
+
+/// Physical addresses that nobody needs once domain 0 runs: what [`crate::start`] does until then,
+/// the first page tables, and what the alignment of the first processor's area leaves.
+pub fn transient() -> [core::ops::Range<u64>; 3] {
+    let physical = |symbol: *const u8| symbol as u64 - TEXT_BASE;
+    [
+        &raw const __boot_end as u64..physical(&raw const __init_end),
+        &raw const __load_end as u64..physical(&raw const __bss),
+        physical(&raw const boot_l4)..physical(&raw const boot_tables_end),
+    ]
 }
 
 /// A part of the image: its physical addresses and what may be done with it.

@@ -17,7 +17,7 @@ use hypervisor::multiboot::Memory;
 use hypervisor::paging::entry::{Entry, slot};
 use spin::Once;
 
-use super::{boot, processor};
+use super::{boot, processor, shootdown};
 use crate::frames;
 
 /// All of physical memory is here (Xen's own place for it, xen/arch/x86/include/asm/config.h).
@@ -223,6 +223,20 @@ pub fn finish(end: u64, machine_to_physical: core::ops::Range<u64>) {
     ROOT.call_once(|| root);
     load(root << 12);
     flush_all();
+}
+
+/// Takes what was needed until domain 0 runs out of the image, and gives its frames to whoever
+/// wants some. All processors use the final page tables.
+pub fn give_transient() {
+    for range in boot::transient() {
+        for address in range.clone().step_by(4096) {
+            map(root(), boot::TEXT_BASE + address, 1, Entry(0));
+        }
+    }
+    shootdown::flush(|_| true);
+    for range in boot::transient() {
+        (range.start >> 12..range.end >> 12).for_each(frames::give);
+    }
 }
 
 /// Maps a device's page for good, uncached, in [`DEVICES`]; `None` before [`finish`].

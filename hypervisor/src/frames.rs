@@ -70,7 +70,7 @@ pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
     }
     FREE.call_once(|| Mutex::new(free));
     WORDS.store(words_of_frames.as_mut_ptr(), Ordering::Relaxed);
-    COUNTS.call_once(|| Counts::new(counts));
+    COUNTS.call_once(|| Counts::new(words_of_frames.as_ptr(), counts));
     END.store(end, Ordering::Relaxed);
     FRAMES.call_once(|| Frames { machine_to_physical: physical, map: firmware });
     let frames = (end * 8).div_ceil(4096);
@@ -117,7 +117,7 @@ pub fn page(mfn: u64) -> Option<Page<'static>> {
     // SAFETY: there are as many words as frames, for ever; before, `END` is 0. Counts came first.
     let (word, counts) =
         unsafe { (&*WORDS.load(Ordering::Relaxed).add(mfn as usize), COUNTS.get_unchecked()) };
-    Some(Page::new(word, mfn as u32, counts))
+    Some(Page::new(word, counts))
 }
 
 /// Says where a frame is in its domain.

@@ -1,6 +1,7 @@
 //! From the hypervisor's ELF file to what a boot loader loads: its segments one behind the other,
 //! with the table of symbols filled in.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use crate::project;
 const PLACE: [&str; 2] = ["__symbols", "__symbols_end"];
 const BASE: &str = "TEXT_BASE";
 /// The longest name that is kept.
-const LONGEST: usize = 96;
+const LONGEST: usize = 80;
 
 /// A name and its address.
 struct Symbol {
@@ -45,6 +46,8 @@ fn flat(file: &[u8]) -> Result<Vec<u8>> {
         found.map(|symbol| symbol.address).with_context(|| format!("no symbol {name}"))
     };
     let base = find(BASE)?;
+    let strays = strays(&elf, &symbols)?;
+    ensure!(strays.is_empty(), "in use after .init is given back: {}", strays.join(", "));
     let [place, limit] = [find(PLACE[0])?, find(PLACE[1])?];
     for segment in &loaded {
         let at = (segment.p_paddr - start) as usize;
@@ -79,6 +82,40 @@ fn symbols(elf: &ElfBytes<'_, LittleEndian>) -> Result<Vec<Symbol>> {
         });
     }
     Ok(symbols)
+}
+
+/// The only function that uses what is in `.init` and stays.
+const STARTS: &str = "escalus::start::start";
+/// Our own functions. Those of libraries stay where they are, though only `.init` calls them.
+const OURS: [&str; 2] = ["escalus::", "hypervisor::"];
+
+/// Functions that stay, and refer to one that doesn't: any four bytes that are the distance to one.
+fn strays(elf: &ElfBytes<'_, LittleEndian>, symbols: &[Symbol]) -> Result<Vec<String>> {
+    let section = |name: &str| {
+        let header = elf.section_header_by_name(name)?;
+        header.with_context(|| format!("no section {name}"))
+    };
+    let [init, text] = [section(".init")?, section(".text")?];
+    let is_transient = |symbol: &&Symbol| {
+        symbol.is_code && (init.sh_addr..init.sh_addr + init.sh_size).contains(&symbol.address)
+    };
+    let transient: HashSet<u64> =
+        symbols.iter().filter(is_transient).map(|it| it.address).collect();
+    let by_address: BTreeMap<u64, &Symbol> =
+        symbols.iter().filter(|it| it.is_code).map(|it| (it.address, it)).collect();
+    let (bytes, _) = elf.section_data(&text)?;
+    let mut strays = Vec::new();
+    for (at, distance) in (text.sh_addr..).zip(bytes.windows(4)) {
+        let distance = i32::from_le_bytes(distance.try_into()?);
+        if !transient.contains(&(at + 4).wrapping_add_signed(distance.into())) {
+            continue;
+        }
+        let caller = by_address.range(..=at).next_back().map_or("?", |(_, it)| &it.name);
+        if caller != STARTS && OURS.iter().any(|ours| caller.starts_with(ours)) {
+            strays.push(caller.to_owned());
+        }
+    }
+    Ok(strays)
 }
 
 /// A readable name, without the compiler's hash.

@@ -64,9 +64,7 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let _lock = domain.tables.lock();
     let Some((_, _, leaf)) = tables::lookup(guest.own.kernel_table, address) else { return false };
     let mfn = leaf.mfn();
-    let is_table = |page: Page<'_>| {
-        page.owner() == Some(domain.owner) && page.usage().0 == Use::L1 && page.is_valid()
-    };
+    let is_table = |page: Page<'_>| page.is_table_of(Use::L1, domain.owner);
     if !frames::page(mfn).is_some_and(is_table) {
         return false;
     }

@@ -180,7 +180,6 @@ fn set_entry(
     let rules = domain.rules();
     let page = frames::page(mfn).ok_or(EINVAL)?;
     let _lock = domain.tables.lock();
-    let (kind, count) = page.usage();
     // Tables stay what they are while the lock is held: the usual case counts no reference.
     if page.is_table_of(Use::L1, domain.owner) {
         let change = |old: Entry| Entry(new.0 | old.0 & kept);
@@ -191,6 +190,7 @@ fn set_entry(
         };
     }
     page.get(domain.owner).map_err(|_| EINVAL)?;
+    let (kind, count) = page.usage();
     let is_table = kind != Use::L1 && kind.level().is_some() && count > 0 && page.is_valid();
     let outcome = match is_table && from == domain.owner {
         true => rules.update_table((mfn, kind), index, new, &mut guest.own.walk),

@@ -6,6 +6,8 @@
 
 use spin::Mutex;
 
+use super::word::Word;
+
 /// A count that a frame's word has no room for, and all above it. In tests nearly all are.
 pub const MANY: u32 = if cfg!(test) { 3 } else { 0x7fff };
 
@@ -33,7 +35,11 @@ impl Count {
 pub struct Full;
 
 /// The large counts of all frames.
-pub struct Counts(Mutex<Table>);
+pub struct Counts {
+    /// The address of the first frame's word; the others follow.
+    first: usize,
+    table: Mutex<Table>,
+}
 
 impl Counts {
     /// How many entries it needs for so many frames.
@@ -41,16 +47,20 @@ impl Counts {
         (frames * ENTRIES / MANY as u64 + OTHERS) as usize
     }
 
-    /// No counts; they will be in `entries`.
-    pub fn new(entries: &'static mut [Count]) -> Self {
+    /// No counts, of frames whose words are in a row from the first on. They will be in `entries`.
+    pub fn new(first: *const Word, entries: &'static mut [Count]) -> Self {
         entries.fill(Count::default());
-        Self(Mutex::new(Table(entries)))
+        Self { first: first.addr(), table: Mutex::new(Table(entries)) }
+    }
+
+    fn frame(&self, word: &Word) -> u32 {
+        (((&raw const *word).addr() - self.first) / size_of::<Word>()) as u32
     }
 
     /// A frame's references and uses, which are here.
     #[cold]
-    pub fn get(&self, frame: u32) -> (u32, u32) {
-        let table = self.0.lock();
+    pub fn get(&self, word: &Word) -> (u32, u32) {
+        let (frame, table) = (self.frame(word), self.table.lock());
         table.find(frame).map_or((0, 0), |place| (table.0[place].references, table.0[place].uses))
     }
 
@@ -60,8 +70,8 @@ impl Counts {
     ///
     /// If the frame has none here yet and there is no room.
     #[cold]
-    pub fn set(&self, frame: u32, references: u32, uses: u32) -> Result<(), Full> {
-        let mut table = self.0.lock();
+    pub fn set(&self, word: &Word, references: u32, uses: u32) -> Result<(), Full> {
+        let (frame, mut table) = (self.frame(word), self.table.lock());
         if references.max(uses) < MANY {
             table.remove(frame);
             return Ok(());
@@ -131,15 +141,16 @@ mod tests {
         #[test]
         fn it_is_a_map_until_it_is_full(
             size in 1_usize..12,
-            acts in prop::collection::vec((0_u32..40, 0..2 * MANY, 0..2 * MANY), 1..200),
+            acts in prop::collection::vec((0_usize..40, 0..2 * MANY, 0..2 * MANY), 1..200),
         ) {
             let entries = Box::leak(vec![Count::default(); size].into_boxed_slice());
-            let (counts, mut map) = (Counts::new(entries), BTreeMap::new());
+            let words = [const { Word::free() }; 40];
+            let (counts, mut map) = (Counts::new(words.as_ptr(), entries), BTreeMap::new());
             for (frame, references, uses) in acts {
                 let are_few = references.max(uses) < MANY;
                 let is_possible = are_few || map.contains_key(&frame) || map.len() < size;
                 let expected = if is_possible { Ok(()) } else { Err(Full) };
-                prop_assert_eq!(counts.set(frame, references, uses), expected);
+                prop_assert_eq!(counts.set(&words[frame], references, uses), expected);
                 if are_few {
                     map.remove(&frame);
                 } else if is_possible {
@@ -147,7 +158,7 @@ mod tests {
                 }
                 for frame in 0..40 {
                     let expected = map.get(&frame).copied().unwrap_or_default();
-                    prop_assert_eq!(counts.get(frame), expected, "{}", frame);
+                    prop_assert_eq!(counts.get(&words[frame]), expected, "{}", frame);
                 }
             }
         }

@@ -17,14 +17,15 @@ pub struct Frames {
 impl Frames {
     /// So many, all free.
     pub fn new(count: u64) -> Self {
-        let words = (0..count).map(|_| Word::free()).collect();
+        let words: Vec<Word> = (0..count).map(|_| Word::free()).collect();
         let entries = vec![Count::default(); Counts::entries_for(count)];
-        Self { words, counts: Counts::new(Box::leak(entries.into_boxed_slice())) }
+        let counts = Counts::new(words.as_ptr(), Box::leak(entries.into_boxed_slice()));
+        Self { words, counts }
     }
 
     pub fn page(&self, mfn: u64) -> Option<Page<'_>> {
         let word = self.words.get(mfn as usize)?;
-        Some(Page::new(word, mfn as u32, &self.counts))
+        Some(Page::new(word, &self.counts))
     }
 
     pub fn all(&self) -> Vec<Page<'_>> {

@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::counts::{Counts, Full};
 use super::epoch::{Epochs, Stale};
-use super::word::{ALLOCATED, FOREIGN_WRITER, PINNED, SHARED, State, VALID, Word};
+use super::word::{ALLOCATED, FOREIGN_WRITER, Few, PINNED, SHARED, State, VALID, Word};
 
 /// Which domain owns a frame: its place in the table of domains, not its number.
 pub type Owner = u8;
@@ -123,11 +123,14 @@ fn remembered(state: &State, epochs: Epochs) -> Stale {
     }
 }
 
-/// Marks a frame whose last use ends now.
+/// The mark of a use that ends now.
+fn mark(has_foreign_writer: bool, epochs: Epochs) -> u8 {
+    if has_foreign_writer { epochs.all } else { epochs.owner }.mark() as u8
+}
+
 fn end_use(state: &mut State, epochs: Epochs) {
-    let epoch = if state.has(FOREIGN_WRITER) { epochs.all } else { epochs.owner };
     state.uses = 0;
-    state.mark = epoch.mark() as u8;
+    state.mark = mark(state.has(FOREIGN_WRITER), epochs);
 }
 
 /// One more.
@@ -139,16 +142,14 @@ fn more(count: u32) -> Result<u32, Refused> {
 #[derive(Clone, Copy)]
 pub struct Page<'a> {
     word: &'a Word,
-    /// Its number in [`Counts`].
-    number: u32,
     counts: &'a Counts,
 }
 
 impl<'a> Page<'a> {
     /// The frame of that word.
     #[inline]
-    pub fn new(word: &'a Word, number: u32, counts: &'a Counts) -> Self {
-        Self { word, number, counts }
+    pub fn new(word: &'a Word, counts: &'a Counts) -> Self {
+        Self { word, counts }
     }
 
     #[inline]
@@ -156,7 +157,7 @@ impl<'a> Page<'a> {
         self,
         change: impl FnOnce(&mut State) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        self.word.update(self.number, self.counts, change)
+        self.word.update(self.counts, change)
     }
 
     /// A change that needs no count.
@@ -165,7 +166,7 @@ impl<'a> Page<'a> {
     }
 
     fn state(self) -> State {
-        self.word.read(self.number, self.counts)
+        self.word.read(self.counts)
     }
 
     /// Gives the frame, which is free, to a domain; one reference is the allocation's.
@@ -240,7 +241,15 @@ impl<'a> Page<'a> {
     }
 
     /// Counts a reference, if it is that domain's.
+    #[inline]
     pub fn get(self, owner: Owner) -> Result<(), Refused> {
+        match self.word.recount(|few| few.owner() == owner && few.refer()) {
+            true => Ok(()),
+            false => self.get_anyhow(owner),
+        }
+    }
+
+    fn get_anyhow(self, owner: Owner) -> Result<(), Refused> {
         self.update(|state| {
             if state.references == 0 || state.owner() != owner {
                 return Err(Refused::NotOwned);
@@ -252,7 +261,12 @@ impl<'a> Page<'a> {
 
     /// Drops a reference; true if it was the last and the frame is free now.
     #[must_use]
+    #[inline]
     pub fn put(self) -> bool {
+        !self.word.recount(Few::drop_reference) && self.put_anyhow()
+    }
+
+    fn put_anyhow(self) -> bool {
         self.change(|state| {
             debug_assert!(state.references != 0);
             state.references -= 1;
@@ -270,6 +284,14 @@ impl<'a> Page<'a> {
     /// [`Page::get_use`] do what is to be done then.
     #[inline]
     pub fn count(self, owner: Owner, wanted: Use) -> bool {
+        let count = |few: &mut Few| {
+            few.owner() == owner && few.is_as(wanted) && few.refer() && few.add_use()
+        };
+        self.word.recount(count) || self.word.has_many() && self.count_many(owner, wanted)
+    }
+
+    #[cold]
+    fn count_many(self, owner: Owner, wanted: Use) -> bool {
         let counted = self.update(|state| {
             if state.references == 0 || !state.is_as_of(wanted, owner) {
                 return Err(Refused::NotOwned);
@@ -283,23 +305,28 @@ impl<'a> Page<'a> {
     /// Drops a reference and a use at once; false if it is not just counting: they are the last, and
     /// others have to hear of it.
     #[inline]
-    pub fn uncount(self, used: Use, epochs: impl FnOnce(Owner) -> Epochs) -> bool {
-        let counted = self.update(|state| {
-            let is_last = state.uses == 1;
-            if state.references < 2 || state.uses == 0 || !state.is_as(used) {
-                return Err(Refused::OtherUse);
-            }
-            if is_last && used != Use::Writable {
+    pub fn uncount(self, used: Use, epochs: impl Fn(Owner) -> Epochs) -> bool {
+        let uncount = |few: &mut Few| {
+            let mark = |few: &Few| {
+                let is_data = used == Use::Writable;
+                is_data.then(|| mark(few.has_foreign_writer(), epochs(few.owner())))
+            };
+            few.is_as(used) && few.drop_reference() && few.drop_use(mark)
+        };
+        self.word.recount(uncount) || self.word.has_many() && self.uncount_many(used)
+    }
+
+    #[cold]
+    fn uncount_many(self, used: Use) -> bool {
+        let uncounted = self.update(|state| {
+            if state.references < 2 || state.uses < 2 || !state.is_as(used) {
                 return Err(Refused::OtherUse);
             }
             state.references -= 1;
             state.uses -= 1;
-            if is_last {
-                end_use(state, epochs(state.owner()));
-            }
             Ok(())
         });
-        counted.is_ok()
+        uncounted.is_ok()
     }
 
     /// Counts a use. What processors remember of a use that ended in an earlier epoch is forgotten.

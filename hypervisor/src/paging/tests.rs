@@ -502,8 +502,8 @@ fn a_table_of_32_bits_needs_its_last_and_keeps_it() {
 fn a_count_that_cannot_be_kept_changes_nothing() {
     let words = [const { Word::free() }; 2];
     let entries = std::boxed::Box::leak(std::boxed::Box::new([Count::default(); 1]));
-    let counts = Counts::new(entries);
-    let [first, second] = [0, 1].map(|frame| Page::new(&words[frame], frame as u32, &counts));
+    let counts = Counts::new(words.as_ptr(), entries);
+    let [first, second] = [0, 1].map(|frame| Page::new(&words[frame], &counts));
     for page in [first, second] {
         page.allocate(GUEST);
         for _ in page.references()..MANY - 1 {

@@ -25,6 +25,8 @@ pub const SHARED: u32 = 1 << 3;
 pub const ALLOCATED: u32 = 1 << 4;
 const USE: u32 = 5;
 const OWNER: u32 = 8;
+/// The bits that say what it may be used as.
+const AS: u32 = 7 << USE | VALID;
 /// Another domain may write to it, or remembers that it could.
 pub const FOREIGN_WRITER: u32 = 1 << 16;
 
@@ -99,13 +101,71 @@ impl State {
 
     /// Whether it is used as that, and may be. Data that is not used any more is still data.
     pub fn is_as(&self, used: Use) -> bool {
-        self.bits & (7 << USE | VALID) == (used as u32) << USE | VALID
+        self.bits & AS == (used as u32) << USE | VALID
     }
 
     /// As [`Self::is_as`], by that domain.
     pub fn is_as_of(&self, used: Use, owner: Owner) -> bool {
-        self.bits & (0xff << OWNER | 7 << USE | VALID)
-            == u32::from(owner) << OWNER | (used as u32) << USE | VALID
+        self.bits & (0xff << OWNER | AS) == u32::from(owner) << OWNER | (used as u32) << USE | VALID
+    }
+}
+
+/// A word whose counts are to change by one.
+pub struct Few {
+    head: u16,
+    uses: u16,
+    references: u16,
+}
+
+impl Few {
+    fn bits(&self, mask: u32) -> u32 {
+        u32::from(self.head) & mask
+    }
+
+    /// Who owns it, or did when it was last freed.
+    pub fn owner(&self) -> Owner {
+        (self.head >> OWNER) as Owner
+    }
+
+    /// As [`State::is_as`].
+    pub fn is_as(&self, used: Use) -> bool {
+        self.bits(AS) == (used as u32) << USE | VALID
+    }
+
+    /// One reference more; false if there were none, or that makes many.
+    pub fn refer(&mut self) -> bool {
+        let there = u32::from(self.references & !FOREIGN_WRITER_THERE);
+        self.references = self.references.wrapping_add(1);
+        there != 0 && there < MANY - 1
+    }
+
+    /// One reference less; false if there were many, or none is left.
+    pub fn drop_reference(&mut self) -> bool {
+        let there = u32::from(self.references & !FOREIGN_WRITER_THERE);
+        self.references = self.references.wrapping_sub(1);
+        there > 1 && there < MANY
+    }
+
+    /// One use more; false if that makes many.
+    pub fn add_use(&mut self) -> bool {
+        self.uses = self.uses.max(MARKS - 1) + 1;
+        self.uses < MANY as u16 + MARKS - 1
+    }
+
+    /// One use less, of one or more. When the last ends, `mark` gives its mark, if it may end so.
+    pub fn drop_use(&mut self, mark: impl FnOnce(&Self) -> Option<u8>) -> bool {
+        if self.uses != MARKS {
+            self.uses = self.uses.wrapping_sub(1);
+            return self.uses >= MARKS && self.uses != u16::MAX;
+        }
+        let mark = mark(self);
+        self.uses = mark.unwrap_or(0).into();
+        mark.is_some()
+    }
+
+    /// Whether the mark [`FOREIGN_WRITER`] is set.
+    pub fn has_foreign_writer(&self) -> bool {
+        self.references & FOREIGN_WRITER_THERE != 0
     }
 }
 
@@ -127,7 +187,7 @@ impl Word {
     }
 
     #[inline]
-    fn load(&self, frame: u32, counts: &Counts) -> State {
+    fn load(&self, counts: &Counts) -> State {
         let head = self.head.load(Ordering::Relaxed) & !LOCK;
         let uses = self.uses.load(Ordering::Relaxed);
         let there = self.references.load(Ordering::Relaxed);
@@ -139,7 +199,7 @@ impl Word {
             mark: (uses % MARKS) as u8,
         };
         if state.references == MANY {
-            (state.references, state.uses) = counts.get(frame);
+            (state.references, state.uses) = counts.get(self);
         }
         state
     }
@@ -153,15 +213,14 @@ impl Word {
     #[inline]
     pub fn update<T, E: From<Full>>(
         &self,
-        frame: u32,
         counts: &Counts,
         change: impl FnOnce(&mut State) -> Result<T, E>,
     ) -> Result<T, E> {
         self.lock();
-        let before = self.load(frame, counts);
+        let before = self.load(counts);
         let mut after = before;
         let done = change(&mut after).and_then(|done| {
-            self.store(&before, &after, frame, counts)?;
+            self.store(&before, &after, counts)?;
             Ok(done)
         });
         let head = if done.is_ok() { after.bits } else { before.bits };
@@ -169,19 +228,33 @@ impl Word {
         done
     }
 
+    /// As [`Self::update`], where counts are small before and after, and nothing else changes: what is
+    /// done with nearly every entry of a page table. False if it is no such case, or not to be done.
+    #[inline]
+    pub fn recount(&self, change: impl FnOnce(&mut Few) -> bool) -> bool {
+        self.lock();
+        let head = self.head.load(Ordering::Relaxed);
+        let mut few = Few {
+            head,
+            uses: self.uses.load(Ordering::Relaxed),
+            references: self.references.load(Ordering::Relaxed),
+        };
+        let is_done = change(&mut few);
+        if is_done {
+            self.uses.store(few.uses, Ordering::Relaxed);
+            self.references.store(few.references, Ordering::Release);
+        }
+        self.head.store(head & !LOCK, Ordering::Release);
+        is_done
+    }
+
     /// All but the head.
     #[inline]
-    fn store(
-        &self,
-        before: &State,
-        after: &State,
-        frame: u32,
-        counts: &Counts,
-    ) -> Result<(), Full> {
+    fn store(&self, before: &State, after: &State, counts: &Counts) -> Result<(), Full> {
         let is_many = |state: &State| state.references.max(state.uses) >= MANY;
         let (mut references, mut uses) = (after.references as u16, after.uses as u16);
         if is_many(before) || is_many(after) {
-            counts.set(frame, after.references, after.uses)?;
+            counts.set(self, after.references, after.uses)?;
             if is_many(after) {
                 (references, uses) = (MANY as u16, uses.min(1));
             }
@@ -194,9 +267,9 @@ impl Word {
     }
 
     /// What it says.
-    pub fn read(&self, frame: u32, counts: &Counts) -> State {
+    pub fn read(&self, counts: &Counts) -> State {
         self.lock();
-        let state = self.load(frame, counts);
+        let state = self.load(counts);
         self.head.store(state.bits as u16, Ordering::Release);
         state
     }
@@ -206,6 +279,12 @@ impl Word {
     pub fn head(&self) -> State {
         let bits = u32::from(self.head.load(Ordering::Acquire) & !LOCK);
         State { bits, references: 0, uses: 0, mark: 0 }
+    }
+
+    /// Whether its counts are not small, or may soon not be.
+    pub fn has_many(&self) -> bool {
+        let there = self.references.load(Ordering::Relaxed) & !FOREIGN_WRITER_THERE;
+        u32::from(there) >= MANY - 1
     }
 
     /// Whether anybody refers to it; that may change at any moment.

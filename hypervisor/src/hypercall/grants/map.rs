@@ -123,8 +123,7 @@ fn entry_of(guest: &Guest<'_>, address: u64, names_entry: bool) -> Result<(u64, 
         }
     };
     let page = frames::page(table).ok_or(GENERAL_ERROR)?;
-    let is_table = page.owner() == Some(own.owner) && page.usage().0 == Use::L1 && page.is_valid();
-    if is_table { Ok((table, index)) } else { Err(GENERAL_ERROR) }
+    if page.is_table_of(Use::L1, own.owner) { Ok((table, index)) } else { Err(GENERAL_ERROR) }
 }
 
 /// Has a page table show a granted frame, or nothing, where it shows what `is_expected` finds good.

@@ -38,7 +38,7 @@ unsafe impl<const N: usize> Sync for Pages<N> {}
 static SHARED: Pages<1> = Pages(UnsafeCell::new([[0; 512]]));
 
 /// Pages to play with.
-pub const SCRATCH: usize = 64;
+pub const SCRATCH: usize = 72;
 static SCRATCH_PAGES: Pages<SCRATCH> = Pages(UnsafeCell::new([[0; 512]; SCRATCH]));
 
 static FRAMES: AtomicU64 = AtomicU64::new(0);

@@ -8,6 +8,7 @@ mod descriptors;
 mod emulation;
 mod entries;
 mod events;
+mod often;
 mod pointers;
 mod programs;
 mod tables;
@@ -20,6 +21,7 @@ use kernels::answer::line;
 /// A part of the checks, by its name on the command line; none named is all.
 const PARTS: &[(&str, fn())] = &[
     ("tables", tables::check),
+    ("often", often::check),
     ("descriptors", descriptors::check),
     ("traps", traps::check),
     ("emulation", emulation::check),

@@ -89,7 +89,13 @@ const STARTS: &str = "escalus::start::start";
 /// Our own functions. Those of libraries stay where they are, though only `.init` calls them.
 const OURS: [&str; 2] = ["escalus::", "hypervisor::"];
 
-/// Functions that stay, and refer to one that doesn't: any four bytes that are the distance to one.
+/// Whether the four bytes behind these are the distance to an address: of a call, a jump, or `lea`.
+fn have_distance(before: &[u8]) -> bool {
+    matches!(before, [_, 0xe8 | 0xe9] | [0x0f, 0x80..0x90])
+        || matches!(before, [0x8d, mode] if mode & 0xc7 == 5)
+}
+
+/// Functions that stay, and refer to one that doesn't.
 fn strays(elf: &ElfBytes<'_, LittleEndian>, symbols: &[Symbol]) -> Result<Vec<String>> {
     let section = |name: &str| {
         let header = elf.section_header_by_name(name)?;
@@ -105,9 +111,11 @@ fn strays(elf: &ElfBytes<'_, LittleEndian>, symbols: &[Symbol]) -> Result<Vec<St
         symbols.iter().filter(|it| it.is_code).map(|it| (it.address, it)).collect();
     let (bytes, _) = elf.section_data(&text)?;
     let mut strays = Vec::new();
-    for (at, distance) in (text.sh_addr..).zip(bytes.windows(4)) {
+    for (at, window) in (text.sh_addr..).zip(bytes.windows(6)) {
+        let (before, distance) = window.split_at(2);
         let distance = i32::from_le_bytes(distance.try_into()?);
-        if !transient.contains(&(at + 4).wrapping_add_signed(distance.into())) {
+        let target = (at + 6).wrapping_add_signed(distance.into());
+        if !have_distance(before) || !transient.contains(&target) {
             continue;
         }
         let caller = by_address.range(..=at).next_back().map_or("?", |(_, it)| &it.name);

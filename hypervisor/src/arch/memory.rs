@@ -173,13 +173,15 @@ fn set(mfn: u64, index: usize, entry: Entry) {
     word(mfn, index).store(entry.0, core::sync::atomic::Ordering::Relaxed);
 }
 
-/// Sets the entry for an address at that level; tables on the way are made.
+/// Sets the entry for an address at that level; tables on the way are made. Guests may read them, by a
+/// linear page table, where they may use what is mapped.
 pub fn map(root: u64, address: u64, level: u8, entry: Entry) {
+    let rights = TABLE & !(Entry::USER & !entry.0);
     let mut table = root;
     for above in (level + 1..=4).rev() {
         let index = slot(address, above);
         if !read(table, index).is_present() {
-            set(table, index, Entry::new(new_table(), TABLE));
+            set(table, index, Entry::new(new_table(), rights));
         }
         table = read(table, index).mfn();
     }

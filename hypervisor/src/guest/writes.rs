@@ -45,7 +45,8 @@ pub fn exchange(guest: &mut Guest<'_>, address: u64) -> Option<()> {
     let domain = guest.domain();
     let _lock = domain.tables.lock();
     let (_, _, leaf) = tables::lookup(guest.own.kernel_table, address)?;
-    if !frames::page(leaf.mfn())?.is_table_of(Use::L1, domain.owner) {
+    let is_table = |page: Page<'_>| page.is_table_of(Use::L1, domain.owner);
+    if leaf.is_writable() || !is_table(frames::page(leaf.mfn())?) {
         return None;
     }
     let new = Entry(*guest.register(number));
@@ -65,7 +66,8 @@ pub fn emulate(guest: &mut Guest<'_>, address: u64) -> bool {
     let Some((_, _, leaf)) = tables::lookup(guest.own.kernel_table, address) else { return false };
     let mfn = leaf.mfn();
     let is_table = |page: Page<'_>| page.is_table_of(Use::L1, domain.owner);
-    if !frames::page(mfn).is_some_and(is_table) {
+    // A linear page table isn't written to, as on Xen: there, what is mapped by is an entry above.
+    if leaf.is_writable() || !frames::page(mfn).is_some_and(is_table) {
         return false;
     }
     let (bytes, length) = code(guest);

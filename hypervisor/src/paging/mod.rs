@@ -4,6 +4,7 @@
 pub mod counts;
 pub mod entry;
 pub mod epoch;
+mod linear;
 pub mod page;
 mod rules;
 pub mod shape;

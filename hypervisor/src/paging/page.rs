@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::counts::{Counts, Full};
 use super::epoch::{Epochs, Stale};
-use super::word::{ALLOCATED, FOREIGN_WRITER, Few, PINNED, SHARED, State, VALID, Word};
+use super::word::{ALLOCATED, FOREIGN_WRITER, Few, LINEAR, PINNED, SHARED, State, VALID, Word};
 
 /// Which domain owns a frame: its place in the table of domains, not its number.
 pub type Owner = u8;
@@ -209,7 +209,18 @@ impl<'a> Page<'a> {
 
     /// Whether it is the hypervisor's, shared with its owner.
     pub fn is_shared(self) -> bool {
-        self.word.head().has(SHARED)
+        let head = self.word.head();
+        head.has(SHARED) && head.kind() == Use::Writable
+    }
+
+    /// Whether another table of its level refers to it, or did.
+    pub fn is_linear(self) -> bool {
+        self.word.head().has(LINEAR)
+    }
+
+    /// Another table of its level refers to it, which is a table.
+    pub fn mark_linear(self) {
+        self.change(|state| state.set(LINEAR));
     }
 
     /// Whether its owner still has it allocated.
@@ -385,6 +396,7 @@ impl<'a> Page<'a> {
         self.change(|state| {
             end_use(state, epochs);
             state.unset(VALID);
+            state.unset(LINEAR);
         });
     }
 

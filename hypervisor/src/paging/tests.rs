@@ -148,9 +148,18 @@ impl Model {
                 let below = entry.mfn() as usize;
                 let is_users = self.shape == Shape::Wide || kind == Use::L3;
                 prop_assert!(!is_users || entry.has(Entry::USER));
+                let is_linear = kind != Use::L1 && self.shape == Shape::Wide;
+                if is_linear && below == mfn {
+                    prop_assert!(!entry.is_writable());
+                    continue;
+                }
                 references[below] += 1;
                 let (below_kind, _) = self.at(below as u64).usage();
-                if kind != Use::L1 {
+                if is_linear && below_kind == kind {
+                    prop_assert!(!entry.is_writable() && self.at(below as u64).is_linear());
+                    prop_assert!(!page.is_linear(), "a chain of linear tables");
+                    uses[below] += 1;
+                } else if kind != Use::L1 {
                     prop_assert_eq!(below_kind, self.shape.below(kind, index));
                     uses[below] += 1;
                 } else if entry.is_writable() {
@@ -521,4 +530,38 @@ fn a_count_that_cannot_be_kept_changes_nothing() {
     (0..4).for_each(|_| assert!(!first.put()));
     assert_eq!(second.get(GUEST), Ok(()));
     assert_eq!((first.references(), first.usage()), (MANY - 1, (Use::Writable, 1)));
+}
+
+#[test]
+fn tables_of_a_level_refer_to_each_other_but_not_in_a_row() {
+    for yields in [false, true] {
+        let model = Model::new(yields, Shape::Wide);
+        let (rules, mut walk) = (model.rules(), Walk::default());
+        let there = |mfn| Entry::new(mfn, Entry::PRESENT);
+        // Four levels of which the top refers to itself; two tops more.
+        for (mfn, index, to) in [(0, 0, 1), (1, 0, 2), (2, 0, 3), (3, 0, 8), (0, 1, 0), (4, 1, 0)] {
+            model.write(mfn, index, there(to));
+        }
+        let mut pin = |mfn| finish(|| rules.get_table(mfn, Use::L4, &mut walk));
+        assert_eq!([pin(0), pin(4), pin(5)], [Ok(()); 3]);
+        assert_eq!((model.at(0).usage(), model.at(4).usage()), ((Use::L4, 2), (Use::L4, 1)));
+        let mut update = |mfn, new| {
+            let place = (mfn, Use::L4);
+            finish(|| rules.update_table(place, 2, new, &mut walk))
+        };
+        // What refers to others is not referred to, and the other way round; nor written to.
+        assert_eq!(update(5, there(4)), Err(Error::Invalid));
+        assert_eq!(update(0, there(5)), Err(Error::Invalid));
+        assert_eq!(update(5, Entry(there(5).0 | Entry::WRITABLE)), Err(Error::Invalid));
+        assert_eq!(update(5, there(5)), Ok(()));
+        assert_eq!(update(5, there(0)), Ok(()));
+        assert_eq!(model.at(0).usage(), (Use::L4, 3));
+        for mfn in [0, 5, 4] {
+            assert_eq!(model.at(3).usage(), (Use::L1, 1), "before {mfn}");
+            rules.put_table(mfn, Use::L4, &mut walk);
+            while rules.settle(&mut walk) == Outcome::Again {}
+        }
+        assert!(model.frames.all().iter().all(|page| page.usage().1 == 0 && !page.is_linear()));
+        assert!(model.check(&[]).is_ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! Changes of tables that are in use, and of what keeps whole tables in use.
 
 use super::entry::Entry;
+use super::linear::Place;
 use super::page::{Dropped, Owner, Page, Use};
 use super::rules::{Error, Machine, Rules};
 use super::shape::{PAE_LAST, Shape};
@@ -129,7 +130,7 @@ impl<M: Machine> Rules<'_, M> {
     /// Replaces an entry of a table of level 2 to 4.
     pub fn update_table(
         &self,
-        (mfn, kind): (u64, Use),
+        (mfn, kind): Place,
         index: usize,
         new: Entry,
         walk: &mut Walk,
@@ -149,7 +150,11 @@ impl<M: Machine> Rules<'_, M> {
                 self.machine.write(mfn, index, self.shape.adjusted(new, kind));
                 return Ok(Outcome::Done);
             }
-            if self.get_table(new.mfn(), below, walk)? == Outcome::Again {
+            let held = match self.is_linear((mfn, kind), new) {
+                true => self.get_linear((mfn, kind), new, walk)?,
+                false => self.get_table(new.mfn(), below, walk)?,
+            };
+            if held == Outcome::Again {
                 return Ok(Outcome::Again);
             }
         } else if self.settle(walk) == Outcome::Again {
@@ -160,15 +165,34 @@ impl<M: Machine> Rules<'_, M> {
         let page = self.machine.page(mfn);
         if !page.is_some_and(|page| page.is_table_of(kind, self.owner)) {
             if new.is_present() {
-                self.put_table(new.mfn(), below, walk);
+                self.put_entry((mfn, kind), index, new, walk);
             }
             return Err(Error::Busy);
         }
         let old = self.machine.read(mfn, index);
         self.machine.write(mfn, index, self.shape.adjusted(new, kind));
         if old.is_present() {
-            self.put_table(old.mfn(), below, walk);
+            self.put_entry((mfn, kind), index, old, walk);
         }
         Ok(Outcome::Done)
+    }
+
+    /// Counts what an entry refers to that is of its own table's level.
+    fn get_linear(&self, place: Place, entry: Entry, walk: &mut Walk) -> Result<Outcome, Error> {
+        if self.settle(walk) == Outcome::Again {
+            return Ok(Outcome::Again);
+        }
+        // It may have been released just now.
+        if !self.is_linear(place, entry) {
+            return Err(Error::Busy);
+        }
+        self.hold_linear(place, entry).map(|()| Outcome::Done)
+    }
+
+    /// Drops what an entry held that isn't there any more, or never was.
+    fn put_entry(&self, place: Place, index: usize, entry: Entry, walk: &mut Walk) {
+        if let Some(counted) = self.counted_as(place, index, entry) {
+            self.put_table(entry.mfn(), counted, walk);
+        }
     }
 }

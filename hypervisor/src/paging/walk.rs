@@ -6,9 +6,11 @@ use super::page::{Dropped, Owner, Use};
 use super::rules::{Error, Machine, Rules};
 use super::shape::{PAE_LAST, Shape};
 
-const ENTRIES: u16 = 512;
-/// So many tables below each other at most.
-const LEVELS: usize = 4;
+/// Entries of a table.
+pub(super) const ENTRIES: u16 = 512;
+/// So many tables below each other at most: one of each level, and one that another of its level
+/// refers to.
+const LEVELS: usize = 5;
 
 /// A table on the way from the root to where the walk is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,7 +141,9 @@ impl Walk {
                         return Err(Error::Invalid);
                     }
                     let below = rules.shape.below(kind, index);
-                    if rules.get(entry.mfn(), rules.owner, below)? {
+                    if rules.is_linear((mfn, kind), entry) {
+                        rules.hold_linear((mfn, kind), entry)?;
+                    } else if rules.get(entry.mfn(), rules.owner, below)? {
                         let mfn = entry.mfn();
                         let child =
                             Step { mfn, kind: below, next: 0, end: ENTRIES, releases: false };
@@ -199,7 +203,8 @@ impl Walk {
             if kind == Use::L1 {
                 rules.release(entry);
             } else if entry.is_present()
-                && self.release_child(rules, entry, rules.shape.below(kind, index))
+                && let Some(counted) = rules.counted_as((mfn, kind), index, entry)
+                && self.release_child(rules, entry, counted)
             {
                 return;
             }

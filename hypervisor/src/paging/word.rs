@@ -21,6 +21,8 @@ pub const VALID: u32 = 1 << 1;
 pub const PINNED: u32 = 1 << 2;
 /// The frame is the hypervisor's, shared with a domain: it is never freed.
 pub const SHARED: u32 = 1 << 3;
+/// The frame is a table that another of its level refers to, or did: shared frames are none.
+pub const LINEAR: u32 = SHARED;
 /// The domain holds the frame: one reference is the allocation's own.
 pub const ALLOCATED: u32 = 1 << 4;
 const USE: u32 = 5;

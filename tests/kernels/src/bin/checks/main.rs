@@ -8,6 +8,7 @@ mod descriptors;
 mod emulation;
 mod entries;
 mod events;
+mod linear;
 mod often;
 mod pointers;
 mod programs;
@@ -22,6 +23,7 @@ use kernels::answer::line;
 const PARTS: &[(&str, fn())] = &[
     ("tables", tables::check),
     ("often", often::check),
+    ("linear", linear::check),
     ("descriptors", descriptors::check),
     ("traps", traps::check),
     ("emulation", emulation::check),

@@ -43,6 +43,9 @@ pub struct Arguments {
     /// How many calls, programs and faults
     #[arg(long, default_value_t = 10_000_000)]
     calls: u64,
+    /// How many other vcpus change the same tables meanwhile: 0 to 3
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3))]
+    racers: u32,
     /// Print each from this one on
     #[arg(long)]
     trace: Option<u64>,
@@ -53,11 +56,12 @@ pub struct Arguments {
 
 /// Runs the fuzzing kernel and prints what it printed.
 pub fn fuzz(arguments: &Arguments) -> Result<ExitCode> {
-    let mut words = format!("seed={} calls={}", arguments.seed, arguments.calls);
+    let &Arguments { seed, calls, racers, hypervisor, .. } = arguments;
+    let mut words = format!("seed={seed} calls={calls} racers={racers}");
     if let Some(from) = arguments.trace {
         words += &format!(" trace={from}");
     }
-    let boot = Boot { hypervisor: arguments.hypervisor, kernel: "fuzz", words, ..Boot::default() };
+    let boot = Boot { hypervisor, kernel: "fuzz", words, cpus: 1 + racers, ..Boot::default() };
     let day = Duration::from_secs(86_400);
     let text = boot.run(day)?;
     println!("{text}");

@@ -43,6 +43,7 @@ mod of_this_width {
     pub mod memory;
     pub mod program;
     pub mod traps;
+    pub mod vcpu;
 }
 
 #[cfg(feature = "kernel")]

@@ -15,6 +15,8 @@ pub const VIRT_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Each frame's pfn (arch-x86/xen-x86_64.h).
 const MACHINE_TO_PHYSICAL: u64 = 0xffff_8000_0000_0000;
 
+/// In the shared page: bytes for each vcpu (`struct vcpu_info`, xen.h).
+const INFO_SIZE: u64 = 64;
 /// Offsets in the shared page that are the first vcpu's (xen.h).
 pub const PENDING: u64 = 0;
 /// Its events are masked.
@@ -153,7 +155,12 @@ pub fn shared(offset: u64) -> u64 {
 
 /// Has events masked, or not; pending ones are not delivered by this.
 pub fn mask_events(mask: bool) {
-    let place = shared_address(MASK) as *mut u8;
+    mask_events_of(0, mask);
+}
+
+/// As [`mask_events`], of another vcpu.
+pub fn mask_events_of(vcpu: u64, mask: bool) {
+    let place = shared_address(INFO_SIZE * vcpu + MASK) as *mut u8;
     // SAFETY: the hypervisor shares this byte.
     unsafe { place.write_volatile(u8::from(mask)) }
 }

@@ -10,8 +10,9 @@ use kernels::answer::{answer, trap, value};
 use kernels::hypercall::{call, number, place};
 use kernels::memory::{self, flag, frame, map, scratch};
 use kernels::traps::attempt;
-use xen::abi::vcpu::{self, FLAT_KERNEL_CS, FLAT_KERNEL_SS, GuestContext, IN_KERNEL};
-use xen::abi::{Plain, sched};
+use kernels::vcpu::{initialise, operation};
+use xen::abi::sched;
+use xen::abi::vcpu::{self, GuestContext};
 
 const SECOND: u64 = 1;
 /// Turns that the second vcpu is given to be seen running, or not.
@@ -69,27 +70,9 @@ fn runs() -> u64 {
         .into()
 }
 
-fn operation(command: u64, vcpu: u64, argument: u64) -> i64 {
-    call(number::VCPU_OP, &[command, vcpu, argument])
-}
-
-fn initialise(vcpu: u64, context: &mut GuestContext) -> i64 {
-    operation(vcpu::INITIALISE, vcpu, place(context))
-}
-
 /// What a good one starts with.
 fn context(stack: u64) -> GuestContext {
-    let mut context = GuestContext::zeroed();
-    context.flags = IN_KERNEL;
-    context.user_regs.rip = &raw const second_entry as u64;
-    context.user_regs.cs = FLAT_KERNEL_CS;
-    context.user_regs.ss = FLAT_KERNEL_SS;
-    context.user_regs.rsp = stack + 4096;
-    context.user_regs.rflags = 1 << 9;
-    context.kernel_ss = FLAT_KERNEL_SS.into();
-    context.kernel_sp = stack + 4096;
-    context.ctrlreg[3] = memory::root() << 12;
-    context
+    kernels::vcpu::context(&raw const second_entry as u64, stack + 4096)
 }
 
 pub fn check() {

@@ -8,7 +8,7 @@ use xen::abi::sched::{POLL, REMOTE_SHUTDOWN, SHUTDOWN, WATCHDOG};
 use xen::abi::{platform, sysctl, vcpu};
 
 use crate::field::{ARGUMENTS, Field};
-use crate::values;
+use crate::{racers, values};
 
 /// A hypercall that is about to be made.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ fn updates(random: &mut Random, field: &Field) -> Call {
 /// A list in the page of arguments is one of what is foreign only.
 fn bad_list(place: u64) -> u64 {
     let page = scratch(ARGUMENTS);
-    if (page..page + 4096).contains(&place) { 0x1000 } else { place }
+    if (page..page + 4096).contains(&place) { values::NOWHERE } else { place }
 }
 
 /// mmuext_op
@@ -193,7 +193,7 @@ fn vcpus(random: &mut Random, field: &Field) -> Call {
             // Time is always up.
             let poll = values::words(&[values::pointer(random), values::number(random), 1]);
             let place = match command {
-                SHUTDOWN | REMOTE_SHUTDOWN | WATCHDOG => 0x1000,
+                SHUTDOWN | REMOTE_SHUTDOWN | WATCHDOG => values::NOWHERE,
                 POLL => poll,
                 _ => values::structure(random, field),
             };
@@ -202,6 +202,8 @@ fn vcpus(random: &mut Random, field: &Field) -> Call {
         _ => {
             let command = random.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 99]);
             let vcpu = if random.once_in(2) { 0 } else { values::number(random) };
+            // Those that race are left alone.
+            let vcpu = if vcpu as u32 as u64 <= racers::MOST { 0 } else { vcpu };
             // Without its only vcpu the kernel is over.
             let command =
                 if command == vcpu::DOWN && vcpu as u32 == 0 { vcpu::UP } else { command };
@@ -313,7 +315,7 @@ fn host(random: &mut Random, field: &Field) -> Call {
         0 => Call::new(number::XEN_VERSION, [random.below(12), values::pointer(random)]),
         1 => {
             // Nothing is written to the console but from where nothing is.
-            let at = random.pick(&[0x1000, 0x8000_0000_0000, 0xffff_8300_0000_0000, !0]);
+            let at = random.pick(&[values::NOWHERE, 0xffff_8300_0000_0000, !0]);
             Call::new(number::CONSOLE_IO, [random.below(4), values::number(random), at])
         }
         2 | 3 => {

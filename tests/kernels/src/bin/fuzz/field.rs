@@ -18,6 +18,8 @@ const TABLES: usize = PROGRAM + 6;
 pub const CODE: usize = TABLES + 3;
 /// A page that arguments are in; nothing is behind it.
 pub const ARGUMENTS: usize = CODE + 1;
+/// Pages of other vcpus.
+pub const RACERS: usize = PROBE + 2;
 /// Where a frame is mapped to see whether it can be.
 const PROBE: usize = ARGUMENTS + 2;
 
@@ -74,6 +76,11 @@ impl Field {
         // Code of the program is the kernel's to change.
         memory::map(scratch(PROGRAM + 4), flag::DATA);
         Self { frames, program, program_base, root, kernel_entry }
+    }
+
+    /// All of the frames.
+    pub fn frames(&self) -> &[u64; FRAMES] {
+        &self.frames
     }
 
     /// One of the frames.

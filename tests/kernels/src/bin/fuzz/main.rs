@@ -1,8 +1,9 @@
 //! Throws random hypercalls, page tables, programs and faults at the hypervisor, and looks whether
 //! all is as it should be afterwards.
 //!
-//! `seed=` and `calls=` on the command line say which and how many. What the kernel itself needs
-//! (its code, stack, first page tables) is never among the arguments; everything else is.
+//! `seed=` and `calls=` on the command line say which and how many, `racers=` how many other vcpus
+//! change the same tables meanwhile. What the kernel itself needs (its code, stack, first page tables)
+//! is never among the arguments; everything else is.
 #![no_std]
 #![no_main]
 
@@ -10,6 +11,7 @@ mod calls;
 mod code;
 mod end;
 mod field;
+mod racers;
 mod values;
 
 use kernels::answer::line;
@@ -19,6 +21,7 @@ use kernels::traps::attempt;
 
 use calls::Call;
 use field::Field;
+use racers::Racers;
 
 /// Of the command line: `name=number`.
 fn option(words: &str, name: &str) -> Option<u64> {
@@ -35,17 +38,20 @@ fn main(words: &'static str) {
     let mut field = Field::new();
     let before = end::Facts::now();
     let mut tally = Tally::default();
+    let racers = Racers::start(option(words, "racers").unwrap_or(0), &field, seed);
     let traces = option(words, "trace").unwrap_or(u64::MAX);
     for number in 0..count {
         if number >= traces {
             line(format_args!("{number}"));
         }
-        step(&mut random, &mut field, &mut tally, number >= traces);
+        step(&mut random, &mut field, &mut tally, (number >= traces, racers.are_any()));
         if number % 100_000 == 99_999 {
             line(format_args!("{} calls", number + 1));
         }
     }
     line(format_args!("{} succeeded, {} traps", tally.succeeded, tally.traps));
+    let (made, succeeded) = racers.end();
+    line(format_args!("{succeeded} of {made} calls of other vcpus succeeded"));
     end::check(field, &before);
     line(format_args!("fuzz ends"));
 }
@@ -57,12 +63,18 @@ struct Tally {
     traps: u64,
 }
 
-fn step(random: &mut Random, field: &mut Field, tally: &mut Tally, is_traced: bool) {
+fn step(
+    random: &mut Random,
+    field: &mut Field,
+    tally: &mut Tally,
+    (is_traced, has_racers): (bool, bool),
+) {
     let ended = match random.below(16) {
         0 => code::write(random, is_traced),
         1 => code::instruction(random, field, is_traced),
         2 if random.once_in(4) => code::program(random, field, is_traced),
-        3 if random.once_in(4) => return field.swap_frame(random),
+        // Others know the frames that there are.
+        3 if random.once_in(4) && !has_racers => return field.swap_frame(random),
         4 => return field.remap(random),
         _ => {
             let made = Call::any(random, field);

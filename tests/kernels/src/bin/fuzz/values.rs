@@ -5,6 +5,9 @@ use kernels::random::Random;
 
 use crate::field::{ARGUMENTS, Field, WINDOW, WINDOW_PAGES};
 
+/// An address of nothing, whatever the tables say: low ones may be mapped by a table that is its own.
+pub const NOWHERE: u64 = 0x8000_0000_0000;
+
 /// Addresses that are none of a guest's, or of nothing.
 const BAD: [u64; 14] = [
     0,
@@ -39,6 +42,12 @@ pub fn frame(random: &mut Random, field: &Field) -> u64 {
 
 /// An entry of a page table.
 pub fn entry(random: &mut Random, field: &Field) -> u64 {
+    let frame = frame(random, field);
+    entry_for(random, frame)
+}
+
+/// An entry for a frame, or nearly so.
+pub fn entry_for(random: &mut Random, frame: u64) -> u64 {
     let flags = [
         0,
         flag::PRESENT,
@@ -54,8 +63,11 @@ pub fn entry(random: &mut Random, field: &Field) -> u64 {
         flag::DATA | 1 << 51,
     ];
     let flags = random.pick(&flags);
-    let flips = if random.once_in(16) { 1 << random.below(64) } else { 0 };
-    (frame(random, field) << 12 | flags) ^ flips
+    let entry = frame << 12 | flags;
+    let flipped = entry ^ 1 << random.below(64);
+    // A frame that is near may be one that the kernel needs.
+    let is_near = flipped >> 12 != frame && kernels::memory::is_own(flipped << 12 >> 24);
+    if random.once_in(16) && !is_near { flipped } else { entry }
 }
 
 /// An index in a table: few, so that they meet.

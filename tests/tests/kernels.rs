@@ -154,7 +154,7 @@ fn random_calls_break_nothing() -> Outcome {
 
 /// What comes of it is never the same twice; what was asked for is.
 fn random_calls_of_vcpus_at_once_break_nothing() -> Outcome {
-    fuzz("seed=2 calls=20000 racers=1", 2)
+    fuzz("seed=2 calls=60000 racers=1", 2)
 }
 
 fn fuzz(words: &str, cpus: u32) -> Outcome {

@@ -19,6 +19,7 @@ use svc_daemon::{LogTo, Options, Ready, Signals};
 
 use crate::definitions::Definitions;
 use crate::domain::{Host, Manager, RECORDS, Records};
+use crate::host::kernels::{self, Kernels};
 use crate::host::xen::Xen;
 use crate::host::xenstore::XenStores;
 use crate::rpc::server::Server;
@@ -99,8 +100,10 @@ fn start(settings: Settings) -> Result<Daemon, String> {
     let boot_id =
         std::fs::read_to_string(BOOT_ID).map_err(|error| format!("{BOOT_ID}: {error}"))?;
     let socket = settings.socket.clone();
+    let kernels = Arc::new(Kernels::new(kernels::DIR));
+    let xen = Xen::open(kernels).map_err(|error| error.to_string())?;
     let manager = Arc::new(Manager::new(Host {
-        hypervisor: Box::new(Xen::open().map_err(|error| error.to_string())?),
+        hypervisor: Box::new(xen),
         stores: Box::new(XenStores),
         records: Records::new(RECORDS),
         definitions: Definitions::default(),

@@ -151,7 +151,8 @@ fn part_of_dom0(peer: &Peer, packages: &Packages, host: &Path, guest: &Path) -> 
 fn unpacked(kernel: &Path) -> Result<PathBuf> {
     let key = format!("{} {}", kernel.display(), project::stamp(kernel)?);
     project::cached("bench-vmlinux", &key, |path| {
-        let unpacked = builder::unpack(fs::read(kernel)?).map_err(|error| anyhow!(error))?;
+        let unpacked = builder::unpack(fs::read(kernel)?, builder::MAX_KERNEL)
+            .map_err(|error| anyhow!(error))?;
         Ok(fs::write(path, unpacked)?)
     })
 }

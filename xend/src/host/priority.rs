@@ -1,5 +1,5 @@
-//! Work that may wait for everybody else: a thread does it when no other thread of its kind has
-//! anything to do, and another thread can end that.
+//! Work that may wait for everybody else: a thread does it when no other thread has anything to do,
+//! and another thread can have it go on at once.
 
 use nix::libc::{self, c_int, pid_t};
 use nix::unistd::gettid;

@@ -22,6 +22,7 @@ const CASES: &[Case] = &[
     ("a_shut_down_guest_leaves_nothing", a_shut_down_guest_leaves_nothing),
     ("a_destroyed_guest_leaves_nothing", a_destroyed_guest_leaves_nothing),
     ("domains_stops_and_starts_the_guests", domains_stops_and_starts_the_guests),
+    ("a_kernel_that_a_file_names_is_unpacked", a_kernel_that_a_file_names_is_unpacked),
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -226,4 +227,19 @@ fn domains_stops_and_starts_the_guests(dom0: &mut Dom0) -> Outcome {
     ensure!(listed.lines().count() == 2, "{listed}");
     dom0.ok("svcadm enable -s domains")?;
     dom0.wait_for_ping("10.0.0.2")
+}
+
+/// By the xend that sees the file come, and by one that finds it. No guest is made of it.
+fn a_kernel_that_a_file_names_is_unpacked(dom0: &mut Dom0) -> Outcome {
+    let digest = dom0.ok("sha256sum </boot/vmlinuz-newer | cut -d ' ' -f 1")?;
+    let unpacked = format!("/var/lib/xend/kernels/{}", digest.trim_end());
+    dom0.fails(&format!("test -e {unpacked}"), 1)?;
+    dom0.ok("sed 's/escalus/mercutio/g; s/vmlinuz-guest/vmlinuz-newer/' /etc/xen/escalus \
+             >/etc/xen/mercutio")?;
+    for _ in 0..2 {
+        dom0.wait_for(&format!("head -c 4 {unpacked}"), 2 * MINUTE, |o| o.stdout == "\x7fELF")?;
+        dom0.ok(&format!("rm {unpacked} && svcadm restart xend"))?;
+        dom0.wait_until_online("xend")?;
+    }
+    dom0.ok("rm /etc/xen/mercutio").map(drop)
 }

@@ -84,6 +84,11 @@ impl Definitions {
         Self { dir: dir.into(), known: Mutex::default() }
     }
 
+    /// Where they are, or what leads to them.
+    pub fn folders(&self) -> [PathBuf; 2] {
+        [self.dir.clone(), self.dir.join(AUTO)]
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,7 +109,7 @@ impl Definitions {
     }
 
     fn scan(&self, known: &mut Known) -> All {
-        let seen = (candidates(&self.dir), candidates(&self.dir.join(AUTO)));
+        let seen = self.folders().map(|folder| candidates(&folder)).into();
         if seen != known.seen {
             let (own, auto) = &seen;
             let started: HashSet<&Path> = auto.iter().map(|it| it.path.as_path()).collect();

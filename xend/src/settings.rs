@@ -41,6 +41,8 @@ pub struct Settings {
     pub dom0_min_mem: u64,
     /// `enable-dump`: whether a guest that crashed leaves a core file.
     pub enable_dump: bool,
+    /// `prepare-kernels`: whether the kernels of guests are unpacked before they are needed.
+    pub prepare_kernels: bool,
     /// `xend-relocation-server`: whether guests may be moved here.
     pub relocation_server: bool,
     /// `xend-relocation-address`: where to listen for that; empty is everywhere.
@@ -106,6 +108,7 @@ impl Default for Settings {
             default_nic: String::new(),
             dom0_min_mem: 196,
             enable_dump: false,
+            prepare_kernels: true,
             relocation_server: false,
             relocation_address: "localhost".to_owned(),
             relocation_port: 8002,
@@ -146,6 +149,7 @@ impl Settings {
             number(text, 16 << 20, "no number of MiB up to 16777216")
         });
         reader.read("enable-dump", &mut settings.enable_dump, boolean);
+        reader.read("prepare-kernels", &mut settings.prepare_kernels, boolean);
         reader.read("xend-relocation-server", &mut settings.relocation_server, boolean);
         reader.read("xend-relocation-address", &mut settings.relocation_address, word);
         reader.read("xend-relocation-port", &mut settings.relocation_port, |text| {
@@ -168,6 +172,7 @@ impl Settings {
             ("enable-dump", yes_no(self.enable_dump)),
             ("logfile", path(&self.logfile)),
             ("loglevel", self.loglevel.word().to_owned()),
+            ("prepare-kernels", yes_no(self.prepare_kernels)),
             ("vif-script", self.vif_script.clone()),
             ("xend-relocation-address", self.relocation_address.clone()),
             ("xend-relocation-hosts-allow", self.relocation_hosts_allow.clone()),

@@ -32,7 +32,9 @@ use xen::abi::PAGE_SIZE;
 pub use error::Error;
 #[cfg(feature = "domain")]
 pub use guest::{Built, Guest, Spec};
-pub use image::{Kernel, Segment, unpack};
+#[cfg(feature = "domain")]
+pub use image::is_packed;
+pub use image::{Kernel, MAX_KERNEL, Segment, unpack};
 pub use width::Width;
 
 /// The physical address of a page.

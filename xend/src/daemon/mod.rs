@@ -1,13 +1,15 @@
 //! The daemon: takes up the domains that are there, listens, and looks after its domains.
 //!
 //! The main thread waits for clients and signals. Each client has a thread; `minder` is told by
-//! the store when a domain stopped; whatever takes long is done by a thread of its own. xend may
-//! be killed at any moment: no guest depends on it, and the next one takes up where it was.
+//! the store when a domain stopped; `preparer` does ahead what creating guests takes long for;
+//! whatever takes long is done by a thread of its own. xend may be killed at any moment: no guest
+//! depends on it, and the next one takes up where it was.
 
 mod control_domain;
 mod methods;
 mod minder;
 mod node;
+mod preparer;
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, RwLock};
@@ -19,6 +21,7 @@ use svc_daemon::{LogTo, Options, Ready, Signals};
 
 use crate::definitions::Definitions;
 use crate::domain::{Host, Manager, RECORDS, Records};
+use crate::host::kernels::{self, Kernels};
 use crate::host::xen::Xen;
 use crate::host::xenstore::XenStores;
 use crate::rpc::server::Server;
@@ -90,6 +93,7 @@ fn settings() -> (Settings, Origin) {
 
 struct Daemon {
     manager: Arc<Manager>,
+    kernels: Arc<Kernels>,
     server: Server,
     methods: Arc<Methods>,
     signals: Signals,
@@ -99,8 +103,10 @@ fn start(settings: Settings) -> Result<Daemon, String> {
     let boot_id =
         std::fs::read_to_string(BOOT_ID).map_err(|error| format!("{BOOT_ID}: {error}"))?;
     let socket = settings.socket.clone();
+    let kernels = Arc::new(Kernels::new(kernels::DIR));
+    let xen = Xen::open(Arc::clone(&kernels)).map_err(|error| error.to_string())?;
     let manager = Arc::new(Manager::new(Host {
-        hypervisor: Box::new(Xen::open().map_err(|error| error.to_string())?),
+        hypervisor: Box::new(xen),
         stores: Box::new(XenStores),
         records: Records::new(RECORDS),
         definitions: Definitions::default(),
@@ -117,12 +123,13 @@ fn start(settings: Settings) -> Result<Daemon, String> {
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     let methods = Arc::new(Methods::new(Arc::clone(&manager), node));
     tracing::info!("listening on {}", socket.display());
-    Ok(Daemon { manager, server, methods, signals })
+    Ok(Daemon { manager, kernels, server, methods, signals })
 }
 
 impl Daemon {
     fn serve(mut self, ready: Ready) -> Result<(), String> {
         let _guard = ready.ready();
+        self.prepare();
         loop {
             let mut waiting = [
                 PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
@@ -143,15 +150,28 @@ impl Daemon {
         }
     }
 
-    /// Reads the settings again. Where xend listens and logs is settled at its start.
+    /// Begins to prepare kernels, which nobody has to wait for.
+    fn prepare(&self) {
+        if self.manager.host().settings().prepare_kernels {
+            let started = preparer::start(Arc::clone(&self.manager), Arc::clone(&self.kernels));
+            if let Err(error) = started {
+                tracing::warn!("cannot start a thread: {error}");
+            }
+        }
+    }
+
+    /// Reads the settings again. Some are settled at xend's start.
     fn refresh(&self) {
         let old = self.manager.host().settings();
         let (new, origin) = settings();
         origin.log(&new);
-        let fixed = |it: &Settings| (it.socket.clone(), it.logfile.clone(), it.loglevel);
+        let fixed = |it: &Settings| {
+            (it.socket.clone(), it.logfile.clone(), it.loglevel, it.prepare_kernels)
+        };
         if fixed(&old) != fixed(&new) {
             tracing::warn!(
-                "xend-unix-path, logfile and loglevel take effect when xend is restarted"
+                "xend-unix-path, logfile, loglevel and prepare-kernels take effect when xend is \
+                 restarted"
             );
         }
         self.manager.host().set_settings(new);

@@ -6,7 +6,8 @@
 #[cfg(test)]
 pub mod fake;
 mod hypervisor;
-mod kernels;
+pub mod kernels;
+mod priority;
 mod store;
 pub mod xen;
 pub mod xenstore;

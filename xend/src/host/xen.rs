@@ -1,12 +1,13 @@
 //! The real hypervisor, through `/dev/xen/privcmd`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use builder::{Guest, Spec, Width};
+use builder::{Guest, MAX_KERNEL, Spec, Width};
 use uuid::Uuid;
 use xen::sys::{CreateDomain, DomainInfo, Error, ShutdownReason};
 
-use super::kernels::{self, Kernels};
+use super::kernels::Kernels;
 use super::{DomId, HostError, Hypervisor, Image, Info, Ports, Result, Rings, Share, Stop, Vcpu};
 use crate::config::{CpuSet, GuestConfig};
 
@@ -22,17 +23,17 @@ const CONTROL_DOMAIN: DomId = 0;
 #[derive(Debug)]
 pub struct Xen {
     hypervisor: xen::sys::Hypervisor,
-    kernels: Kernels,
+    kernels: Arc<Kernels>,
 }
 
 impl Xen {
-    /// Opens the way to the hypervisor. Fails where there is none, or where this is not its
-    /// control domain.
-    pub fn open() -> Result<Self> {
+    /// Opens the way to the hypervisor; guests' kernels are unpacked by `kernels`. Fails where there
+    /// is no hypervisor, or where this is not its control domain.
+    pub fn open(kernels: Arc<Kernels>) -> Result<Self> {
         let doing = "reach the hypervisor (is this the control domain of a Xen host?)";
         let hypervisor = xen::sys::Hypervisor::open();
         let hypervisor = hypervisor.map_err(|error| HostError::new(doing, error))?;
-        Ok(Self { hypervisor, kernels: Kernels::new(kernels::DIR) })
+        Ok(Self { hypervisor, kernels })
     }
 
     fn processors(&self) -> Result<u32> {
@@ -75,7 +76,8 @@ impl From<builder::Error> for HostError {
 
 impl Hypervisor for Xen {
     fn load(&self, config: &GuestConfig) -> Result<Image> {
-        let unpack = |packed| self.kernels.unpacked(packed, builder::unpack);
+        let unpack = |packed| builder::unpack(packed, MAX_KERNEL);
+        let unpack = |packed| self.kernels.unpacked(packed, unpack);
         let guest = Guest::load(&config.kernel, config.ramdisk.as_deref(), unpack)?;
         if guest.width() == Width::Bits32 {
             self.check_abi(&config.kernel, "xen-3.0-x86_32p")?;

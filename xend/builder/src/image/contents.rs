@@ -53,11 +53,12 @@ impl Contents {
     pub(crate) fn failed(&self, source: io::Error) -> Error {
         Error::Read { path: self.path.clone(), source }
     }
+}
 
-    fn is_elf(&self) -> bool {
-        let mut magic = [0; ELF.len()];
-        self.file.read_exact_at(&mut magic, 0).is_ok() && magic == ELF
-    }
+/// Whether a kernel's file isn't an ELF image yet.
+pub fn is_packed(kernel: &File) -> bool {
+    let mut magic = [0; ELF.len()];
+    kernel.read_exact_at(&mut magic, 0).is_err() || magic != ELF
 }
 
 impl Source for Contents {
@@ -89,11 +90,11 @@ impl Kernel<Contents> {
         if contents.len() > MAX_KERNEL {
             return Err(contents.failed(io::Error::other("larger than 256 MiB")));
         }
-        let elf = if contents.is_elf() {
-            Ok(contents)
-        } else {
+        let elf = if is_packed(&contents.file) {
             unpack(contents.file)
                 .and_then(|file| Contents::of(path, file).map_err(|error| error.to_string()))
+        } else {
+            Ok(contents)
         };
         let kernel = elf.and_then(Self::of);
         kernel.map_err(|reason| Error::Kernel { path: path.to_owned(), reason })

@@ -27,9 +27,11 @@ pub(crate) use source::Source;
 
 #[cfg(feature = "domain")]
 pub(crate) use contents::Contents;
+#[cfg(feature = "domain")]
+pub use contents::is_packed;
 
 /// No kernel is larger, in bytes, packed or not.
-const MAX_KERNEL: u64 = 256 << 20;
+pub const MAX_KERNEL: u64 = 256 << 20;
 
 /// How an ELF file begins.
 const ELF: &[u8] = b"\x7fELF";
@@ -62,7 +64,7 @@ impl<'a> Kernel<Cow<'a, [u8]>> {
     /// A kernel in memory: an ELF file, the same compressed, or a bzImage that holds one. What is
     /// not packed is not copied.
     pub fn from_bytes(file: impl Into<Cow<'a, [u8]>>) -> Result<Self, Error> {
-        unpack_all(file.into()).and_then(Self::of).map_err(Error::Image)
+        unpack_all(file.into(), MAX_KERNEL).and_then(Self::of).map_err(Error::Image)
     }
 
     /// The bytes of a segment.
@@ -130,21 +132,21 @@ fn segments(
 }
 
 /// Takes off what is wrapped round the ELF image.
-fn unpack_all(file: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
+fn unpack_all(file: Cow<'_, [u8]>, most: u64) -> Result<Cow<'_, [u8]>, String> {
     if file.starts_with(ELF) {
         return Ok(file);
     }
     let payload = bzimage::payload(&file)?.unwrap_or(&file);
-    let elf = unpack::unpack(payload, MAX_KERNEL)?;
+    let elf = unpack::unpack(payload, most)?;
     match elf.starts_with(ELF) {
         true => Ok(elf.into()),
         false => Err("what is packed in it is no ELF file".to_owned()),
     }
 }
 
-/// Takes off what is wrapped round a kernel's ELF image.
-pub fn unpack(file: Vec<u8>) -> Result<Vec<u8>, String> {
-    unpack_all(file.into()).map(Cow::into_owned)
+/// Takes off what is wrapped round a kernel's ELF image; no more than `most` bytes may come out.
+pub fn unpack(file: Vec<u8>, most: u64) -> Result<Vec<u8>, String> {
+    unpack_all(file.into(), most).map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ impl Dom0 {
         self.wait_for(&ping, GUEST_BOOT_TIMEOUT, |output| output.status == 0).map(drop)
     }
 
+    /// Waits until the guest at `address` answers HTTP, which it does some time after a ping, and
+    /// looks at what it says.
+    pub fn wait_for_page(&mut self, address: &str) -> Result<()> {
+        let fetch = format!("timeout 5 wget -q -O - http://{address}/");
+        let page = self.wait_for(&fetch, GUEST_BOOT_TIMEOUT, |output| output.status == 0)?.stdout;
+        ensure!(page == "Good morrow from a guest.\n", "{page:?}");
+        Ok(())
+    }
+
     /// Waits until the console log of `guest` holds at least `times` login prompts, and logs in as
     /// a user at `xm console` does.
     pub fn log_in(&mut self, guest: &str, times: usize) -> Result<()> {

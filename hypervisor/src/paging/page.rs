@@ -209,8 +209,7 @@ impl<'a> Page<'a> {
 
     /// Whether it is the hypervisor's, shared with its owner.
     pub fn is_shared(self) -> bool {
-        let head = self.word.head();
-        head.has(SHARED) && head.kind() == Use::Writable
+        self.word.head().is_shared()
     }
 
     /// Whether another table of its level refers to it, or did.
@@ -354,6 +353,9 @@ impl<'a> Page<'a> {
                 }
                 state.uses = more(state.uses)?;
                 return Ok(Got { unchecked: false, stale: Stale::Nobody });
+            }
+            if unchecked && state.is_shared() {
+                return Err(Refused::OtherUse);
             }
             let mut stale = Stale::Nobody;
             if now != Use::None && now != wanted {

@@ -565,3 +565,19 @@ fn tables_of_a_level_refer_to_each_other_but_not_in_a_row() {
         assert!(model.check(&[]).is_ok());
     }
 }
+
+#[test]
+fn a_shared_frame_is_data_for_good() {
+    let frames = Frames::new(1);
+    let page = frames.page(0).expect("a frame");
+    page.share(GUEST);
+    assert_eq!(page.get(GUEST), Ok(()));
+    assert!(!page.unshare(Epochs::default()));
+    // Somebody still maps it, and nobody writes to it.
+    for kind in [Use::L1, Use::L4, Use::Descriptors] {
+        assert_eq!(page.get_use(kind, Epochs::default()), Err(Refused::OtherUse));
+    }
+    assert!(page.get_use(Use::Writable, Epochs::default()).is_ok());
+    let _ = page.put_use(Epochs::default());
+    assert!(page.put() && page.is_shared());
+}

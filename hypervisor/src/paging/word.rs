@@ -101,6 +101,11 @@ impl State {
         had
     }
 
+    /// Whether it is the hypervisor's, shared with its owner: data for good.
+    pub fn is_shared(&self) -> bool {
+        self.has(SHARED) && self.kind() == Use::Writable
+    }
+
     /// Whether it is used as that, and may be. Data that is not used any more is still data.
     pub fn is_as(&self, used: Use) -> bool {
         self.bits & AS == (used as u32) << USE | VALID
@@ -258,7 +263,7 @@ impl Word {
         if is_many(before) || is_many(after) {
             counts.set(self, after.references, after.uses)?;
             if is_many(after) {
-                (references, uses) = (MANY as u16, uses.min(1));
+                (references, uses) = (MANY as u16, u16::from(after.uses > 0));
             }
         }
         let uses = if uses == 0 { after.mark.into() } else { uses + MARKS - 1 };

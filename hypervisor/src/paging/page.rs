@@ -171,7 +171,7 @@ impl<'a> Page<'a> {
 
     /// Gives the frame, which is free, to a domain; one reference is the allocation's.
     pub fn allocate(self, owner: Owner) {
-        self.change(|state| *state = State::new(owner, ALLOCATED));
+        self.word.begin(owner, ALLOCATED);
     }
 
     /// Makes the hypervisor's own frame one that a domain may map. It is data for good: the
@@ -219,7 +219,7 @@ impl<'a> Page<'a> {
 
     /// Another table of its level refers to it, which is a table.
     pub fn mark_linear(self) {
-        self.change(|state| state.set(LINEAR));
+        self.word.remark(|state| state.set(LINEAR));
     }
 
     /// Whether its owner still has it allocated.
@@ -287,7 +287,7 @@ impl<'a> Page<'a> {
     /// Takes the allocation's own reference back, once; true if the caller has to [`Page::put`] it.
     #[must_use]
     pub fn deallocate(self) -> bool {
-        self.change(|state| state.unset(ALLOCATED))
+        self.word.remark(|state| state.unset(ALLOCATED)).has(ALLOCATED)
     }
 
     /// Counts a reference and one more use at once; false if it is not just counting: [`Page::get`] and
@@ -374,7 +374,7 @@ impl<'a> Page<'a> {
 
     /// The contents were found good.
     pub fn set_valid(self) {
-        self.change(|state| state.set(VALID));
+        self.word.remark(|state| state.set(VALID));
     }
 
     /// Drops a use.
@@ -404,12 +404,12 @@ impl<'a> Page<'a> {
 
     /// Marks the type as wanted by the owner; false if it was already.
     pub fn pin(self) -> bool {
-        self.change(|state| state.set(PINNED))
+        !self.word.remark(|state| state.set(PINNED)).has(PINNED)
     }
 
     /// Takes the mark away; false if there was none.
     pub fn unpin(self) -> bool {
-        self.change(|state| state.unset(PINNED))
+        self.word.remark(|state| state.unset(PINNED)).has(PINNED)
     }
 
     /// Whether the owner marked the type as wanted.

@@ -87,18 +87,14 @@ impl State {
         self.bits & marks == marks
     }
 
-    /// Sets marks; false if they were set.
-    pub fn set(&mut self, marks: u32) -> bool {
-        let had = self.has(marks);
+    /// Sets marks.
+    pub fn set(&mut self, marks: u32) {
         self.bits |= marks;
-        !had
     }
 
-    /// Takes marks away; false if they were not set.
-    pub fn unset(&mut self, marks: u32) -> bool {
-        let had = self.has(marks);
+    /// Takes marks away.
+    pub fn unset(&mut self, marks: u32) {
         self.bits &= !marks;
-        had
     }
 
     /// Whether it is the hypervisor's, shared with its owner: data for good.
@@ -253,6 +249,25 @@ impl Word {
         }
         self.head.store(head & !LOCK, Ordering::Release);
         is_done
+    }
+
+    /// Changes marks of the head; gives what it was. Nothing is counted.
+    #[inline]
+    pub fn remark(&self, change: impl FnOnce(&mut State)) -> State {
+        self.lock();
+        let before = self.head();
+        let mut after = before;
+        change(&mut after);
+        self.head.store(after.bits as u16, Ordering::Release);
+        before
+    }
+
+    /// Makes a free frame one of that domain that has these marks and one reference.
+    pub fn begin(&self, owner: Owner, marks: u32) {
+        self.lock();
+        self.uses.store(0, Ordering::Relaxed);
+        self.references.store(1, Ordering::Relaxed);
+        self.head.store(State::new(owner, marks).bits as u16, Ordering::Release);
     }
 
     /// All but the head.

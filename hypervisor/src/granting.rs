@@ -63,9 +63,11 @@ pub type Mappings = Mutex<Maptrack<Mapping>>;
 
 /// Holds a granted frame: it stays what it is, and whose it is.
 pub fn hold(domain: &Domain, frame: u64, is_write: bool) -> Result<(), Error> {
+    let page = frames::page(frame).ok_or(Error::Invalid)?;
     match is_write {
+        true if page.count(domain.owner, Use::Writable) => Ok(()),
         true => domain.rules().get(frame, domain.owner, Use::Writable).map(|_| ()),
-        false => Ok(frames::page(frame).ok_or(Error::Invalid)?.get(domain.owner)?),
+        false => Ok(page.get(domain.owner)?),
     }
 }
 

@@ -74,9 +74,6 @@ impl<M: Machine> Rules<'_, M> {
     /// Counts a reference and a use of a domain's frame. True: its contents are to be checked.
     pub fn get(&self, mfn: u64, from: Owner, wanted: Use) -> Result<bool, Error> {
         let page = self.machine.page(mfn).ok_or(Error::Invalid)?;
-        if page.count(from, wanted) {
-            return Ok(false);
-        }
         page.get(from)?;
         match page.get_use(wanted, self.machine.epochs(from)) {
             Ok(got) => {
@@ -114,6 +111,7 @@ impl<M: Machine> Rules<'_, M> {
         let Some(page) = self.machine.page(mfn) else { return self.hold_device(entry, from) };
         let writable = entry.is_writable();
         let held = match writable {
+            true if page.count(from, Use::Writable) => Ok(()),
             true => self.get(mfn, from, Use::Writable).map(|_| ()),
             false => page.get(from).map_err(Error::from),
         };

@@ -57,8 +57,8 @@ fn table<T>(
 /// it was reported.
 pub fn init(mut map: MemoryMap, firmware: MemoryMap) {
     let end = map.top() >> 12;
+    assert!(end <= 1 << 32, "frames' numbers have 32 bits in the table of counts");
     let words = table(&mut map, Bitmap::words_for(end), 4096, || 0_u64);
-    assert!(end <= 1 << 32, "frames' numbers have 32 bits");
     let words_of_frames = table(&mut map, end as usize, 4096, Word::free);
     let counts = table(&mut map, Counts::entries_for(end), 4096, Count::default);
     let align = if end >= 512 * 512 { 2 << 20 } else { 4096 };
@@ -114,9 +114,10 @@ pub fn page(mfn: u64) -> Option<Page<'static>> {
     if mfn >= end() {
         return None;
     }
-    // SAFETY: there are as many words as frames, for ever; before, `END` is 0. Counts came first.
-    let (word, counts) =
-        unsafe { (&*WORDS.load(Ordering::Relaxed).add(mfn as usize), COUNTS.get_unchecked()) };
+    // SAFETY: there are as many words as frames, for ever; before, `END` is 0.
+    let word = unsafe { &*WORDS.load(Ordering::Relaxed).add(mfn as usize) };
+    // SAFETY: they are there since before `END` was set.
+    let counts = unsafe { COUNTS.get_unchecked() };
     Some(Page::new(word, counts))
 }
 

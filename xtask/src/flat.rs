@@ -161,6 +161,16 @@ mod tests {
     }
 
     #[test]
+    fn calls_jumps_and_addresses_have_distances() {
+        for code in [&[0x90, 0xe8], &[0x90, 0xe9], &[0x0f, 0x84], &[0x8d, 0x35]] {
+            assert!(have_distance(code), "{code:x?}");
+        }
+        for code in [&[0xdf, 0x0f], &[0x8d, 0x75], &[0x0f, 0x1f], &[0x8b, 0x05]] {
+            assert!(!have_distance(code), "{code:x?}");
+        }
+    }
+
+    #[test]
     fn names_are_readable() {
         assert_eq!(short("_ZN10hypervisor4time3now17h0123456789abcdefE"), "hypervisor::time::now");
         assert!(short(&"x".repeat(200)).len() <= LONGEST);

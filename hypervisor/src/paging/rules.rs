@@ -171,13 +171,15 @@ impl<M: Machine> Rules<'_, M> {
     pub fn release(&self, entry: Entry) {
         let mfn = entry.mfn();
         let Some(page) = self.machine.page(mfn) else { return };
-        if !entry.is_present() || page.owner().is_none() {
+        if !entry.is_present() {
+            return;
+        }
+        let uncount = || page.uncount(Use::Writable, |owner| self.machine.epochs(owner));
+        // Nobody's are no more than devices' memory, which is counted nowhere.
+        if entry.is_writable() && uncount() || page.owner().is_none() {
             return;
         }
         if entry.is_writable() {
-            if page.uncount(Use::Writable, |owner| self.machine.epochs(owner)) {
-                return;
-            }
             self.put_use(mfn);
         }
         self.put_reference(mfn);

@@ -80,11 +80,11 @@ impl<M: Machine> Rules<'_, M> {
         loop {
             let old = self.machine.read(mfn, index);
             let new = change(old);
-            if new.is_present() && !self.shape.allows(new, Use::L1, self.caching) {
-                return Err(Error::Invalid);
-            }
             let both = old.is_present() && new.is_present();
             if both && (old.holds_the_same(new) || self.is_right(old, new, from)) {
+                if !self.shape.allows(new, Use::L1, self.caching) {
+                    return Err(Error::Invalid);
+                }
                 if let Some(old) = self.change_flags(mfn, index, old, new)? {
                     return Ok(old);
                 }

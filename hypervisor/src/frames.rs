@@ -114,8 +114,11 @@ pub fn page(mfn: u64) -> Option<Page<'static>> {
     if mfn >= end() {
         return None;
     }
-    // SAFETY: there are as many words as frames, for ever; before, `END` is 0.
-    let word = unsafe { &*WORDS.load(Ordering::Relaxed).add(mfn as usize) };
+    let words = WORDS.load(Ordering::Relaxed);
+    // SAFETY: they are set before `END`, which isn't 0.
+    unsafe { core::hint::assert_unchecked(!words.is_null()) };
+    // SAFETY: there are as many words as frames, for ever.
+    let word = unsafe { &*words.add(mfn as usize) };
     // SAFETY: they are there since before `END` was set.
     let counts = unsafe { COUNTS.get_unchecked() };
     Some(Page::new(word, counts))

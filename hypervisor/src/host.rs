@@ -53,18 +53,14 @@ impl Machine for Host {
     }
 
     fn skip_zeros(&self, mfn: u64, mut index: usize, end: usize) -> usize {
-        /// So many are looked at at once.
-        const AT_ONCE: usize = 8;
-        let word = |index| memory::word(mfn, index).load(Ordering::Relaxed);
+        const EIGHT: usize = 8;
         while index < end {
-            if index.is_multiple_of(AT_ONCE) && index + AT_ONCE <= end {
-                let any = (index..index + AT_ONCE).fold(0, |any, index| any | word(index));
-                if any == 0 {
-                    index += AT_ONCE;
-                    continue;
-                }
+            let is_whole = index.is_multiple_of(EIGHT) && index + EIGHT <= end;
+            if is_whole && memory::are_eight_zero(mfn, index) {
+                index += EIGHT;
+                continue;
             }
-            if word(index) != 0 {
+            if memory::word(mfn, index).load(Ordering::Relaxed) != 0 {
                 break;
             }
             index += 1;

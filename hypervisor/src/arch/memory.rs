@@ -80,6 +80,35 @@ pub fn word(mfn: u64, index: usize) -> &'static AtomicU64 {
     unsafe { &*direct(mfn << 12).cast::<AtomicU64>().add(index) }
 }
 
+/// Whether eight words of a frame are zero. A load of an atomic isn't made one with the `or` that it is
+/// for, which most of such a look is spent on else.
+#[inline]
+pub fn are_eight_zero(mfn: u64, index: usize) -> bool {
+    debug_assert!(mfn < frames::end() && index + 8 <= 512);
+    let words = direct(mfn << 12).cast::<u64>();
+    let any: u64;
+    // SAFETY: all memory below `frames::end` is mapped for ever. It is only read, each word as a whole.
+    unsafe {
+        asm!(
+            "mov {any}, [{words} + 8 * {index}]",
+            "mov {other}, [{words} + 8 * {index} + 8]",
+            "or {any}, [{words} + 8 * {index} + 16]",
+            "or {other}, [{words} + 8 * {index} + 24]",
+            "or {any}, [{words} + 8 * {index} + 32]",
+            "or {other}, [{words} + 8 * {index} + 40]",
+            "or {any}, [{words} + 8 * {index} + 48]",
+            "or {other}, [{words} + 8 * {index} + 56]",
+            "or {any}, {other}",
+            words = in(reg) words,
+            index = in(reg) index,
+            any = out(reg) any,
+            other = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    any == 0
+}
+
 /// Words of 32 bits in a frame, which others may change at any moment.
 pub fn halves<const N: usize>(physical: u64) -> &'static [AtomicU32; N] {
     debug_assert!(physical >> 12 < frames::end() && (physical & 4095) + 4 * N as u64 <= 4096);

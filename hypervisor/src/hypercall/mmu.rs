@@ -1,6 +1,7 @@
 //! Updates of page table entries and of the machine-to-physical table.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use hypervisor::paging::entry::Entry;
 use hypervisor::paging::page::{Owner, Use};
@@ -11,6 +12,7 @@ use xen::abi::{DOMID_IO, DOMID_SELF, DomId};
 
 use super::{Answer, Arguments, Stop, errno};
 use crate::arch::entry::Registers;
+use crate::arch::memory::word;
 use crate::domain::{self, Domain};
 use crate::guest::memory;
 use crate::vcpu::Guest;
@@ -180,28 +182,25 @@ fn set_entry(
     let rules = domain.rules();
     let page = frames::page(mfn).ok_or(EINVAL)?;
     let _lock = domain.tables.lock();
-    // Tables stay what they are while the lock is held: the usual case counts no reference.
-    if page.is_table_of(Use::L1, domain.owner) {
-        let change = |old: Entry| Entry(new.0 | old.0 & kept);
-        return match rules.update_mapping(mfn, index, from, change) {
-            Ok(_) => Ok(()),
-            Err(Error::Busy) => Err(None),
-            Err(error) => Err(Some(errno(error))),
-        };
-    }
-    page.get(domain.owner).map_err(|_| EINVAL)?;
-    let (kind, count) = page.usage();
-    let is_table = kind != Use::L1 && kind.level().is_some() && count > 0 && page.is_valid();
-    let outcome = match is_table && from == domain.owner {
-        true => rules.update_table((mfn, kind), index, new, &mut guest.own.walk),
-        false => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
-            crate::arch::memory::word(mfn, index)
-                .store(new.0, core::sync::atomic::Ordering::Relaxed);
+    // Tables stay what they are while the lock is held.
+    let outcome = match page.table_of(domain.owner) {
+        Some(Use::L1) => {
+            let change = |old: Entry| Entry(new.0 | old.0 & kept);
+            rules.update_mapping(mfn, index, from, change).map(|_| Outcome::Done)
+        }
+        Some(kind) if from == domain.owner => {
+            // What the walk had left to do may be the last that keeps the table.
+            page.get(domain.owner).map_err(|_| EINVAL)?;
+            let outcome = rules.update_table((mfn, kind), index, new, &mut guest.own.walk);
+            rules.put_reference(mfn);
+            outcome
+        }
+        _ => rules.get(mfn, domain.owner, Use::Writable).map(|_| {
+            word(mfn, index).store(new.0, Ordering::Relaxed);
             rules.release(Entry::new(mfn, Entry::PRESENT | Entry::WRITABLE));
             Outcome::Done
         }),
     };
-    rules.put_reference(mfn);
     match outcome {
         Ok(Outcome::Done) => Ok(()),
         Ok(Outcome::Again) | Err(Error::Busy) => Err(None),

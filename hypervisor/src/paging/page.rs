@@ -240,6 +240,12 @@ impl<'a> Page<'a> {
         self.word.head().is_as_of(kind, owner)
     }
 
+    /// Which of that domain's tables it is, checked and in use; `None` if it is none.
+    #[inline]
+    pub fn table_of(self, owner: Owner) -> Option<Use> {
+        self.word.head().table_of(owner)
+    }
+
     /// How many references there are.
     pub fn references(self) -> u32 {
         self.state().references
@@ -250,16 +256,26 @@ impl<'a> Page<'a> {
         self.word.head().has(VALID)
     }
 
+    /// Counts a reference, if it is that domain's; false if it is not just counting: [`Page::get`]
+    /// does what is to be done then.
+    #[inline]
+    pub fn refer(self, owner: Owner) -> bool {
+        self.word.recount(|few| few.owner() == owner && few.refer())
+    }
+
+    /// Drops a reference that is not the last; false if it is not just counting: [`Page::put`] does
+    /// what is to be done then.
+    #[inline]
+    pub fn drop_reference(self) -> bool {
+        self.word.recount(Few::drop_reference)
+    }
+
     /// Counts a reference, if it is that domain's.
     #[inline]
     pub fn get(self, owner: Owner) -> Result<(), Refused> {
-        match self.word.recount(|few| few.owner() == owner && few.refer()) {
-            true => Ok(()),
-            false => self.get_anyhow(owner),
+        if self.refer(owner) {
+            return Ok(());
         }
-    }
-
-    fn get_anyhow(self, owner: Owner) -> Result<(), Refused> {
         self.update(|state| {
             if state.references == 0 || state.owner() != owner {
                 return Err(Refused::NotOwned);
@@ -271,12 +287,10 @@ impl<'a> Page<'a> {
 
     /// Drops a reference; true if it was the last and the frame is free now.
     #[must_use]
-    #[inline]
     pub fn put(self) -> bool {
-        !self.word.recount(Few::drop_reference) && self.put_anyhow()
-    }
-
-    fn put_anyhow(self) -> bool {
+        if self.drop_reference() {
+            return false;
+        }
         self.change(|state| {
             debug_assert!(state.references != 0);
             state.references -= 1;

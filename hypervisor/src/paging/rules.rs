@@ -74,6 +74,9 @@ impl<M: Machine> Rules<'_, M> {
     /// Counts a reference and a use of a domain's frame. True: its contents are to be checked.
     pub fn get(&self, mfn: u64, from: Owner, wanted: Use) -> Result<bool, Error> {
         let page = self.machine.page(mfn).ok_or(Error::Invalid)?;
+        if page.count(from, wanted) {
+            return Ok(false);
+        }
         page.get(from)?;
         match page.get_use(wanted, self.machine.epochs(from)) {
             Ok(got) => {
@@ -94,6 +97,20 @@ impl<M: Machine> Rules<'_, M> {
         }
     }
 
+    /// Drops a reference and a use of a table. If the use is the last one, the reference stays until what
+    /// the table's entries hold is released.
+    pub(super) fn put(&self, mfn: u64, kind: Use) -> Dropped {
+        let epochs = |owner| self.machine.epochs(owner);
+        if self.machine.page(mfn).is_some_and(|page| page.uncount(kind, epochs)) {
+            return Dropped::Done;
+        }
+        let dropped = self.put_use(mfn);
+        if dropped == Dropped::Done {
+            self.put_reference(mfn);
+        }
+        dropped
+    }
+
     /// Drops a use; the epoch is its owner's.
     pub(super) fn put_use(&self, mfn: u64) -> Dropped {
         let Some(page) = self.machine.page(mfn) else { return Dropped::Done };
@@ -107,11 +124,23 @@ impl<M: Machine> Rules<'_, M> {
         if !self.shape.allows(entry, Use::L1, self.caching) {
             return Err(Error::Invalid);
         }
+        let count = |page: Page<'_>| match entry.is_writable() {
+            true => from == self.owner && page.count(from, Use::Writable),
+            false => page.refer(from),
+        };
+        match self.machine.page(entry.mfn()).is_some_and(count) {
+            true => Ok(self.shape.adjusted(entry, Use::L1)),
+            false => self.hold_any(entry, from),
+        }
+    }
+
+    /// The same, where it is more than just counting.
+    #[inline(never)]
+    fn hold_any(&self, entry: Entry, from: Owner) -> Result<Entry, Error> {
         let mfn = entry.mfn();
         let Some(page) = self.machine.page(mfn) else { return self.hold_device(entry, from) };
         let writable = entry.is_writable();
         let held = match writable {
-            true if page.count(from, Use::Writable) => Ok(()),
             true => self.get(mfn, from, Use::Writable).map(|_| ()),
             false => page.get(from).map_err(Error::from),
         };
@@ -169,19 +198,29 @@ impl<M: Machine> Rules<'_, M> {
 
     /// Drops what an entry of level 1 held.
     pub fn release(&self, entry: Entry) {
-        let mfn = entry.mfn();
-        let Some(page) = self.machine.page(mfn) else { return };
+        let Some(page) = self.machine.page(entry.mfn()) else { return };
         if !entry.is_present() {
             return;
         }
-        let uncount = || page.uncount(Use::Writable, |owner| self.machine.epochs(owner));
+        let is_done = match entry.is_writable() {
+            true => page.uncount(Use::Writable, |owner| self.machine.epochs(owner)),
+            false => page.drop_reference(),
+        };
+        if !is_done {
+            self.release_any(entry, page);
+        }
+    }
+
+    /// The same, where it is more than just counting.
+    #[inline(never)]
+    fn release_any(&self, entry: Entry, page: Page<'_>) {
         // Nobody's are no more than devices' memory, which is counted nowhere.
-        if entry.is_writable() && uncount() || page.owner().is_none() {
+        if page.owner().is_none() {
             return;
         }
         if entry.is_writable() {
-            self.put_use(mfn);
+            self.put_use(entry.mfn());
         }
-        self.put_reference(mfn);
+        self.put_reference(entry.mfn());
     }
 }

@@ -55,16 +55,9 @@ impl<M: Machine> Rules<'_, M> {
     /// before: what it had to do would be lost.
     pub fn put_table(&self, mfn: u64, kind: Use, walk: &mut Walk) {
         debug_assert!(!walk.is_pending());
-        let epochs = |owner| self.machine.epochs(owner);
-        if self.machine.page(mfn).is_some_and(|page| page.uncount(kind, epochs)) {
-            return;
-        }
-        match self.put_use(mfn) {
-            Dropped::Done => self.put_reference(mfn),
-            Dropped::Last => {
-                *walk = Walk::release(self, mfn, kind);
-                let _ = walk.run(self);
-            }
+        if self.put(mfn, kind) == Dropped::Last {
+            *walk = Walk::release(self, mfn, kind);
+            let _ = walk.run(self);
         }
     }
 
@@ -79,24 +72,59 @@ impl<M: Machine> Rules<'_, M> {
     ) -> Result<Entry, Error> {
         loop {
             let old = self.machine.read(mfn, index);
-            let new = change(old);
-            let both = old.is_present() && new.is_present();
-            if both && (old.holds_the_same(new) || self.is_right(old, new, from)) {
-                if !self.shape.allows(new, Use::L1, self.caching) {
-                    return Err(Error::Invalid);
-                }
-                if let Some(old) = self.change_flags(mfn, index, old, new)? {
-                    return Ok(old);
-                }
-                continue;
-            }
-            let entry = if new.is_present() { self.hold(new, from)? } else { new };
-            if self.machine.exchange(mfn, index, old, entry) {
-                self.release(old);
+            if self.replace((mfn, index), old, change(old), from)? {
                 return Ok(old);
             }
-            self.release(entry);
         }
+    }
+
+    /// Replaces an entry of level 1; false if it is another by now. That there is a page where none
+    /// was, and none where one was, is most of what a kernel does with its tables.
+    #[inline]
+    fn replace(
+        &self,
+        (mfn, index): (u64, usize),
+        old: Entry,
+        new: Entry,
+        from: Owner,
+    ) -> Result<bool, Error> {
+        if !new.is_present() {
+            let is_done = self.machine.exchange(mfn, index, old, new);
+            if is_done && old.is_present() {
+                self.release(old);
+            }
+            return Ok(is_done);
+        }
+        if old.is_present() {
+            return self.remap((mfn, index), old, new, from);
+        }
+        let held = self.hold(new, from)?;
+        let is_done = self.machine.exchange(mfn, index, old, held);
+        if !is_done {
+            self.release(held);
+        }
+        Ok(is_done)
+    }
+
+    /// Replaces an entry that maps a page by one that does; false if it is another by now.
+    #[inline(never)]
+    fn remap(
+        &self,
+        (mfn, index): (u64, usize),
+        old: Entry,
+        new: Entry,
+        from: Owner,
+    ) -> Result<bool, Error> {
+        if old.holds_the_same(new) || self.is_right(old, new, from) {
+            if !self.shape.allows(new, Use::L1, self.caching) {
+                return Err(Error::Invalid);
+            }
+            return self.change_flags(mfn, index, old, new);
+        }
+        let held = self.hold(new, from)?;
+        let is_done = self.machine.exchange(mfn, index, old, held);
+        self.release(if is_done { old } else { held });
+        Ok(is_done)
     }
 
     /// Whether all that changes is whether the domain may write to a frame of its own.
@@ -105,15 +133,8 @@ impl<M: Machine> Rules<'_, M> {
         old.differs_in_writing(new) && from == self.owner && owner(old.mfn()) == Some(from)
     }
 
-    /// Replaces an entry by another of the same frame. Gives what it was; `None` if it is another by
-    /// now.
-    fn change_flags(
-        &self,
-        mfn: u64,
-        index: usize,
-        old: Entry,
-        new: Entry,
-    ) -> Result<Option<Entry>, Error> {
+    /// Replaces an entry by another of the same frame; false if it is another by now.
+    fn change_flags(&self, mfn: u64, index: usize, old: Entry, new: Entry) -> Result<bool, Error> {
         let [had, has] = [old, new].map(Entry::is_writable);
         if has && !had {
             self.change_right(new.mfn(), true)?;
@@ -124,7 +145,7 @@ impl<M: Machine> Rules<'_, M> {
         if had != has && had == is_done {
             self.change_right(new.mfn(), false)?;
         }
-        Ok(is_done.then_some(old))
+        Ok(is_done)
     }
 
     /// Replaces an entry of a table of level 2 to 4.

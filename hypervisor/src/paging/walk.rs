@@ -220,12 +220,11 @@ impl Walk {
     /// Drops a table's use by the table above; true if it is to be released itself.
     fn release_child<M: Machine>(&mut self, rules: &Rules<'_, M>, entry: Entry, kind: Use) -> bool {
         let mfn = entry.mfn();
-        if rules.put_use(mfn) == Dropped::Done {
-            rules.put_reference(mfn);
-            return false;
+        let is_last = rules.put(mfn, kind) == Dropped::Last;
+        if is_last {
+            self.push(Step { mfn, kind, next: 0, end: ENTRIES, releases: true });
         }
-        self.push(Step { mfn, kind, next: 0, end: ENTRIES, releases: true });
-        true
+        is_last
     }
 }
 

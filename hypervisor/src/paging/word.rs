@@ -107,6 +107,13 @@ impl State {
         self.bits & AS == (used as u32) << USE | VALID
     }
 
+    /// What it is that domain's table of, if it is one that was checked.
+    pub fn table_of(&self, owner: Owner) -> Option<Use> {
+        let kind = self.kind();
+        let is_table = kind.level().is_some() && self.has(VALID) && self.owner() == owner;
+        is_table.then_some(kind)
+    }
+
     /// As [`Self::is_as`], by that domain.
     pub fn is_as_of(&self, used: Use, owner: Owner) -> bool {
         self.bits & (0xff << OWNER | AS) == u32::from(owner) << OWNER | (used as u32) << USE | VALID

@@ -198,8 +198,45 @@ pub struct Options {
     pub log: Threshold,
     /// Which of those that are about guests.
     pub guest_log: Threshold,
-    /// Guests are kept from steering what the processor does ahead of time.
-    pub speculation: bool,
+    /// What is done against speculation.
+    pub speculation: Speculation,
+}
+
+/// What is done against what processors do ahead of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speculation {
+    /// Guests are kept from steering it.
+    pub is_steered: bool,
+    /// The processor's buffers are emptied on the way to a guest; `None`: if the processor says that it
+    /// does that and needs it.
+    pub empties_buffers: Option<bool>,
+}
+
+impl Speculation {
+    const WANTED: Self = Self { is_steered: true, empties_buffers: None };
+    const UNWANTED: Self = Self { is_steered: false, empties_buffers: Some(false) };
+
+    /// `spec-ctrl=` has a list; what is said of all, of the hypervisor, and of buffers counts.
+    fn parse(text: &str) -> Option<Self> {
+        let mut this = Self::WANTED;
+        for part in text.split(',') {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, is_against) = match name.strip_prefix("no-") {
+                Some(name) => (name, true),
+                None => (name, false),
+            };
+            let is_wanted = || Some(boolean(value)? != is_against);
+            let all = |is_wanted| if is_wanted { Self::WANTED } else { Self::UNWANTED };
+            match name {
+                "xen" => this = all(is_wanted()?),
+                "md-clear" => this.empties_buffers = Some(is_wanted()?),
+                // Of guests' own means, and of kinds of guests that there aren't.
+                _ if is_against || part.contains('=') => (),
+                word => this = all(boolean(word)?),
+            }
+        }
+        Some(this)
+    }
 }
 
 /// An option that is not obeyed.
@@ -233,7 +270,7 @@ impl Default for Options {
             noreboot: false,
             log: Threshold::HOST,
             guest_log: Threshold::GUEST,
-            speculation: true,
+            speculation: Speculation::WANTED,
         }
     }
 }
@@ -279,7 +316,7 @@ impl Options {
             // There is one scheduler.
             "sched" => (value == "credit").then_some(())?,
             "mem" => self.memory_limit = Some(size(value)?),
-            "spec-ctrl" => self.speculation = speculation(value)?,
+            "spec-ctrl" => self.speculation = Speculation::parse(value)?,
             // Page tables of programs have the hypervisor's slots, whatever is asked for.
             "xpti" => (),
             "noreboot" => self.noreboot = boolean(value)?,
@@ -296,15 +333,6 @@ impl Options {
             _ => return Some(false),
         }
         Some(true)
-    }
-}
-
-/// `spec-ctrl=` has a list; what is said of all, or of the hypervisor, counts.
-fn speculation(text: &str) -> Option<bool> {
-    match text.split(',').find(|part| !part.contains('=')) {
-        Some("no-xen") => Some(false),
-        Some("") | None => Some(!text.split(',').any(|part| part == "xen=no")),
-        Some(word) => boolean(word),
     }
 }
 
@@ -414,10 +442,16 @@ mod tests {
         assert_eq!(vcpus("dom0_max_vcpus=2-"), (2, None));
         assert!(parsed("reboot=n").noreboot && parsed("noreboot").noreboot);
         assert!(!parsed("reboot=acpi,warm").noreboot);
-        assert!(parsed("spec-ctrl").speculation && parsed("spec-ctrl=rsb=no").speculation);
-        for off in ["spec-ctrl=no", "spec-ctrl=no-xen", "spec-ctrl=pv=on,xen=no", "spec-ctrl=off"] {
-            assert!(!parsed(off).speculation, "{off}");
+        for on in ["spec-ctrl", "spec-ctrl=rsb=no", "spec-ctrl=no-ssbd", "noreboot"] {
+            assert_eq!(parsed(on).speculation, Speculation::WANTED, "{on}");
         }
+        for off in ["spec-ctrl=no", "spec-ctrl=no-xen", "spec-ctrl=pv=on,xen=no", "spec-ctrl=off"] {
+            assert_eq!(parsed(off).speculation, Speculation::UNWANTED, "{off}");
+        }
+        let empties = |line: &str| parsed(line).speculation.empties_buffers;
+        assert_eq!(empties("spec-ctrl=md-clear"), Some(true));
+        assert_eq!(empties("spec-ctrl=no-md-clear"), Some(false));
+        assert_eq!(empties("spec-ctrl=no,md-clear=yes"), Some(true));
         assert_eq!(parsed("maxcpus=2").max_processors, Some(2));
         assert_eq!(parsed("mem=1G loglvl=all/info nosmp").memory_limit, Some(1 << 30));
         assert_eq!(parsed("loglvl=all sched=credit").log, Threshold::ALL);
@@ -425,6 +459,8 @@ mod tests {
         for bad in [
             "dom0_max_vcpus=3-2",
             "reboot=q",
+            "spec-ctrl=perhaps",
+            "spec-ctrl=xen=perhaps",
             "loglvl=loud",
             "conswitch=1",
             "maxcpus=0",

@@ -134,7 +134,12 @@ pub fn visible(is_privileged: bool, leaf: u32, subleaf: u32) -> [u32; 4] {
         // Only what needs no supervisor state: fsgsbase needs CR4, smep and smap ring 0.
         7 => {
             let keep = 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 18 | 1 << 19 | 1 << 29;
-            answer = [0, if subleaf == 0 { answer[1] & keep } else { 0 }, 0, 0];
+            // VERW empties buffers: kernels do that on the way to their programs.
+            let md_clear = 1 << 10;
+            answer = match subleaf {
+                0 => [0, answer[1] & keep, 0, answer[3] & md_clear],
+                _ => [0; 4],
+            };
         }
         0xa | 0xb | 0x1f => answer = [0; 4],
         // State for which the processor has none of what guests may use, and xsaves, are hidden.

@@ -141,6 +141,7 @@ global_asm!(
     called_flags = const !CLEARED & 0xffff_ffff,
     stack_failed = sym crate::guest::traps::stack_failed,
     forgets_returns = sym FORGETS_RETURNS,
+    empties_buffers = sym EMPTIES_BUFFERS,
     guest_trap = sym crate::guest::traps::trap,
     guest_syscall = sym crate::guest::traps::syscall,
     guest_syscall32 = sym crate::guest::traps::syscall32,
@@ -156,6 +157,14 @@ static FORGETS_RETURNS: AtomicBool = AtomicBool::new(false);
 /// Has entries from guests overwrite what the processor remembers of returns.
 pub fn forget_returns() {
     FORGETS_RETURNS.store(true, Ordering::Relaxed);
+}
+
+/// Whether the processor's buffers are emptied before it goes on with a guest.
+static EMPTIES_BUFFERS: AtomicBool = AtomicBool::new(false);
+
+/// Has the processor's buffers emptied before it goes on with a guest.
+pub fn empty_buffers() {
+    EMPTIES_BUFFERS.store(true, Ordering::Relaxed);
 }
 
 unsafe extern "C" {

@@ -33,7 +33,9 @@ trap_entry:
     call {guest_trap}
 resume_guest:
     mov rsp, rax
-    pop_registers
+    cmp byte ptr [rip + {empties_buffers}], 0
+    jne 6f
+1:  pop_registers
     test byte ptr [rsp + 5], 1
     jz 2f
     mov rcx, [rsp + 8]
@@ -43,6 +45,11 @@ resume_guest:
 2:  add rsp, 8
 guest_iret:
     iretq
+    // What is loaded from here on is the guest's own, as is all that the ways back load which make no
+    // call. Of a selector in memory, VERW empties the buffers, too.
+6:  verw word ptr [rip + 5f]
+    jmp 1b
+5:  .word {stack_selector}
 
 trap_in_hypervisor:
     lea rax, [rip + guest_iret]

@@ -212,6 +212,18 @@ pub fn set_control(domain: &Domain, vcpu: usize, place: (u64, u32)) -> Result<()
     Ok(())
 }
 
+/// Gives a domain's queues the words of the next ports, and raises those that had none when they were.
+pub fn expand(domain: &Domain, mfn: u64) -> Result<(), Errno> {
+    let early = domain.queues.lock().expand(domain, mfn)?;
+    let mut channels = domain.channels.lock();
+    for number in early {
+        if let Some(port) = channels.port(number).copied() {
+            domain.raise_port(number, port.vcpu);
+        }
+    }
+    Ok(())
+}
+
 /// Closes all ports of a domain.
 pub fn close_all(domain: &Domain) {
     for number in 1..PORTS as u32 {

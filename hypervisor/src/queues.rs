@@ -102,22 +102,15 @@ impl Queues {
         }
     }
 
-    /// Takes a page for the words of the next ports.
-    pub fn expand(&mut self, domain: &Domain, mfn: u64) -> Result<(), Errno> {
+    /// Takes a page for the words of the next ports. Gives those of them that were raised before.
+    pub fn expand(&mut self, domain: &Domain, mfn: u64) -> Result<Vec<u32>, Errno> {
         if self.pages.words.len() == fifo::PORTS / PER_PAGE {
             return Err(ENOSPC);
         }
         hold(domain, mfn)?;
         self.pages.words.push(mfn);
         let pages = &self.pages;
-        self.early.retain(|port| match pages.word(*port) {
-            Some(word) => {
-                word.fetch_or(PENDING, Ordering::SeqCst);
-                false
-            }
-            None => true,
-        });
-        Ok(())
+        Ok(self.early.extract_if(.., |port| pages.word(*port).is_some()).collect())
     }
 
     /// Takes a vcpu's control block, which it has none of yet.

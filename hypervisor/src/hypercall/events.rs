@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use hypervisor::fifo;
-use xen::abi::errno::{EINVAL, ENOENT, ENOSYS, EPERM, ESRCH, Errno};
+use xen::abi::errno::{EACCES, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, Errno};
 use xen::abi::evtchn as op;
 use xen::abi::{DOMID_SELF, DomId, plain_structs};
 
 use super::Answer;
 use crate::domain::{self, Domain};
-use crate::events::{Kind, VIRQS, bind, close, close_all, is_global, set_control};
+use crate::events::{Kind, VIRQS, bind, close, close_all, expand, is_global, set_control};
 use crate::guest::memory;
 use crate::pirqs;
 use crate::vcpu::Guest;
@@ -112,19 +112,31 @@ pub fn operation(guest: &mut Guest<'_>, command: u32, place: u64) -> Answer {
             control.link_bits = u64::from(fifo::LINK_BITS);
             memory::write(place, &control)?;
         }
-        op::EXPAND_ARRAY | op::SET_PRIORITY if !domain.has_queues.load(Ordering::Acquire) => {
-            return Err(ENOSYS.into());
+        op::EXPAND_ARRAY => {
+            let mfn = memory::read(place)?;
+            if !domain.has_queues.load(Ordering::Acquire) {
+                return Err(EOPNOTSUPP.into());
+            }
+            expand(domain, mfn)?;
         }
-        op::EXPAND_ARRAY => domain.queues.lock().expand(domain, memory::read(place)?)?,
-        op::SET_PRIORITY => {
-            let asked: Priority = memory::read(place)?;
-            let priority = u8::try_from(asked.priority).ok().filter(|it| *it < 16).ok_or(EINVAL)?;
-            domain.channels.lock().port(asked.port).ok_or(EINVAL)?;
-            domain.queues.lock().set_priority(asked.port, priority);
-        }
+        op::SET_PRIORITY => set_priority(domain, memory::read(place)?)?,
         _ => return Err(ENOSYS.into()),
     }
     Ok(0)
+}
+
+fn set_priority(domain: &Domain, asked: Priority) -> Result<(), Errno> {
+    let mut channels = domain.channels.lock();
+    if !channels.knows(asked.port) {
+        return Err(EINVAL);
+    }
+    if !domain.has_queues.load(Ordering::Acquire) {
+        return Err(ENOSYS);
+    }
+    channels.port(asked.port).ok_or(EACCES)?;
+    let priority = u8::try_from(asked.priority).ok().filter(|it| *it < 16).ok_or(EINVAL)?;
+    domain.queues.lock().set_priority(asked.port, priority);
+    Ok(())
 }
 
 fn known_vcpu(domain: &Domain, number: u32) -> Result<usize, Errno> {

@@ -47,8 +47,6 @@ const DIFFERENCES: &[Difference] = &[
     difference("events", "a physical interrupt that isn't mapped", ["-EINVAL", "-EPERM"], PREPARED),
     difference("event_channel_op pirq", "*", ["-EINVAL", "-EPERM"], PREPARED),
     difference("events", "another command", ["-ENOSYS", "*"], MISSING),
-    difference("event_channel_op expand", "*", ["-ENOSYS", "*"], MISSING),
-    difference("event_channel_op priority", "*", ["-ENOSYS", "*"], MISSING),
     difference("time", "two ports, a time soon", ["0", "-EINVAL"], POLLED),
     difference("time", "a raised one of two", ["0", "-EINVAL"], POLLED),
     difference("time", "port 0", ["0", "-EINVAL"], POLLED),

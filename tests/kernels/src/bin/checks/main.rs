@@ -12,6 +12,7 @@ mod linear;
 mod often;
 mod pointers;
 mod programs;
+mod queues;
 mod tables;
 mod time;
 mod traps;
@@ -30,6 +31,7 @@ const PARTS: &[(&str, fn())] = &[
     ("programs", programs::check),
     ("entries", entries::check),
     ("events", events::check),
+    ("queues", queues::check),
     ("time", time::check),
     ("calls", calls::check),
     ("pointers", pointers::check),

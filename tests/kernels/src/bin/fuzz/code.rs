@@ -8,7 +8,9 @@ use kernels::memory::{self, scratch};
 use kernels::program::{CODE, STACK, iret};
 use kernels::random::Random;
 use kernels::traps::{Trap, attempt};
-use xen::abi::evtchn::BIND_VIRQ;
+use xen::abi::DOMID_SELF;
+use xen::abi::errno::EOPNOTSUPP;
+use xen::abi::evtchn::{BIND_VIRQ, EXPAND_ARRAY, RESET};
 
 use crate::field::{self, Field};
 use crate::values;
@@ -140,6 +142,11 @@ pub fn instruction(random: &mut Random, field: &Field, is_traced: bool) -> Optio
 
 /// Has an event come soon, whatever became of the timer's port.
 fn alarm() {
+    // In queues, which random calls turn on, what was raised before stays raised.
+    let added = call(number::EVENT_CHANNEL_OP, &[EXPAND_ARRAY, place(&mut { u64::MAX })]);
+    if added != -i64::from(EOPNOTSUPP.0) {
+        call(number::EVENT_CHANNEL_OP, &[RESET, place(&mut u64::from(DOMID_SELF))]);
+    }
     kernels::events::forget();
     kernels::events::mask_all(false);
     call(number::EVENT_CHANNEL_OP, &[BIND_VIRQ, place(&mut [0_u32; 3])]);

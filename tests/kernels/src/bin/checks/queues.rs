@@ -126,7 +126,7 @@ fn turn_on() {
         ("a block at an odd place", page, 4, 0),
         ("a block over the page's end", page, 4096 - 64, 0),
         ("a block behind the page", page, 4096, 0),
-        ("a block far behind", page, u32::MAX & !7, 0),
+        ("a block far behind", page, !7, 0),
         ("for another vcpu", page, 0, 1),
         ("for no vcpu", page, 0, u32::MAX),
         ("a block", page, OFFSET, 0),

@@ -15,8 +15,9 @@ use crate::project;
 /// Where the table goes, and where the image's addresses begin (`hypervisor/link.ld`).
 const PLACE: [&str; 2] = ["__symbols", "__symbols_end"];
 const BASE: &str = "TEXT_BASE";
-/// The longest name that is kept.
+/// The longest name that is kept, and what names are cut to at most where there is no room else.
 const LONGEST: usize = 80;
+const SHORTEST: usize = 32;
 
 /// A name and its address.
 struct Symbol {
@@ -61,9 +62,11 @@ fn flat(file: &[u8]) -> Result<Vec<u8>> {
         .collect();
     functions.sort();
     functions.dedup_by_key(|(distance, _)| *distance);
-    let table = table(&functions);
     let room = (limit - place) as usize;
-    ensure!(table.len() <= room, "{} bytes of symbols for {room} bytes in link.ld", table.len());
+    let mut tables = (SHORTEST..=LONGEST).rev().map(|longest| table(&functions, longest));
+    let table = tables.find(|table| table.len() <= room);
+    let table =
+        table.with_context(|| format!("{room} bytes in link.ld are too few for symbols"))?;
     let at = (place - base - start) as usize;
     image[at..at + table.len()].copy_from_slice(&table);
     Ok(image)
@@ -76,7 +79,7 @@ fn symbols(elf: &ElfBytes<'_, LittleEndian>) -> Result<Vec<Symbol>> {
         let name = names.get(symbol.st_name as usize)?;
         let kind = symbol.st_symtype();
         symbols.push(Symbol {
-            name: short(name),
+            name: readable(name),
             address: symbol.st_value,
             is_code: kind == STT_FUNC || kind == STT_NOTYPE && name.ends_with("_entry"),
         });
@@ -126,21 +129,32 @@ fn strays(elf: &ElfBytes<'_, LittleEndian>, symbols: &[Symbol]) -> Result<Vec<St
     Ok(strays)
 }
 
-/// A readable name, without the compiler's hash.
-fn short(name: &str) -> String {
-    let mut name = format!("{:#}", rustc_demangle::demangle(name));
-    if name.len() > LONGEST {
-        name.truncate(name.floor_char_boundary(LONGEST - 2));
-        name += "..";
-    }
-    name
+/// A readable name, without the compiler's hash, and without the module of what is a type's own.
+fn readable(name: &str) -> String {
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    let own = || {
+        let (_, rest) = name.split_once("::<impl ")?;
+        let (kind, function) = rest.rsplit_once(">::")?;
+        (!kind.contains(" for ")).then(|| format!("{kind}::{function}"))
+    };
+    own().unwrap_or(name)
 }
 
-/// The table as `hypervisor/src/symbols.rs` reads it.
-fn table(functions: &[(u32, &str)]) -> Vec<u8> {
+/// A name of so many bytes at most.
+fn cut(name: &str, longest: usize) -> String {
+    match name.len() > longest {
+        true => format!("{}..", &name[..name.floor_char_boundary(longest - 2)]),
+        false => name.to_owned(),
+    }
+}
+
+/// The table as `hypervisor/src/symbols.rs` reads it, with names of so many bytes at most.
+fn table(functions: &[(u32, &str)], longest: usize) -> Vec<u8> {
+    let cut = |(distance, name): &(u32, &str)| (*distance, cut(name, longest));
+    let functions: Vec<(u32, String)> = functions.iter().map(cut).collect();
     let mut bytes = (functions.len() as u32).to_le_bytes().to_vec();
     let mut end = 0;
-    for (distance, name) in functions {
+    for (distance, name) in &functions {
         end += name.len() as u32;
         bytes.extend([distance.to_le_bytes(), end.to_le_bytes()].concat());
     }
@@ -155,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_hypervisor_reads_the_table() {
-        let bytes = table(&[(16, "a::b"), (100, "c")]);
+        let bytes = table(&[(16, "a::b"), (100, "c")], LONGEST);
         assert_eq!(Symbols::new(&bytes).find(20), Some(("a::b", 4)));
         assert_eq!(Symbols::new(&bytes).find(100), Some(("c", 0)));
     }
@@ -172,7 +186,13 @@ mod tests {
 
     #[test]
     fn names_are_readable() {
-        assert_eq!(short("_ZN10hypervisor4time3now17h0123456789abcdefE"), "hypervisor::time::now");
-        assert!(short(&"x".repeat(200)).len() <= LONGEST);
+        let name = "_ZN10hypervisor4time3now17h0123456789abcdefE";
+        assert_eq!(readable(name), "hypervisor::time::now");
+        let name = "escalus::events::<impl escalus::domain::Domain>::unmask";
+        assert_eq!(readable(name), "escalus::domain::Domain::unmask");
+        let name = "core::ops::impls::<impl core::ops::FnMut<A> for &mut F>::call";
+        assert_eq!(readable(name), name);
+        assert_eq!(cut(&"x".repeat(200), 5), "xxx..");
+        assert_eq!(table(&[(16, "abcdefgh")], 6), table(&[(16, "abcd..")], 80));
     }
 }

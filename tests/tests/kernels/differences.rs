@@ -2,7 +2,6 @@ const NAMELESS: &str = "frames of the hypervisor are nobody's to name";
 const IO_APIC: &str = "the I/O APIC is not even read through a mapping: its registers are behind an index";
 const REGISTERS: &str = "only registers that kernels need are there, not whatever the processor has";
 const MACHINE: &str = "how much there is of what differs";
-const POLLED: &str = "a port that nobody has may be waited for: nothing comes";
 const MISSING: &str = "ours has no such operation, and says so";
 const ORDER: &str = "of two mistakes the other one is told of";
 const PREPARED: &str = "a device or an interrupt is told of that isn't there, or nothing has to be done for it";
@@ -47,9 +46,6 @@ const DIFFERENCES: &[Difference] = &[
     difference("events", "a physical interrupt that isn't mapped", ["-EINVAL", "-EPERM"], PREPARED),
     difference("event_channel_op pirq", "*", ["-EINVAL", "-EPERM"], PREPARED),
     difference("events", "another command", ["-ENOSYS", "*"], MISSING),
-    difference("time", "two ports, a time soon", ["0", "-EINVAL"], POLLED),
-    difference("time", "a raised one of two", ["0", "-EINVAL"], POLLED),
-    difference("time", "port 0", ["0", "-EINVAL"], POLLED),
     difference("time", "a vcpu's operation", ["-ENOSYS", "*"], MISSING),
     difference("time", "a place for the clock", ["-ENOSYS", "0"], MISSING),
     difference("vcpu_op clock", "*", ["-ENOSYS", "*"], MISSING),

@@ -123,6 +123,7 @@ fn poll() {
     call(number::EVENT_CHANNEL_OP, &[4, place(&mut { port })]);
     poll("a raised port", &[port], 1, 0);
     poll("a raised one of two", &[4095, port], 2, 0);
+    poll("a raised one, then nobody's", &[port, 4095], 2, 0);
     poll("a bad port", &[4096], 1, 1);
     poll("a port beyond all", &[u32::MAX], 1, 1);
     poll("port 0", &[0], 1, 1);

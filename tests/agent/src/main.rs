@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut server = match port::open().and_then(server::Server::new) {
+    let mut server = match port::wait().and_then(server::Server::new) {
         Ok(server) => server,
         Err(error) => ready.fail(1, &error.to_string()),
     };

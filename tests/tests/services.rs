@@ -39,7 +39,8 @@ fn everything_is_online(dom0: &mut Dom0) -> Outcome {
     for service in XVM {
         dom0.wait_until_online(&format!("svc:/system/xvm/{service}:default"))?;
     }
-    dom0.wait_until_online("svc:/milestone/xvm:default")?;
+    // The last of all.
+    dom0.wait_until_online("svc:/system/rc-scripts:default")?;
     let wrong = dom0.ok("svcs -x")?;
     ensure!(wrong.is_empty(), "{wrong}");
     Ok(())
